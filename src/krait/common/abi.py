@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What crosses between user space and the kernel program: the mirror of ebpf/krait/abi.h.
+
+Layouts are little-endian and without hidden padding; the loader refuses an object whose BTF says
+otherwise. Numbers here are append-only: they live in pinned maps longer than any agent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from functools import cached_property
+from struct import Struct
+from types import MappingProxyType
+
+ABI_VERSION = 1
+"""Names the pin folder; raised whenever a layout, a map or the meaning of a field changes."""
+
+FIRST_IDENTITY = 256
+"""Identities below are reserved; 0 is no identity and is denied under every default."""
+
+MAX_RULES = 1 << 15
+"""Rule numbers are 15 bits in a port interval; number 0 is the policy's `default`."""
+
+MAX_WINDOW = 1 << 20
+"""Addresses of the mesh's range that an address array may hold, for each family."""
+
+SLOTS = 2
+
+
+class PairClass(IntEnum):
+    """How packets of an identity pair are judged."""
+
+    MISSING = 0
+    ALLOW_STATELESS = 1
+    DENY_BOTH = 2
+    STATEFUL = 3
+
+
+class PairLayout(IntEnum):
+    """How the index into the pair table is formed; chosen when the object is loaded."""
+
+    ROWS = 0
+    """A row for each identity this node stands for, a column for each identity: leaves."""
+    TRIANGLE = 1
+    """A row for every identity, as long as its own column: hubs."""
+
+
+class SelfFlag(IntFlag):
+    """Flags of the node whose table this is."""
+
+    ARMED = 1
+    """A policy is in this slot; without it every packet drops as `not-ready`."""
+    TRANSIT = 2
+    STRICT = 4
+
+
+class PrincipalFlag(IntFlag):
+    """Flags of the owner of an address."""
+
+    UNKNOWN_PEER = 1
+    """A peer that the document does not name."""
+
+
+class FlowState(IntEnum):
+    """The low three bits of a flow's `state` byte."""
+
+    TCP_HALF_OPEN = 0
+    TCP_ESTABLISHED = 1
+    TCP_CLOSING = 2
+    UDP_NEW = 3
+    UDP_REPLIED = 4
+    ECHO = 5
+
+
+FIN_OPENER = 16
+FIN_REPLY = 32
+
+FLOW_TIMEOUT_S: Mapping[FlowState, int] = MappingProxyType(
+    {
+        FlowState.TCP_HALF_OPEN: 30,
+        FlowState.TCP_ESTABLISHED: 7200,
+        FlowState.TCP_CLOSING: 30,
+        FlowState.UDP_NEW: 30,
+        FlowState.UDP_REPLIED: 180,
+        FlowState.ECHO: 30,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A C struct: its tag and its members in order, each with a `struct` format.
+
+    A format is one letter, or a count and a letter for an array (`2Q`); no padding is implied.
+    """
+
+    tag: str
+    members: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def codec(self) -> Struct:
+        """Packs the members in order; arrays take one argument for each element."""
+        return Struct("<" + "".join(fmt for _, fmt in self.members))
+
+    @property
+    def size_bytes(self) -> int:
+        return self.codec.size
+
+    def offsets(self) -> dict[str, tuple[int, int]]:
+        """Each member's (offset, size) in bytes."""
+        found, at = {}, 0
+        for name, fmt in self.members:
+            size = Struct("<" + fmt).size
+            found[name] = (at, size)
+            at += size
+        return found
+
+
+SELF = Layout(
+    "krait_self",
+    (
+        ("net6_hi", "Q"),  # the mesh's IPv6 range, host byte order
+        ("net6_lo", "Q"),
+        ("own6_hi", "Q"),  # one address of this node for which no look-up is needed
+        ("own6_lo", "Q"),
+        ("net4", "I"),
+        ("size4", "I"),  # addresses of the range that the array holds; a power of two, or 0
+        ("size6", "I"),
+        ("own4", "I"),
+        ("identity", "I"),  # this node's
+        ("row", "I"),
+        ("flags", "I"),
+        ("zero", "I"),
+    ),
+)
+PRINCIPAL = Layout(
+    "krait_principal",
+    (
+        ("identity", "I"),
+        ("row", "I"),  # first pair entry of the identity's row
+        ("peer", "I"),  # 0: this node, or behind it
+        ("flags", "I"),
+    ),
+)
+PAIR = Layout(
+    "krait_pair",
+    (
+        ("verdict_class", "I"),
+        ("rule", "2H"),  # [0]: the lower identity opens; [1]: the higher
+        ("list", "2I"),  # the same; an offset into `ports` << 10 | length, 0 for none
+    ),
+)
+FLOW_KEY = Layout(
+    "krait_flow_key",
+    (
+        ("a", "2Q"),  # the lower of the two (address, port)s, host byte order, IPv4 in [1]
+        ("b", "2Q"),
+        ("port_a", "H"),
+        ("port_b", "H"),
+        ("protocol", "B"),
+        ("family", "B"),  # 4 or 6
+        ("zero", "H"),
+    ),
+)
+FLOW = Layout(
+    "krait_flow",
+    (
+        ("word", "Q"),  # revision:32 | allow:1 | opener is b:1 | tag of the key's hash:30
+        ("seen", "I"),  # jiffies, low half
+        ("rule", "H"),
+        ("state", "B"),
+        ("zero", "B"),
+    ),
+)
+PREFIX4 = Layout("krait_prefix4", (("length", "I"), ("slot", "B"), ("address_be", "4B")))
+PREFIX6 = Layout("krait_prefix6", (("length", "I"), ("slot", "B"), ("address_be", "16B")))
+COUNT = Layout("krait_count", (("packets", "Q"), ("bytes", "Q")))
+
+LAYOUTS = (SELF, PRINCIPAL, PAIR, FLOW_KEY, FLOW, PREFIX4, PREFIX6, COUNT)
+
+PREFIX_SLOT_BITS = 8
+"""An LPM key's length counts the slot byte before the address."""
+
+LIST_LENGTH_BITS = 10
+MAX_LIST_LENGTH = (1 << LIST_LENGTH_BITS) - 1
+
+
+def control_word(revision: int, slot: int) -> int:
+    """The u64 whose store is a commit: revision in the high half, slot in the low."""
+    return revision << 32 | slot
+
+
+def interval(protocol: int, low: int, high: int, *, allow: bool, rule: int) -> int:
+    """One entry of `ports`: an inclusive range over protocol:8 | port:16, its verdict and rule."""
+    lo, hi = protocol << 16 | low, protocol << 16 | high
+    return lo << 40 | hi << 16 | int(allow) << 15 | rule
