@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A policy document after it was read and checked: plain values, nothing left to doubt.
+
+`policy.document` makes these from YAML; identities, evaluation, compilation and explanation all
+stand on them.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+Labels: TypeAlias = frozenset[str]
+"""What an identity stands for: its tags, and the node's own name where a rule names it."""
+
+ICMP4, TCP, UDP, ICMP6 = 1, 6, 17, 58
+"""IANA protocol numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the document; line and column count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which identities a rule's side means: those that hold every label of any one term.
+
+    `web` is the term {web}, `{all: [web, prod]}` is {web, prod}, and `*` is the empty term, which
+    every identity holds. Identity 0 has no labels to hold and is never meant.
+    """
+
+    terms: tuple[Labels, ...]
+    text: str  # as the document wrote it, for people
+
+    def selects(self, identity: Labels) -> bool:
+        return any(term <= identity for term in self.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class PortSpan:
+    """An inclusive range of destination ports of one IP protocol; ICMP has the one port 0."""
+
+    protocol: int
+    low: int
+    high: int
+
+    def holds(self, protocol: int, port: int) -> bool:
+        return protocol == self.protocol and self.low <= port <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may, or may not, open a flow to whom."""
+
+    number: int  # its place in the file, from 1; 0 means the policy's default
+    name: str
+    sources: Selector
+    destinations: Selector
+    ports: tuple[PortSpan, ...]  # empty: every protocol
+    allow: bool
+    audit: bool  # never enforces
+    mark: Mark
+
+    def concerns(self, source: Labels, destination: Labels) -> bool:
+        return self.sources.selects(source) and self.destinations.selects(destination)
+
+    def covers(self, protocol: int, port: int) -> bool:
+        return not self.ports or any(span.holds(protocol, port) for span in self.ports)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """What the document expects of itself for one open."""
+
+    sources: Selector
+    destinations: Selector
+    ports: tuple[PortSpan, ...]  # empty: every protocol; `icmp` is two spans
+    port_text: str  # as written; "" without a port
+    allow: bool
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A subnet behind a node. Without tags it has identity 0; it never inherits the node's."""
+
+    cidr: Network
+    tags: Labels
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One entry of the document."""
+
+    name: str
+    public_key: bytes | None  # 32 bytes, X25519; only a node with `via` may lack one
+    tags: Labels
+    addresses: tuple[Address, ...]
+    routes: tuple[Route, ...]
+    endpoint: str | None
+    preshared_key_file: str | None
+    transit: bool
+    via: str | None
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """The address range of the mesh and what `krait up` needs to make it."""
+
+    cidrs: tuple[Network, ...]
+    listen_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules in the order of the file; deny beats allow whatever the order."""
+
+    default_allow: bool
+    strict: bool
+    rules: tuple[Rule, ...]
+    tests: tuple[PolicyTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole file."""
+
+    source: str  # the file's name, for messages
+    interface: str | None
+    node: str | None  # which node this machine is; the public key chooses where it is not said
+    mesh: Mesh | None
+    nodes: tuple[Node, ...]
+    policy: Policy
