@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiers by folder: a test under tests/kernel is marked `kernel`, and runs where that tier can."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.requirements import TIERS, cannot_run
+
+HERE = Path(__file__).parent
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    tier = item.path.relative_to(HERE).parts[0]
+    if tier in TIERS:
+        item.add_marker(tier)
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures, which would fail with less to say
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for tier, missing in TIERS.items():
+        if item.get_closest_marker(tier) and (reason := missing()):
+            cannot_run(reason)
