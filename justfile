@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# Run as `./just RECIPE`, which first installs what the recipe lacks (packaging/packages.txt).
+
+set positional-arguments
+set shell := ["bash", "-euc"]
+
+export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+object := "src/krait/kernel/bpf/krait.bpf.o"
+
+[private]
+@default:
+    just --justfile "{{ justfile() }}" --list --unsorted --list-heading $'./just RECIPE\n'
+
+# four hosts, one policy, real traffic: what passes and what does not (root)
+[group('see it')]
+[no-exit-message]
+@demo *args: build-all
+    krait demo "$@"
+
+# the krait command of this checkout: ./just krait check FILE
+[group('see it')]
+[no-cd]
+[no-exit-message]
+@krait *args: build-all
+    krait "$@"
+
+# compile the eBPF program into the package
+[group('build')]
+@build-all:
+    ebpf/build {{ object }}
+
+# the wheel, with the compiled program in it, into dist/
+[group('build')]
+@release: build-all
+    hatchling build --target wheel --directory dist
+
+# every tier of tests; ARGS go to pytest: ./just test tests/unit -k flow
+[group('test')]
+[no-exit-message]
+@test *args: build-all
+    pytest "$@"
+
+# whole agents in network namespaces (root)
+[group('test')]
+[no-exit-message]
+@integration-test *args: build-all
+    pytest tests/netns "$@"
+
+# lint, then test: all that must hold before a change lands
+[group('test')]
+check: lint test
+
+# formatting, types, layers, the C analyser, the shell scripts
+[group('code')]
+[no-exit-message]
+lint:
+    #!/usr/bin/env bash
+    set -uo pipefail
+    failed=()
+    try() {
+        printf '» %s\n' "$*"
+        "$@" || failed+=("$*")
+    }
+    try ruff check
+    try ruff format --check
+    try mypy
+    try lint-imports
+    try find ebpf -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
+    try ebpf/build --analyze
+    try shellcheck just .ci/run ebpf/build
+    ((${#failed[@]} == 0)) || {
+        printf 'lint failed: %s\n' "${failed[@]}" >&2
+        exit 1
+    }
+
+# format the code, and mend what the linter can
+[group('code')]
+@fmt:
+    ruff check --fix-only
+    ruff format
+    find ebpf -name '*.[ch]' -exec clang-format -i {} +
