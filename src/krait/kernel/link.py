@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network interfaces: what one looks like now, and word from the kernel when any changes.
+
+Sources: include/uapi/linux/{rtnetlink,if_link,if_addr}.h, net/core/rtnetlink.c.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from errno import ENOBUFS, ENODEV
+from ipaddress import IPv4Interface, IPv6Interface
+from struct import Struct
+
+from krait.common.errors import SystemRefused
+from krait.kernel.netlink import (
+    BUFFER_BYTES,
+    DUMP,
+    ROUTE,
+    U32,
+    Message,
+    Netlink,
+    attribute,
+    attributes,
+    consistent,
+    messages,
+    refused,
+    string,
+    text,
+)
+
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+
+_LINK = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, change
+_NAME, _MTU, _LINKINFO, _EXT_MASK = 3, 4, 18, 29  # IFLA_*
+_INFO_KIND = 1
+_NO_STATISTICS = attribute(_EXT_MASK, U32.pack(1 << 3))  # RTEXT_FILTER_SKIP_STATS
+_IFF_UP = 1
+
+_ADDRESS_HEADER = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
+_ADDRESS, _LOCAL = 1, 2  # IFA_*
+
+_MAX_NAME_BYTES = 15
+
+
+class NoSuchInterface(SystemRefused):
+    """There is no interface of that name in this network namespace."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is no interface {name}",
+            hint="Make it first, or correct the name; it must be in this network namespace.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface; `kind` is its driver's word (`wireguard`, `tun`), empty for hardware."""
+
+    ifindex: int
+    name: str
+    kind: str
+    mtu: int
+    up: bool
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+
+
+class Change(Enum):
+    """What happened to an interface."""
+
+    PRESENT = "present"
+    """It is there now under this name: made, moved into this namespace, or renamed to it."""
+    CHANGED = "changed"
+    """Something about it changed: up or down, MTU, carrier."""
+    ADDRESS = "address"
+    """It got or lost an address."""
+    GONE = "gone"
+    """Nothing has this name any more: deleted, moved away, or renamed (then PRESENT follows)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEvent:
+    """One change of one interface. A rename is GONE and PRESENT with one ifindex."""
+
+    change: Change
+    ifindex: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Events before this one are unknown: look at every interface that matters."""
+
+
+def observe_link(name: str) -> Link | None:
+    """The interface of that name (or alternative name), None if there is none.
+
+    Raises SystemRefused if the kernel does not answer.
+    """
+    if not 0 < len(os.fsencode(name)) <= _MAX_NAME_BYTES:
+        return None
+    question = _LINK.pack(0, 0, 0, 0, 0) + text(_NAME, name) + _NO_STATISTICS
+    try:
+        with Netlink() as netlink:
+            (link,) = [_link(reply.body) for reply in netlink.ask(_GETLINK, question)]
+            addresses = consistent(lambda: tuple(_addresses(netlink, link.ifindex)))
+    except OSError as error:
+        if error.errno == ENODEV:
+            return None
+        raise refused(f"cannot look at interface {name}", error) from error
+    return replace(link, addresses=addresses)
+
+
+async def watch(
+    receive_buffer_bytes: int = 1 << 20,
+) -> AsyncGenerator[LinkEvent | Resync, None]:
+    """Every change of the interfaces of this network namespace, as the kernel tells it.
+
+    The first event is a Resync, given once the kernel is listened to: what is looked at from then
+    on cannot change unseen. Another follows whenever the kernel had to drop events. Close it
+    (`aclosing`) to close its socket. Raises SystemRefused if the kernel does not let us listen.
+    """
+    loop = asyncio.get_running_loop()
+    buffer = memoryview(bytearray(BUFFER_BYTES))
+    with _subscribed(receive_buffer_bytes) as subscription:
+        names = consistent(_names)
+        yield Resync()
+        while True:
+            try:
+                size, (sender, _) = await loop.sock_recvfrom_into(subscription, buffer)
+            except OSError as error:
+                if error.errno != ENOBUFS:
+                    raise refused("cannot hear of interfaces", error) from error
+                names = consistent(_names)
+                yield Resync()
+                continue
+            if sender == 0:
+                for message in messages(buffer[:size]):
+                    for event in _events(message, names):
+                        yield event
+
+
+def _subscribed(receive_buffer_bytes: int) -> socket.socket:
+    subscription = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, ROUTE)
+    try:
+        subscription.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        subscription.bind((0, _GROUPS))
+    except OSError as error:
+        subscription.close()
+        raise refused("cannot listen for changes of interfaces", error) from error
+    return subscription
+
+
+def _events(message: Message, names: dict[int, str]) -> Iterator[LinkEvent]:
+    """What a message means, given the names known before it; `names` learns from it."""
+    if message.kind in (_NEWADDR, _DELADDR):
+        ifindex = _ADDRESS_HEADER.unpack_from(message.body)[-1]
+        if ifindex in names:
+            yield LinkEvent(Change.ADDRESS, ifindex, names[ifindex])
+        return
+    if message.kind not in (_NEWLINK, _DELLINK) or message.body[0] != socket.AF_UNSPEC:
+        return  # a bridge speaks of its ports as links of family AF_BRIDGE
+    ifindex, name = _index_and_name(message.body)
+    known = names.pop(ifindex, None)
+    if message.kind == _DELLINK:
+        yield LinkEvent(Change.GONE, ifindex, known or name)
+        return
+    names[ifindex] = name
+    if known == name:
+        yield LinkEvent(Change.CHANGED, ifindex, name)
+        return
+    if known is not None:
+        yield LinkEvent(Change.GONE, ifindex, known)
+    yield LinkEvent(Change.PRESENT, ifindex, name)
+
+
+def _names() -> dict[int, str]:
+    with Netlink() as netlink:
+        question = _LINK.pack(0, 0, 0, 0, 0) + _NO_STATISTICS
+        replies = netlink.ask(_GETLINK, question, DUMP)
+        return dict(_index_and_name(reply.body) for reply in replies)
+
+
+def _index_and_name(body: memoryview) -> tuple[int, str]:
+    return _LINK.unpack_from(body)[2], string(dict(attributes(body, _LINK.size))[_NAME])
+
+
+def _link(body: memoryview) -> Link:
+    _, _, ifindex, flags, _ = _LINK.unpack_from(body)
+    fields = dict(attributes(body, _LINK.size))
+    information = dict(attributes(fields.get(_LINKINFO, _EMPTY)))
+    return Link(
+        ifindex=ifindex,
+        name=string(fields[_NAME]),
+        kind=string(information.get(_INFO_KIND, _EMPTY)),
+        mtu=U32.unpack(fields[_MTU])[0],
+        up=bool(flags & _IFF_UP),
+    )
+
+
+def _addresses(netlink: Netlink, ifindex: int) -> Iterator[IPv4Interface | IPv6Interface]:
+    question = _ADDRESS_HEADER.pack(0, 0, 0, 0, ifindex)
+    for reply in netlink.ask(_GETADDR, question, DUMP):
+        family, length, _, _, index = _ADDRESS_HEADER.unpack_from(reply.body)
+        if index != ifindex or family not in _INTERFACE_OF:
+            continue
+        fields = dict(attributes(reply.body, _ADDRESS_HEADER.size))
+        # On a point-to-point link IFA_ADDRESS is the other end's.
+        own = bytes(fields.get(_LOCAL) or fields[_ADDRESS])
+        yield _INTERFACE_OF[family]((own, length))
+
+
+_INTERFACE_OF: dict[int, type[IPv4Interface | IPv6Interface]] = {
+    socket.AF_INET: IPv4Interface,
+    socket.AF_INET6: IPv6Interface,
+}
+_EMPTY = memoryview(b"")

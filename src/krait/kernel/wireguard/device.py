@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A WireGuard interface as it was seen, whichever implementation stands behind it.
+
+No private or preshared key has a place here; those who fill these in never copy one.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from krait.common.errors import UsageError
+
+KEY_BYTES = 32
+NO_KEY = bytes(KEY_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another end of the tunnel, known by its key."""
+
+    public_key: bytes
+    endpoint: str | None
+    """`192.0.2.1:51820` or `[2001:db8::1]:51820`; None until one is set or heard from."""
+    allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    """In the order of the implementation; no two peers of a device share one."""
+    latest_handshake_s: int
+    """Wall clock, seconds since 1970; 0 if there was none."""
+    rx_bytes: int
+    tx_bytes: int
+    keepalive_s: int
+    """0 if off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An interface and its peers."""
+
+    name: str
+    ifindex: int
+    public_key: bytes
+    """`NO_KEY` while the interface has no key."""
+    listen_port: int
+    userspace: bool
+    peers: tuple[Peer, ...]
+
+
+class NotWireguard(UsageError):
+    """The interface is there, and is something else."""
+
+    def __init__(self, name: str, kind: str, hint: str = "") -> None:
+        super().__init__(
+            f"{name} is not a WireGuard interface (kind {kind or 'hardware'})",
+            hint=hint or "Name an interface that `wg show interfaces` lists.",
+        )

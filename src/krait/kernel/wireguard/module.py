@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel's own WireGuard, asked over generic netlink.
+
+A dump is many messages. The first alone has the device's own facts; a peer whose allowed IPs do
+not fit goes on in the next message with nothing but its key and more of them.
+
+Sources: include/uapi/linux/wireguard.h; drivers/net/wireguard/netlink.c, get_peer().
+"""
+
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from ipaddress import IPv4Network, IPv6Network
+
+from krait.kernel.netlink import (
+    DUMP,
+    GENERIC,
+    GENERIC_HEADER,
+    U16,
+    U32,
+    U64,
+    Netlink,
+    attribute,
+    attributes,
+    string,
+)
+from krait.kernel.wireguard.device import NO_KEY, Device, Peer
+
+FAMILY = "wireguard"
+_VERSION, _GET_DEVICE = 1, 0
+
+_IFINDEX, _IFNAME, _PUBLIC_KEY, _LISTEN_PORT, _PEERS = 1, 2, 4, 6, 8  # WGDEVICE_A_*
+
+_PEER_KEY, _PEER_ENDPOINT, _PEER_KEEPALIVE, _PEER_HANDSHAKE = 1, 4, 5, 6  # WGPEER_A_*
+_PEER_RX, _PEER_TX, _PEER_ALLOWED = 7, 8, 9
+
+_ALLOWED_FAMILY, _ALLOWED_ADDRESS, _ALLOWED_LENGTH = 1, 2, 3  # WGALLOWEDIP_A_*
+
+
+def dump(netlink: Netlink, family: int, ifindex: int) -> Iterator[memoryview]:
+    """The bodies of the kernel's messages about a device, each valid until the next.
+
+    Raises OSError (ENODEV: no such device; EOPNOTSUPP: it is not WireGuard) and DumpInterrupted.
+    """
+    question = GENERIC_HEADER.pack(_GET_DEVICE, _VERSION, 0)
+    question += attribute(_IFINDEX, U32.pack(ifindex))
+    return (message.body for message in netlink.ask(family, question, DUMP))
+
+
+def decode(bodies: Iterable[memoryview]) -> Device:
+    """The device in a dump. Raises ValueError if a message is cut short or has no device.
+
+    Attributes not named here, the keys that are secret among them, are stepped over, not copied.
+    """
+    name, ifindex, public_key, listen_port = "", 0, NO_KEY, 0
+    drafts: dict[bytes, _Draft] = {}
+    for body in bodies:
+        for kind, payload in attributes(body, GENERIC_HEADER.size):
+            if kind == _PEERS:
+                for _, peer in attributes(payload):
+                    _take(peer, drafts)
+            elif kind == _IFINDEX:
+                (ifindex,) = U32.unpack(payload)
+            elif kind == _IFNAME:
+                name = string(payload)
+            elif kind == _PUBLIC_KEY:
+                public_key = bytes(payload)
+            elif kind == _LISTEN_PORT:
+                (listen_port,) = U16.unpack(payload)
+    if not ifindex:
+        raise ValueError("a WireGuard dump without a device in it")
+    peers = tuple(draft.peer(key) for key, draft in drafts.items())
+    return Device(name, ifindex, public_key, listen_port, userspace=False, peers=peers)
+
+
+def digest(bodies: Iterable[memoryview]) -> bytes:
+    """16 bytes that stand for the keys and allowed IPs of a dump, whatever else changes in it.
+
+    Hashes them as they lie in the messages, headers included, so that no two sets look alike. A
+    peer's key counts once however often a dump repeats it: where a dump is split depends on what
+    is left out here.
+    """
+    state = blake2b(digest_size=16)
+    last_key = b""
+    for body in bodies:
+        for kind, payload in attributes(body, GENERIC_HEADER.size):
+            if kind == _PUBLIC_KEY:
+                state.update(payload)
+            elif kind == _PEERS:
+                for _, peer in attributes(payload):
+                    for inner, value in attributes(peer):
+                        if inner == _PEER_ALLOWED:
+                            state.update(value)
+                        elif inner == _PEER_KEY and value != last_key:
+                            last_key = bytes(value)
+                            state.update(last_key)
+    return state.digest()
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A peer as far as the messages so far tell of it."""
+
+    endpoint: str | None = None
+    allowed_ips: list[IPv4Network | IPv6Network] = field(default_factory=list)
+    latest_handshake_s: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    keepalive_s: int = 0
+
+    def peer(self, public_key: bytes) -> Peer:
+        return Peer(
+            public_key,
+            self.endpoint,
+            tuple(self.allowed_ips),
+            latest_handshake_s=self.latest_handshake_s,
+            rx_bytes=self.rx_bytes,
+            tx_bytes=self.tx_bytes,
+            keepalive_s=self.keepalive_s,
+        )
+
+
+def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
+    fields = dict(attributes(peer))
+    key = bytes(fields[_PEER_KEY])
+    draft = drafts.get(key)
+    if draft is None:
+        draft = drafts[key] = _Draft()
+    for kind, payload in fields.items():
+        if kind == _PEER_ALLOWED:
+            draft.allowed_ips.extend(_network(allowed) for _, allowed in attributes(payload))
+        elif kind == _PEER_ENDPOINT:
+            draft.endpoint = _endpoint(payload)
+        elif kind == _PEER_HANDSHAKE:
+            (draft.latest_handshake_s,) = U64.unpack_from(payload)  # nanoseconds follow
+        elif kind == _PEER_RX:
+            (draft.rx_bytes,) = U64.unpack(payload)
+        elif kind == _PEER_TX:
+            (draft.tx_bytes,) = U64.unpack(payload)
+        elif kind == _PEER_KEEPALIVE:
+            (draft.keepalive_s,) = U16.unpack(payload)
+
+
+def _network(allowed: memoryview) -> IPv4Network | IPv6Network:
+    fields = dict(attributes(allowed))
+    (family,) = U16.unpack(fields[_ALLOWED_FAMILY])
+    network = IPv4Network if family == socket.AF_INET else IPv6Network
+    return network((bytes(fields[_ALLOWED_ADDRESS]), fields[_ALLOWED_LENGTH][0]))
+
+
+def _endpoint(sockaddr: memoryview) -> str:
+    """From a sockaddr_in (family, port, address) or sockaddr_in6 (… flow, address, scope)."""
+    (family,) = U16.unpack_from(sockaddr)
+    port = int.from_bytes(sockaddr[2:4], "big")
+    if family == socket.AF_INET:
+        return f"{socket.inet_ntop(family, sockaddr[4:8])}:{port}"
+    (scope,) = U32.unpack_from(sockaddr, 24)
+    zone = f"%{scope}" if scope else ""
+    return f"[{socket.inet_ntop(family, sockaddr[8:24])}{zone}]:{port}"

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WireGuard that runs as a process on a tun device, such as wireguard-go, asked over its socket.
+
+The socket's folder belongs to the mount namespace, not to the network namespace: devices of one
+name in two network namespaces share one socket. Source: wireguard.com/xplatform.
+"""
+
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from ipaddress import ip_network
+from pathlib import Path
+
+from krait.kernel.link import Link
+from krait.kernel.wireguard.device import NO_KEY, Device, Peer
+from krait.kernel.wireguard.x25519 import public_key
+
+FOLDER = Path("/var/run/wireguard")
+PATIENCE_S = 5.0
+"""How long the process may keep silent; it answers in milliseconds."""
+
+_BUFFER_BYTES = 1 << 16
+
+_LINE = re.compile(
+    rb"^(private_key|listen_port|public_key|endpoint|allowed_ip|last_handshake_time_sec"
+    rb"|rx_bytes|tx_bytes|persistent_keepalive_interval|errno)=(.*)\n",
+    re.MULTILINE,
+)
+
+Pair = tuple[str, str]
+"""A line of the answer: what it tells, and its value."""
+
+
+def converse(path: Path) -> Iterator[Pair]:
+    """What the process behind the socket says of its device; preshared keys are not picked up.
+
+    Our own private key comes out as `own_key`, the public key in hexadecimal. Raises OSError:
+    TimeoutError if the process is silent, else FileNotFoundError, ConnectionRefusedError and what
+    the process itself answers.
+    """
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(PATIENCE_S)
+        stream.connect(str(path))
+        stream.sendall(b"get=1\n\n")
+        # One buffer, overwritten at the end: the answer holds secrets.
+        buffer = bytearray(_BUFFER_BYTES)
+        try:
+            yield from _pairs(stream, buffer)
+        finally:
+            buffer[:] = bytes(_BUFFER_BYTES)
+
+
+def decode(link: Link, pairs: Iterable[Pair]) -> Device:
+    """The device that the pairs tell of, its peers in the order of their keys.
+
+    The process lists peers in a random order, their allowed IPs in a stable one.
+    """
+    key, listen_port = NO_KEY, 0
+    peers: list[tuple[dict[str, str], list[str]]] = []
+    for what, value in pairs:
+        if what == "own_key":
+            key = bytes.fromhex(value)
+        elif what == "listen_port":
+            listen_port = int(value)
+        elif what == "public_key":
+            peers.append(({what: value}, []))
+        elif what == "allowed_ip":
+            peers[-1][1].append(value)
+        else:
+            peers[-1][0][what] = value
+    found = sorted((_peer(*each) for each in peers), key=lambda peer: peer.public_key)
+    return Device(link.name, link.ifindex, key, listen_port, userspace=True, peers=tuple(found))
+
+
+def digest(pairs: Iterable[Pair]) -> bytes:
+    """16 bytes that stand for the keys and allowed IPs, whatever else changes."""
+    own = ""
+    peers: list[list[str]] = []
+    for what, value in pairs:
+        if what == "own_key":
+            own = value
+        elif what == "public_key":
+            peers.append([value])
+        elif what == "allowed_ip":
+            peers[-1].append(value)
+    whole = "\n".join([own, *sorted(map(" ".join, peers))])
+    return blake2b(whole.encode(), digest_size=16).digest()
+
+
+def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
+    return Peer(
+        public_key=bytes.fromhex(facts["public_key"]),
+        endpoint=facts.get("endpoint"),
+        allowed_ips=tuple(map(ip_network, allowed_ips)),
+        latest_handshake_s=int(facts.get("last_handshake_time_sec", 0)),
+        rx_bytes=int(facts.get("rx_bytes", 0)),
+        tx_bytes=int(facts.get("tx_bytes", 0)),
+        keepalive_s=int(facts.get("persistent_keepalive_interval", 0)),
+    )
+
+
+def _pairs(stream: socket.socket, buffer: bytearray) -> Iterator[Pair]:
+    """The wanted lines as they arrive. A line never fills the buffer: values are short."""
+    view, filled = memoryview(buffer), 0
+    while True:
+        size = stream.recv_into(view[filled:])
+        if size == 0:
+            raise ConnectionResetError("the process hung up in the middle of its answer")
+        filled += size
+        whole = buffer.rfind(b"\n", 0, filled) + 1
+        for match in _LINE.finditer(buffer, 0, whole):
+            what, value = match[1].decode(), match[2].decode()
+            if what == "errno":
+                if value != "0":
+                    raise OSError(abs(int(value)), "the process refused to tell")
+                return
+            if what == "private_key":
+                what, value = "own_key", public_key(bytes.fromhex(value)).hex()
+            yield what, value
+        view[: filled - whole] = view[whole:filled]
+        filled -= whole
