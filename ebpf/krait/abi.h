@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What crosses to user space: the mirror of src/krait/common/abi.py and reason.py.
+ *
+ * Numbers are append-only and layouts have no hidden padding: the loader compares both with this
+ * object's BTF. Addresses and ports are in host byte order unless a name says _be; an IPv4 address
+ * is the low half of [1], and [0] is 0. */
+#pragma once
+#include <linux/types.h>
+
+enum krait_reason {
+	KRAIT_PASS,
+	KRAIT_MALFORMED,
+	KRAIT_FRAGMENT,
+	KRAIT_MULTICAST,
+	KRAIT_LINK_LOCAL,
+	KRAIT_NOT_READY,
+	KRAIT_UNKNOWN_SOURCE,
+	KRAIT_UNKNOWN_DESTINATION,
+	KRAIT_WRONG_SIDE,
+	KRAIT_NOT_TRANSIT,
+	KRAIT_NO_IDENTITY,
+	KRAIT_UNKNOWN_PEER,
+	KRAIT_DENIED,
+	KRAIT_NO_FLOW,
+	KRAIT_FLOW_FULL,
+	KRAIT_REDIRECT,
+	KRAIT_BAD_ERROR,
+	KRAIT_NO_PAIR,
+	KRAIT_SOURCE_ROUTE,
+	KRAIT_REASONS
+};
+
+/* Where the verdict was found; a dry run returns it. */
+enum krait_path {
+	KRAIT_PATH_NONE,    /* before any pair was found */
+	KRAIT_PATH_PAIR,
+	KRAIT_PATH_FLOW,
+	KRAIT_PATH_OPEN
+};
+
+enum krait_pair_class {
+	KRAIT_PAIR_MISSING,
+	KRAIT_ALLOW_STATELESS,
+	KRAIT_DENY_BOTH,
+	KRAIT_STATEFUL
+};
+
+enum krait_pair_layout {
+	KRAIT_ROWS,         /* near's row, far's column */
+	KRAIT_TRIANGLE      /* the higher identity's row, the lower's column */
+};
+
+enum krait_self_flag { KRAIT_ARMED = 1, KRAIT_TRANSIT = 2, KRAIT_STRICT = 4 };
+
+enum krait_principal_flag { KRAIT_IS_UNKNOWN_PEER = 1 };
+
+enum krait_flow_state {
+	KRAIT_TCP_HALF_OPEN,
+	KRAIT_TCP_ESTABLISHED,
+	KRAIT_TCP_CLOSING,
+	KRAIT_UDP_NEW,
+	KRAIT_UDP_REPLIED,
+	KRAIT_ECHO,
+	KRAIT_FLOW_STATES,
+	KRAIT_STATE_MASK = 7,
+	KRAIT_FIN_OPENER = 16,
+	KRAIT_FIN_REPLY = 32
+};
+
+enum { KRAIT_FIRST_IDENTITY = 256, KRAIT_SLOTS = 2 };
+
+struct krait_self {
+	__u64 net6_hi, net6_lo;
+	__u64 own6_hi, own6_lo;     /* an address of this node that needs no look-up; all ones: none */
+	__u32 net4, size4, size6;   /* the window of each address array; size 0: none */
+	__u32 own4;
+	__u32 identity, row;
+	__u32 flags;
+	__u32 zero;
+};
+
+struct krait_principal {
+	__u32 identity;
+	__u32 row;                  /* first pair entry of the identity's row */
+	__u32 peer;                 /* 0: this node, or behind it */
+	__u32 flags;
+};
+
+/* One entry for both directions: [0] is the lower identity opening, [1] the higher. */
+struct krait_pair {
+	__u32 verdict_class;
+	__u16 rule[2];
+	__u32 list[2];              /* offset into `ports` << 10 | length */
+};
+
+/* (a, port_a) is the lower of the two ends. */
+struct krait_flow_key {
+	__u64 a[2], b[2];
+	__u16 port_a, port_b;
+	__u8 protocol, family;
+	__u16 zero;
+};
+
+/* Elements of an LRU map are recycled under their readers, and no lock may guard them. What decides
+ * is therefore one u64: revision:32 | allow:1 | opener is b:1 | tag of the key's hash:30. `seen`,
+ * `rule` and `state` may take a stray write from a reader of the element's former life: that costs
+ * an early time-out or a miscounted rule, never a verdict. */
+struct krait_flow {
+	__u64 word;
+	__u32 seen;                 /* jiffies, low half */
+	__u16 rule;
+	__u8 state;
+	__u8 zero;
+};
+
+struct krait_prefix4 {
+	__u32 length;               /* in bits, the slot's eight included */
+	__u8 slot;
+	__u8 address_be[4];
+} __attribute__((packed));
+
+struct krait_prefix6 {
+	__u32 length;
+	__u8 slot;
+	__u8 address_be[16];
+} __attribute__((packed));
+
+struct krait_count {
+	__u64 packets, bytes;
+};

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Flows: who opened, in which state, judged under which revision. docs/packet-path.md, part 6;
+ * the table of states and time-outs is docs/flow-states.md. */
+#pragma once
+#include "policy.h"
+#include "verdict.h"
+
+#define WORD_ALLOW (1ull << 31)
+#define WORD_OPENER_IS_B (1ull << 30)
+#define WORD_TAG_MASK ((1u << 30) - 1)
+
+/* One packet of a stateful pair. */
+struct exchange {
+	struct __sk_buff *skb;
+	const struct packet *p;
+	const struct krait_pair *pair;
+	__u32 revision;
+	__u32 now;              /* jiffies, low half */
+	__u8 strict, error, dry;
+	__u8 from_b;            /* the packet comes from the key's higher end */
+	__u8 from_high;         /* the packet comes from the pair's higher identity */
+};
+
+INLINE __u64 revision_of(__u64 word)
+{
+	return word >> 32;
+}
+
+INLINE int is_syn(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP &&
+	       (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+INLINE int is_segment(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+}
+
+INLINE int comes_from_b(const struct packet *p)
+{
+	if (p->src[0] != p->dst[0])
+		return p->src[0] > p->dst[0];
+	if (p->src[1] != p->dst[1])
+		return p->src[1] > p->dst[1];
+	return p->sport > p->dport;
+}
+
+INLINE void make_key(const struct packet *p, int from_b, struct krait_flow_key *key)
+{
+	const __u64 *a = from_b ? p->dst : p->src, *b = from_b ? p->src : p->dst;
+
+	key->a[0] = a[0];
+	key->a[1] = a[1];
+	key->b[0] = b[0];
+	key->b[1] = b[1];
+	key->port_a = from_b ? p->dport : p->sport;
+	key->port_b = from_b ? p->sport : p->dport;
+	key->protocol = p->protocol;
+	key->family = p->family;
+	key->zero = 0;
+}
+
+/* Tells a recycled element from the one that was looked up. */
+INLINE __u32 tag_of(const struct krait_flow_key *key)
+{
+	const __u64 *w = (const __u64 *)key;
+	__u64 hash = w[0] * 0x9e3779b97f4a7c15 + w[1] * 0xc2b2ae3d27d4eb4f +
+		     w[2] * 0x165667b19e3779f9 + w[3] * 0xff51afd7ed558ccd +
+		     w[4] * 0xd6e8feb86659fd93;
+
+	return hash >> 34;
+}
+
+INLINE int is_live(const struct krait_flow *flow, __u64 word, __u32 tag, __u32 now)
+{
+	__u32 state = flow->state & KRAIT_STATE_MASK;
+
+	if ((word & WORD_TAG_MASK) != tag || state >= KRAIT_FLOW_STATES)
+		return 0;
+	return now - flow->seen <= timeout_ticks[state];
+}
+
+/* A packet on a live flow's tuple that is no packet of the flow but an open of its own. */
+INLINE int is_own_open(const struct packet *p, int reply)
+{
+	if (is_icmp(p))
+		return reply ? is_echo_request(p) : is_echo_reply(p);
+	return reply && is_syn(p);
+}
+
+INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
+{
+	__u8 base = state & KRAIT_STATE_MASK, fins = state & ~KRAIT_STATE_MASK;
+
+	if (p->protocol != IPPROTO_TCP)
+		return base == KRAIT_UDP_NEW && reply ? KRAIT_UDP_REPLIED : base;
+	if (is_syn(p)) {
+		base = KRAIT_TCP_HALF_OPEN;
+		fins = 0;
+	} else if (base == KRAIT_TCP_HALF_OPEN && reply && p->tcp_flags & TCP_ACK) {
+		base = KRAIT_TCP_ESTABLISHED;
+	}
+	if (p->tcp_flags & TCP_FIN)
+		fins |= reply ? KRAIT_FIN_REPLY : KRAIT_FIN_OPENER;
+	if (p->tcp_flags & TCP_RST || fins == (KRAIT_FIN_OPENER | KRAIT_FIN_REPLY))
+		base = KRAIT_TCP_CLOSING;
+	return base | fins;
+}
+
+/* May the packet's own tuple open; or, reversed, may its receiver's? */
+INLINE int may_open_own(const struct exchange *x, int reversed, __u16 *rule)
+{
+	__u16 port = reversed ? x->p->sport : x->p->dport;
+
+	return may_open(x->pair->list[(x->from_high ^ reversed) & 1], x->p->protocol,
+			listed(x->p, port), rule);
+}
+
+INLINE enum krait_reason insert_flow(const struct exchange *x, const struct krait_flow_key *key,
+				     __u32 tag, int reply, __u16 rule)
+{
+	struct krait_flow flow = { .seen = x->now, .rule = rule };
+	__u64 opener = x->from_b ^ reply ? WORD_OPENER_IS_B : 0;
+
+	if (x->dry)
+		return KRAIT_PASS;
+	flow.word = (__u64)x->revision << 32 | WORD_ALLOW | opener | tag;
+	if (x->p->protocol == IPPROTO_TCP) {
+		flow.state = KRAIT_TCP_HALF_OPEN;
+		if (x->p->tcp_flags & TCP_FIN)
+			flow.state |= reply ? KRAIT_FIN_REPLY : KRAIT_FIN_OPENER;
+	} else {
+		flow.state = is_icmp(x->p) ? KRAIT_ECHO : KRAIT_UDP_NEW;
+	}
+	return bpf_map_update_elem(&flows, key, &flow, BPF_ANY) ? KRAIT_FLOW_FULL : KRAIT_PASS;
+}
+
+INLINE enum krait_reason judge_open(const struct exchange *x, const struct krait_flow_key *key,
+				    __u32 tag, struct verdict *v)
+{
+	int allowed, reply = 0;
+	__u16 rule;
+
+	if (x->error || (is_icmp(x->p) && is_echo_reply(x->p)))
+		return KRAIT_NO_FLOW;
+	if (x->p->protocol == IPPROTO_TCP && !is_syn(x->p) && (x->strict || !is_segment(x->p)))
+		return KRAIT_NO_FLOW;
+	v->path = KRAIT_PATH_OPEN;
+	allowed = may_open_own(x, 0, &v->rule);
+	if (!allowed && x->p->protocol == IPPROTO_TCP && !is_syn(x->p)) {
+		allowed = reply = may_open_own(x, 1, &rule); /* picked up in the middle, by a reply */
+		if (allowed)
+			v->rule = rule;
+	}
+	if (!allowed)
+		return KRAIT_DENIED;
+	if (is_icmp(x->p) && !is_echo_request(x->p))
+		return KRAIT_PASS;
+	return insert_flow(x, key, tag, reply, v->rule);
+}
+
+/* The verdict of the opener's tuple, judged anew if it was decided under another revision. */
+INLINE int is_allowed(const struct exchange *x, struct krait_flow *flow, __u64 word, int reply,
+		      __u16 *rule)
+{
+	*rule = flow->rule;
+	if (revision_of(word) != x->revision) {
+		word &= WORD_OPENER_IS_B | WORD_TAG_MASK;
+		word |= (__u64)x->revision << 32;
+		if (may_open_own(x, reply, rule))
+			word |= WORD_ALLOW;
+		if (!x->dry && !x->error) {
+			flow->rule = *rule;
+			*(volatile __u64 *)&flow->word = word;
+		}
+	}
+	return !!(word & WORD_ALLOW);
+}
+
+INLINE enum krait_reason judge_flow(const struct exchange *x, struct verdict *v)
+{
+	struct krait_flow_key key;
+	enum krait_reason reason;
+	struct krait_flow *flow;
+	__u8 state, next;
+	__u64 word;
+	__u32 tag;
+	__u16 rule;
+	int reply;
+
+	make_key(x->p, x->from_b, &key);
+	tag = tag_of(&key);
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow)
+		return judge_open(x, &key, tag, v);
+	word = *(volatile __u64 *)&flow->word;
+	if (!is_live(flow, word, tag, x->now))
+		return judge_open(x, &key, tag, v);
+	reply = x->from_b ^ !!(word & WORD_OPENER_IS_B);
+	if (!x->error && is_own_open(x->p, reply))
+		return judge_open(x, &key, tag, v);
+
+	if (!is_allowed(x, flow, word, reply, &rule)) {
+		/* One more chance, as an open of its own: an entry that drops its packets must not
+		 * be worse than none. */
+		reason = x->error ? KRAIT_DENIED : judge_open(x, &key, tag, v);
+		if (reason != KRAIT_DENIED && reason != KRAIT_NO_FLOW)
+			return reason;
+		v->path = KRAIT_PATH_FLOW;
+		v->rule = rule;
+		return KRAIT_DENIED;
+	}
+	v->path = KRAIT_PATH_FLOW;
+	v->rule = rule;
+	if (x->error || x->dry)
+		return KRAIT_PASS;
+	state = flow->state;
+	next = next_state(state, x->p, reply);
+	if (next != state)
+		flow->state = next;
+	if (flow->seen != x->now) /* a line that many CPUs read is not written for nothing */
+		flow->seen = x->now;
+	return KRAIT_PASS;
+}

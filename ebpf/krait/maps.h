@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The state. Two slots live in the same maps, the slot part of the key: index + slot * n for an
+ * array, a byte of the key for a prefix. The slot in force is never written; a commit is one store
+ * to `control`. Sizes given here are placeholders: the loader sets what the mesh needs. */
+#pragma once
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "abi.h"
+
+#define KRAIT_MAP(NAME, TYPE, ENTRIES, KEY, VALUE, FLAGS) \
+	struct {                                          \
+		__uint(type, BPF_MAP_TYPE_##TYPE);        \
+		__uint(max_entries, ENTRIES);             \
+		__type(key, KEY);                         \
+		__type(value, VALUE);                     \
+		__uint(map_flags, FLAGS);                 \
+	} NAME SEC(".maps")
+
+KRAIT_MAP(control, ARRAY, 1, __u32, __u64, BPF_F_MMAPABLE);
+KRAIT_MAP(self, ARRAY, KRAIT_SLOTS, __u32, struct krait_self, 0);
+KRAIT_MAP(addr4, ARRAY, KRAIT_SLOTS, __u32, __u32, 0);
+KRAIT_MAP(addr6, ARRAY, KRAIT_SLOTS, __u32, __u32, 0);
+KRAIT_MAP(prefix4, LPM_TRIE, 1, struct krait_prefix4, __u32, BPF_F_NO_PREALLOC);
+KRAIT_MAP(prefix6, LPM_TRIE, 1, struct krait_prefix6, __u32, BPF_F_NO_PREALLOC);
+KRAIT_MAP(principal, ARRAY, KRAIT_SLOTS, __u32, struct krait_principal, 0);
+KRAIT_MAP(pair, ARRAY, KRAIT_SLOTS, __u32, struct krait_pair, 0);
+
+/* Sorted intervals: lo:24 | hi:24 | allow:1 | rule:15, over protocol:8 | port:16. No slot: a list
+ * is never overwritten while a slot or a reader may use it. */
+KRAIT_MAP(ports, ARRAY, 1, __u32, __u64, 0);
+
+KRAIT_MAP(flows, LRU_HASH, 65536, struct krait_flow_key, struct krait_flow, 0);
+
+KRAIT_MAP(rules, PERCPU_ARRAY, 1, __u32, struct krait_count, 0);
+KRAIT_MAP(reasons, PERCPU_ARRAY, KRAIT_REASONS, __u32, struct krait_count, 0);
+KRAIT_MAP(peers, PERCPU_ARRAY, 1, __u32, struct krait_count, 0); /* drops */
+
+/* The addresses of the last relayed packet that passed ingress on this CPU, so that egress of the
+ * same interface does not count it again. */
+KRAIT_MAP(relayed, PERCPU_ARRAY, 1, __u32, __u64, 0);
+
+/* Set once, before the object is loaded. */
+const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1; /* entries a slot */
+const volatile __u32 pair_layout = KRAIT_ROWS;
+const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}; /* jiffies */
+const volatile __u32 test_ifindex = 0; /* this interface has Ethernet headers; 0: none */
+const volatile enum krait_reason abi_reason = KRAIT_PASS; /* puts the enum into the BTF */

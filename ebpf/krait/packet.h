@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From bytes to a packet: IP headers and the next one. docs/packet-path.md, parts 2 and 3.
+ *
+ * The packet's own headers are read in place where they are linear; those inside an ICMP error are
+ * copied, since they may start anywhere. */
+#pragma once
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "abi.h"
+
+#define INLINE static __always_inline
+
+enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_ACK = 16 };
+enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_OPTIONS = 60 };
+enum { MAX_EXTENSION_HEADERS = 4 };
+
+/* RFC 792 and RFC 4443; <linux/icmp.h> would pull in libc. */
+enum {
+	ICMP_ECHOREPLY = 0,
+	ICMP_DEST_UNREACH = 3,
+	ICMP_SOURCE_QUENCH = 4,
+	ICMP_REDIRECT = 5,
+	ICMP_ECHO = 8,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETERPROB = 12,
+	ICMP6_FIRST_INFORMATIONAL = 128,
+	ICMP6_ECHO_REQUEST = 128,
+	ICMP6_ECHO_REPLY = 129,
+	ICMP6_REDIRECT = 137,
+};
+
+struct packet {
+	__u64 src[2], dst[2];
+	__u32 l4, end;          /* offsets from skb->data: the next header; the end of the IP packet */
+	__u16 sport, dport;     /* for ICMP, both are the echo identifier */
+	__u8 family, protocol, tcp_flags, icmp_type;
+};
+
+INLINE int is_icmp(const struct packet *p)
+{
+	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
+}
+
+INLINE int is_icmp_of_its_family(const struct packet *p)
+{
+	return p->protocol == (p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+INLINE int is_icmp_error(const struct packet *p)
+{
+	__u8 type = p->icmp_type;
+
+	if (p->family == 6)
+		return type < ICMP6_FIRST_INFORMATIONAL;
+	return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH ||
+	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+}
+
+INLINE int is_redirect(const struct packet *p)
+{
+	return p->icmp_type == (p->family == 4 ? ICMP_REDIRECT : ICMP6_REDIRECT);
+}
+
+INLINE int is_echo_request(const struct packet *p)
+{
+	return p->icmp_type == (p->family == 4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+}
+
+INLINE int is_echo_reply(const struct packet *p)
+{
+	return p->icmp_type == (p->family == 4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
+}
+
+/* The verifier knows a checked pointer only as the one value that was compared. */
+#define SAME_VALUE(POINTER) asm volatile("" : "+r"(POINTER))
+
+/* `length` bytes at `offset` in the linear part, pulled there if they lie in a fragment of the skb.
+ * Pulling invalidates every pointer taken before. */
+INLINE void *linear(struct __sk_buff *skb, __u32 offset, __u32 length)
+{
+	void *at = (void *)(long)skb->data + offset;
+
+	SAME_VALUE(at);
+	if (at + length > (void *)(long)skb->data_end) {
+		if (bpf_skb_pull_data(skb, offset + length))
+			return 0;
+		at = (void *)(long)skb->data + offset;
+		SAME_VALUE(at);
+		if (at + length > (void *)(long)skb->data_end)
+			return 0;
+	}
+	return at;
+}
+
+INLINE enum krait_reason classify_addresses(const struct packet *p)
+{
+	if (p->family == 4) {
+		__u32 src = p->src[1], dst = p->dst[1];
+
+		if (src >> 29 == 7)
+			return KRAIT_MALFORMED;
+		if (dst >> 29 == 7)
+			return KRAIT_MULTICAST;
+		return src >> 16 == 0xa9fe || dst >> 16 == 0xa9fe ? KRAIT_LINK_LOCAL : KRAIT_PASS;
+	}
+	if (p->src[0] >> 56 == 0xff)
+		return KRAIT_MALFORMED;
+	if (p->dst[0] >> 56 == 0xff)
+		return KRAIT_MULTICAST;
+	return p->src[0] >> 54 == 0x3fa || p->dst[0] >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : KRAIT_PASS;
+}
+
+INLINE enum krait_reason read_ipv4(const struct iphdr *ip, __u32 at, struct packet *p)
+{
+	__u32 header = ip->ihl * 4;
+
+	if (header < sizeof(*ip))
+		return KRAIT_MALFORMED;
+	if (ip->frag_off & bpf_htons(0x1fff))
+		return KRAIT_FRAGMENT;
+	p->family = 4;
+	p->protocol = ip->protocol;
+	p->l4 = at + header;
+	p->src[1] = bpf_ntohl(ip->saddr);
+	p->dst[1] = bpf_ntohl(ip->daddr);
+	return classify_addresses(p);
+}
+
+INLINE __u64 u64_be(const __be32 *word)
+{
+	return (__u64)bpf_ntohl(word[0]) << 32 | bpf_ntohl(word[1]);
+}
+
+/* Sets all but the protocol and l4, which lie behind the extension headers. */
+INLINE void read_ipv6(const struct ipv6hdr *ip, struct packet *p)
+{
+	const __be32 *src = ip->saddr.s6_addr32, *dst = ip->daddr.s6_addr32;
+
+	p->family = 6;
+	p->src[0] = u64_be(src);
+	p->src[1] = u64_be(src + 2);
+	p->dst[0] = u64_be(dst);
+	p->dst[1] = u64_be(dst + 2);
+}
+
+INLINE enum krait_reason skip_extensions(struct __sk_buff *skb, __u8 next, __u32 at,
+					 struct packet *p)
+{
+#pragma unroll
+	for (int i = 0; i <= MAX_EXTENSION_HEADERS; i++) {
+		struct {
+			__u8 next, length, type, segments_left;
+		} h;
+		__u32 length;
+
+		if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_FRAGMENT &&
+		    next != NEXT_OPTIONS)
+			break;
+		if (i == MAX_EXTENSION_HEADERS || (i && next == NEXT_HOP_BY_HOP))
+			return KRAIT_MALFORMED;
+		if (bpf_skb_load_bytes(skb, at, &h, sizeof(h)))
+			return KRAIT_MALFORMED;
+		length = next == NEXT_FRAGMENT ? 8 : (h.length + 1) * 8;
+		if (at + length > p->end)
+			return KRAIT_MALFORMED;
+		if (next == NEXT_ROUTING && h.segments_left)
+			return KRAIT_SOURCE_ROUTE;
+		if (next == NEXT_FRAGMENT && (h.type << 8 | h.segments_left) & 0xfff8)
+			return KRAIT_FRAGMENT;
+		next = h.next;
+		at += length;
+	}
+	p->protocol = next;
+	p->l4 = at;
+	return classify_addresses(p);
+}
+
+/* The packet's own IP header, at offset `at`. */
+INLINE enum krait_reason parse_ip(struct __sk_buff *skb, __u32 at, struct packet *p)
+{
+	struct iphdr *ip4 = linear(skb, at, sizeof(*ip4));
+	struct ipv6hdr *ip6;
+	__u32 total;
+
+	if (!ip4)
+		return KRAIT_MALFORMED;
+	if (ip4->version == 4) {
+		total = bpf_ntohs(ip4->tot_len);
+		if (skb->protocol != bpf_htons(ETH_P_IP) || total < ip4->ihl * 4 ||
+		    total > skb->len - at)
+			return KRAIT_MALFORMED;
+		p->end = at + total;
+		return read_ipv4(ip4, at, p);
+	}
+	if (ip4->version != 6 || skb->protocol != bpf_htons(ETH_P_IPV6))
+		return KRAIT_MALFORMED;
+	ip6 = linear(skb, at, sizeof(*ip6));
+	if (!ip6)
+		return KRAIT_MALFORMED;
+	total = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+	if (total > skb->len - at)
+		return KRAIT_MALFORMED;
+	p->end = at + total;
+	read_ipv6(ip6, p);
+	return skip_extensions(skb, ip6->nexthdr, at + sizeof(*ip6), p);
+}
+
+/* The IP header of the packet inside the ICMP error `outer`; it need not be whole, and its own idea
+ * of its length does not matter. */
+INLINE enum krait_reason parse_inner_ip(struct __sk_buff *skb, const struct packet *outer,
+					struct packet *p)
+{
+	union {
+		struct iphdr v4;
+		struct ipv6hdr v6;
+	} h;
+	__u32 at = outer->l4 + 8;
+
+	p->end = outer->end;
+	if (at + sizeof(h.v4) > p->end || bpf_skb_load_bytes(skb, at, &h, sizeof(h.v4)))
+		return KRAIT_MALFORMED;
+	if (h.v4.version == 4)
+		return read_ipv4(&h.v4, at, p);
+	if (h.v4.version != 6 || at + sizeof(h.v6) > p->end ||
+	    bpf_skb_load_bytes(skb, at, &h, sizeof(h.v6)))
+		return KRAIT_MALFORMED;
+	read_ipv6(&h.v6, p);
+	return skip_extensions(skb, h.v6.nexthdr, at + sizeof(h.v6), p);
+}
+
+/* Ports, TCP flags, ICMP type and identifier. TCP inside an error may end after 8 bytes, and its
+ * flags do not matter. */
+INLINE enum krait_reason parse_l4(struct __sk_buff *skb, struct packet *p, const int inner)
+{
+	const int tcp = p->protocol == IPPROTO_TCP;
+	__u32 need = tcp && !inner ? 14 : 8, at = p->l4;
+	void *direct = (void *)(long)skb->data + (at & 255);
+	__u8 h[14] = {};
+
+	if (!tcp && p->protocol != IPPROTO_UDP && !is_icmp(p))
+		return KRAIT_PASS;
+	if (at + need > p->end)
+		return KRAIT_MALFORMED;
+	SAME_VALUE(direct);
+	if (!inner && at < 256 && direct + 14 <= (void *)(long)skb->data_end)
+		__builtin_memcpy(h, direct, 14);
+	else if (tcp && !inner ? bpf_skb_load_bytes(skb, at, h, 14) : bpf_skb_load_bytes(skb, at, h, 8))
+		return KRAIT_MALFORMED;
+	p->icmp_type = h[0];
+	p->tcp_flags = h[13];
+	p->sport = is_icmp(p) ? h[4] << 8 | h[5] : h[0] << 8 | h[1];
+	p->dport = is_icmp(p) ? p->sport : h[2] << 8 | h[3];
+	return KRAIT_PASS;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What two identities may do to each other. docs/packet-path.md, part 5. */
+#pragma once
+#include "identity.h"
+
+enum { LIST_LENGTH_BITS = 10, LIST_LENGTH_MASK = (1 << LIST_LENGTH_BITS) - 1 };
+
+INLINE struct krait_pair *find_pair(const struct state *s, const struct sides *sides)
+{
+	const struct krait_principal *row = &sides->near, *column = &sides->far;
+	__u32 index;
+
+	if (pair_layout == KRAIT_TRIANGLE && row->identity < column->identity) {
+		row = &sides->far;
+		column = &sides->near;
+	}
+	index = row->row + (column->identity - KRAIT_FIRST_IDENTITY);
+	if (index >= n_pair)
+		return 0;
+	index += s->slot * n_pair;
+	return bpf_map_lookup_elem(&pair, &index);
+}
+
+/* May this tuple open? The last interval that starts at or below it, by bisection, decides; a tuple
+ * in no interval is denied by default. Sets the rule. */
+INLINE int may_open(__u32 list, __u8 protocol, __u16 port, __u16 *rule)
+{
+	__u32 length = list & LIST_LENGTH_MASK, at = list >> LIST_LENGTH_BITS;
+	__u32 tuple = protocol << 16 | port;
+	__u64 *interval, found;
+
+	*rule = 0;
+	if (!length)
+		return 0;
+	for (int i = 0; i < LIST_LENGTH_BITS && length > 1; i++) {
+		__u32 half = length >> 1, middle = at + half;
+
+		interval = bpf_map_lookup_elem(&ports, &middle);
+		if (!interval)
+			return 0;
+		if (*interval >> 40 <= tuple)
+			at = middle;
+		length -= half;
+	}
+	interval = bpf_map_lookup_elem(&ports, &at);
+	if (!interval)
+		return 0;
+	found = *interval;
+	if (found >> 40 > tuple || (found >> 16 & 0xffffff) < tuple)
+		return 0;
+	*rule = found & 0x7fff;
+	return found >> 15 & 1;
+}
+
+/* The port that a list is asked about: ICMP's two "ports" are its identifier, which no rule names. */
+INLINE __u16 listed(const struct packet *p, __u16 port)
+{
+	return is_icmp(p) ? 0 : port;
+}
