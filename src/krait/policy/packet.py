@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions 2 and 3 of docs/packet-path.md: what a packet is, or why it is dropped unread.
+
+The reference for the kernel program's parser: plain rather than fast, and written from the page
+alone, so that a fault in one of the two is not a fault in both.
+
+Sources: RFC 791 and 8200 (headers), RFC 792 and 4443 (ICMP), RFC 9293 (TCP).
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum, IntFlag
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Self
+
+from krait.common.reason import Reason
+from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Address, Network
+
+ETHERTYPE = {4: 0x0800, 6: 0x86DD}
+"""The frame's protocol that goes with each version of IP."""
+
+HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS = 0, 43, 44, 60
+"""IPv6 extension headers that are walked over; any other number ends the chain."""
+EXTENSIONS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS})
+MAX_EXTENSIONS = 4
+
+# 240.0.0.0/4 and the broadcast address are in the first: no unicast source or destination either.
+_MULTICAST: tuple[Network, ...] = (IPv4Network("224.0.0.0/3"), IPv6Network("ff00::/8"))
+_LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))
+
+
+class TcpFlag(IntFlag):
+    """The flags that a flow's state depends on."""
+
+    FIN = 1
+    SYN = 2
+    RST = 4
+    ACK = 16
+
+
+class Message(Enum):
+    """What an ICMP type means here; each number stands for one of these in its own family."""
+
+    ECHO_REQUEST = "echo request"
+    ECHO_REPLY = "echo reply"
+    ERROR = "error"
+    REDIRECT = "redirect"
+    OTHER = "any other message"
+
+
+_MESSAGES: dict[int, dict[int, Message]] = {
+    ICMP4: {
+        0: Message.ECHO_REPLY,
+        8: Message.ECHO_REQUEST,
+        5: Message.REDIRECT,
+        **dict.fromkeys((3, 4, 11, 12), Message.ERROR),
+    },
+    ICMP6: {
+        **dict.fromkeys(range(128), Message.ERROR),
+        128: Message.ECHO_REQUEST,
+        129: Message.ECHO_REPLY,
+        137: Message.REDIRECT,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What the judge needs to know of a packet.
+
+    `ports` are source and destination: of TCP and UDP their own, of an ICMP echo its identifier
+    twice, of all else 0; None where the header is cut short. `flags` is None where TCP's 14th byte
+    is missing, and for every other protocol. `inner` is what an ICMP error quotes.
+    """
+
+    source: Address
+    destination: Address
+    protocol: int
+    message: Message | None = None
+    ports: tuple[int, int] | None = (0, 0)
+    flags: TcpFlag | None = None
+    inner: Self | None = None
+
+    @property
+    def opens_tcp(self) -> bool:
+        """A SYN without ACK and RST."""
+        return self._flags(TcpFlag.SYN | TcpFlag.ACK | TcpFlag.RST) == TcpFlag.SYN
+
+    @property
+    def picks_up_tcp(self) -> bool:
+        """An ACK without SYN and RST: a segment from the middle of a flow."""
+        return self._flags(TcpFlag.SYN | TcpFlag.ACK | TcpFlag.RST) == TcpFlag.ACK
+
+    def has(self, flag: TcpFlag) -> bool:
+        return bool(self._flags(flag))
+
+    def _flags(self, mask: TcpFlag) -> TcpFlag:
+        return (self.flags or TcpFlag(0)) & mask
+
+
+def parse(frame: bytes, ethertype: int) -> Packet | Reason:
+    """Read a packet that begins at its IP header.
+
+    `frame` may be longer than the packet (padding); `ethertype` is the frame's protocol, host byte
+    order. An ICMP error comes back with its `inner` packet.
+    """
+    header = _read(frame, whole=True)
+    if isinstance(header, Reason):
+        return header
+    if ethertype != ETHERTYPE[header.source.version]:
+        return Reason.MALFORMED
+    packet = _next_layer(header)
+    if packet.protocol not in (ICMP4, ICMP6):
+        return packet
+    match packet.message:
+        case None:
+            return Reason.MALFORMED
+        case Message.REDIRECT:
+            return Reason.REDIRECT
+        case Message.ERROR:
+            inner = _quoted(header.body[8:], packet)
+            return Reason.BAD_ERROR if inner is None else replace(packet, inner=inner)
+        case _:
+            return packet
+
+
+@dataclass(frozen=True, slots=True)
+class _Ip:
+    source: Address
+    destination: Address
+    protocol: int
+    body: bytes  # all after the IP headers that lies inside the IP packet
+
+
+def _read(data: bytes, *, whole: bool) -> _Ip | Reason:
+    """Question 2. Not `whole` is what an ICMP error quotes: its length fields are not looked at."""
+    if len(data) < 20:
+        return Reason.MALFORMED
+    match data[0] >> 4:
+        case 4:
+            found = _read4(data, whole=whole)
+        case 6:
+            found = _read6(data, whole=whole)
+        case _:
+            return Reason.MALFORMED
+    if isinstance(found, Reason):
+        return found
+    if _within(found.source, _MULTICAST):
+        return Reason.MALFORMED
+    if _within(found.destination, _MULTICAST):
+        return Reason.MULTICAST
+    if _within(found.source, _LINK_LOCAL) or _within(found.destination, _LINK_LOCAL):
+        return Reason.LINK_LOCAL
+    return found
+
+
+def _within(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _read4(data: bytes, *, whole: bool) -> _Ip | Reason:
+    start = (data[0] & 0xF) * 4
+    end = int.from_bytes(data[2:4]) if whole else len(data)
+    if not 20 <= start <= end <= len(data):
+        return Reason.MALFORMED
+    if int.from_bytes(data[6:8]) & 0x1FFF:
+        return Reason.FRAGMENT
+    return _Ip(IPv4Address(data[12:16]), IPv4Address(data[16:20]), data[9], data[start:end])
+
+
+def _read6(data: bytes, *, whole: bool) -> _Ip | Reason:
+    if len(data) < 40:
+        return Reason.MALFORMED
+    end = 40 + int.from_bytes(data[4:6]) if whole else len(data)
+    if end > len(data):
+        return Reason.MALFORMED
+    found = _after_extensions(data[6], data[40:end])
+    if isinstance(found, Reason):
+        return found
+    protocol, body = found
+    return _Ip(IPv6Address(data[8:24]), IPv6Address(data[24:40]), protocol, body)
+
+
+def _after_extensions(following: int, rest: bytes) -> tuple[int, bytes] | Reason:
+    """The protocol that ends the chain, and what follows its last extension header."""
+    walked = 0
+    while following in EXTENSIONS:
+        if walked == MAX_EXTENSIONS or (following == HOP_BY_HOP and walked > 0) or len(rest) < 8:
+            return Reason.MALFORMED
+        size = 8 if following == FRAGMENT else (rest[1] + 1) * 8
+        if size > len(rest):
+            return Reason.MALFORMED
+        if following == ROUTING and rest[3] > 0:
+            return Reason.SOURCE_ROUTE
+        if following == FRAGMENT and int.from_bytes(rest[2:4]) >> 3:
+            return Reason.FRAGMENT
+        following, rest = rest[0], rest[size:]
+        walked += 1
+    return following, rest
+
+
+def _next_layer(ip: _Ip) -> Packet:
+    bare = Packet(ip.source, ip.destination, ip.protocol)
+    body = ip.body
+    if ip.protocol in (TCP, UDP):
+        ports = (int.from_bytes(body[:2]), int.from_bytes(body[2:4])) if len(body) >= 8 else None
+        flags = TcpFlag(body[13] & 0x17) if ip.protocol == TCP and len(body) >= 14 else None
+        return replace(bare, ports=ports, flags=flags)
+    if ip.protocol in (ICMP4, ICMP6):
+        if ip.protocol != (ICMP4 if ip.source.version == 4 else ICMP6) or len(body) < 8:
+            return replace(bare, ports=None)
+        message = _MESSAGES[ip.protocol].get(body[0], Message.OTHER)
+        echo = message in (Message.ECHO_REQUEST, Message.ECHO_REPLY)
+        identifier = int.from_bytes(body[4:6]) if echo else 0
+        return replace(bare, message=message, ports=(identifier, identifier))
+    return bare
+
+
+def _quoted(data: bytes, outer: Packet) -> Packet | None:
+    """The packet inside an ICMP error; None where question 3 finds fault with its bytes."""
+    header = _read(data, whole=False)
+    if isinstance(header, Reason) or header.source.version != outer.source.version:
+        return None
+    inner = _next_layer(header)
+    # Eight bytes of it hold the ports; without them nobody can say which flow it was.
+    if inner.ports is None or inner.message in (Message.ERROR, Message.REDIRECT):
+        return None
+    return inner if inner.source == outer.destination else None

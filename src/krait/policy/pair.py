@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Question 5 of docs/packet-path.md: what two identities may do to each other.
+
+Derived from the rules by asking `decide`, never from what was compiled.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+
+from krait.common.abi import PairClass
+from krait.policy.evaluate import decide
+from krait.policy.model import TCP, UDP, Labels, Policy
+
+
+def pair_class(policy: Policy, one: Labels, other: Labels) -> PairClass:
+    """The class of an unordered pair of identities, both directions together."""
+    directions = ((one, other), (other, one))
+    verdicts = {
+        decide(policy, source, destination, protocol, port).allow
+        for source, destination in directions
+        for protocol, port in _turning_points(policy, source, destination)
+    }
+    if verdicts == {False}:
+        return PairClass.DENY_BOTH
+    if verdicts == {True} and not any(ports_concern(policy, *each) for each in directions):
+        return PairClass.ALLOW_STATELESS
+    return PairClass.STATEFUL
+
+
+def ports_concern(policy: Policy, source: Labels, destination: Labels) -> bool:
+    """Whether a rule with ports, allow or deny, concerns opens in this direction."""
+    return any(
+        rule.ports and not rule.audit and rule.concerns(source, destination)
+        for rule in policy.rules
+    )
+
+
+def _turning_points(
+    policy: Policy, source: Labels, destination: Labels
+) -> Iterator[tuple[int, int]]:
+    """A (protocol, port) from every stretch over which the verdict cannot change.
+
+    It can change only where a span begins, or just beyond where one ends; and no rule tells apart
+    two protocols that none of them names. Only TCP and UDP have ports other than 0.
+    """
+    spans = [
+        span
+        for rule in policy.rules
+        if not rule.audit and rule.concerns(source, destination)
+        for span in rule.ports
+    ]
+    named = {span.protocol for span in spans}
+    yield next(protocol for protocol in count() if protocol not in named | {TCP, UDP}), 0
+    yield from ((protocol, 0) for protocol in named)
+    for span in spans:
+        if span.protocol in (TCP, UDP):
+            yield span.protocol, span.low
+            if span.high < 0xFFFF:
+                yield span.protocol, span.high + 1
