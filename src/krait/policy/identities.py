@@ -1,26 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From tags to identities: which sets of labels a document can produce, and their numbers."""
+"""From tags to identities: which sets of labels a document can produce."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from krait.common.abi import FIRST_IDENTITY
 from krait.policy.model import Document, Labels, Node, Route
-
-
-@dataclass(frozen=True, slots=True)
-class Identities:
-    """Every identity in use. Its place is its number: dense, from 256, and local to this node."""
-
-    labels: tuple[Labels, ...]
-    numbers: dict[Labels, int]
-
-    def number(self, labels: Labels | None) -> int:
-        """The u32 for a set of labels; 0 for None, which stands for no identity."""
-        return 0 if labels is None else self.numbers[labels]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def named_nodes(document: Document) -> Labels:
@@ -45,18 +28,13 @@ def route_labels(route: Route) -> Labels | None:
     return route.tags or None
 
 
+def identities(document: Document) -> tuple[Labels, ...]:
+    """Every identity of the document, in the order of its nodes."""
+    return tuple(dict.fromkeys(_in_order(document)))
+
+
 def _in_order(document: Document) -> Iterator[Labels]:
     named = named_nodes(document)
     for node in document.nodes:
         yield node_labels(node, named)
         yield from (labels for route in node.routes if (labels := route_labels(route)))
-
-
-def assign(document: Document, known: tuple[Labels, ...] = ()) -> Identities:
-    """Number every identity of the document.
-
-    `known` are those already in the kernel's tables, in their order: they keep their numbers and
-    new ones are appended, so that nothing in the tables moves.
-    """
-    labels = tuple(dict.fromkeys((*known, *_in_order(document))))
-    return Identities(labels, {each: FIRST_IDENTITY + i for i, each in enumerate(labels)})

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from krait.common.errors import UsageError
 from krait.policy.identities import named_nodes, node_labels, route_labels
 from krait.policy.model import Document, Labels, Network, Node
+from krait.policy.numbering import renumber
 
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
 
@@ -59,7 +60,7 @@ class View:
     node: Principal
     transit: bool
     mesh: tuple[Network, ...]
-    peers: tuple[bytes, ...]
+    peers: tuple[bytes | None, ...]  # public keys; place i is peer number i + 1
     owners: dict[Network, Principal] = field(hash=False)
     warnings: tuple[str, ...] = ()
 
@@ -84,94 +85,105 @@ def own_node(document: Document, public_key: bytes) -> Node:
     return mine
 
 
-def resolve(document: Document, interface: Interface) -> View:
-    """Tie the document to the interface.
+def resolve(
+    document: Document, interface: Interface, known_peers: tuple[bytes | None, ...] = ()
+) -> View:
+    """Tie the document to the interface; peers already known keep their numbers.
 
     Raises UsageError where the document does not name this node.
     """
     mine = own_node(document, interface.public_key)
-    named = named_nodes(document)
-    mesh = document.mesh.cidrs if document.mesh else _on_link(interface.addresses)
-    node = Principal(mine.name, node_labels(mine, named), HERE)
-    by_key = {each.public_key: each for each in document.nodes}
-    numbers = {peer.public_key: i for i, peer in enumerate(interface.peers, start=1)}
+    places = renumber(known_peers, (peer.public_key for peer in interface.peers))
+    scene = _Scene(document, interface, {key: i for i, key in enumerate(places, 1) if key})
+    here = Principal(mine.name, node_labels(mine, scene.named), HERE)
 
-    owners: dict[Network, Principal] = {}
+    owners = dict(scene.of_peers())
     warnings: list[str] = []
-    for peer in interface.peers:
-        number, who = numbers[peer.public_key], by_key.get(peer.public_key)
-        if who is None:
-            stranger = Principal("unknown peer", None, number, unknown_peer=True)
-            owners |= dict.fromkeys(peer.allowed_ips, stranger)
-            continue
-        owners |= _of_peer(who, peer, number, node_labels(who, named), mesh)
-        warnings += (
-            f"{who.name}: {route.cidr} is not in the peer's allowed IPs, so nothing reaches it"
-            for route in who.routes
-            if not _inside(route.cidr, peer.allowed_ips)
-        )
-    owners |= _behind_hubs(document, interface, numbers)
-    owners |= {route.cidr: _subnet(mine, route_labels(route), route.cidr, HERE)
-               for route in mine.routes}
-    owners |= {ip_network(each.ip): node for each in interface.addresses}
-    return View(
-        node, mine.transit, mesh, tuple(peer.public_key for peer in interface.peers), owners,
-        tuple(warnings),
-    )
+    for cidr, who in scene.claims():
+        if scene.voucher(cidr) == who.peer:
+            owners[cidr] = who
+        else:
+            warnings.append(f"{who.name}: not in its peer's allowed IPs, so nothing reaches it")
+    owners |= {r.cidr: _subnet(mine, r.cidr, HERE, route_labels(r)) for r in mine.routes}
+    owners |= {ip_network(each.ip): here for each in interface.addresses}
+    return View(here, mine.transit, scene.mesh, places, owners, tuple(warnings))
+
+
+class _Scene:
+    """The document and the interface side by side, with what is looked up again and again."""
+
+    def __init__(self, document: Document, interface: Interface, numbers: dict[bytes, int]) -> None:
+        self.document = document
+        self.interface = interface
+        self.numbers = numbers
+        self.named = named_nodes(document)
+        self.mesh = document.mesh.cidrs if document.mesh else _on_link(interface.addresses)
+        self.allowed = {
+            cidr: numbers[peer.public_key] for peer in interface.peers for cidr in peer.allowed_ips
+        }
+
+    def of_peers(self) -> Iterator[tuple[Network, Principal]]:
+        """Every allowed IP with its owner.
+
+        A full-length one inside the mesh is the node's own; every other is routed. Where the
+        document lists the node's addresses, only those are its own.
+        """
+        by_key = {node.public_key: node for node in self.document.nodes}
+        for peer in self.interface.peers:
+            number, node = self.numbers[peer.public_key], by_key.get(peer.public_key)
+            for cidr in peer.allowed_ips:
+                if node is None:
+                    yield cidr, Principal("unknown peer", None, number, unknown_peer=True)
+                elif self._is_own(node, cidr):
+                    yield cidr, Principal(node.name, node_labels(node, self.named), number)
+                else:
+                    yield cidr, _subnet(node, cidr, number, None)
+
+    def claims(self) -> Iterator[tuple[Network, Principal]]:
+        """What the document says to lie behind a peer: tagged subnets, and spokes of a hub."""
+        keys = {node.name: node.public_key for node in self.document.nodes}
+        for node in self.document.nodes:
+            if node.public_key == self.interface.public_key:
+                continue
+            number = self.numbers.get(node.public_key or b"")
+            if number is None and node.via is not None:
+                number = self.numbers.get(keys[node.via] or b"")
+                if number is not None:
+                    spoke = Principal(node.name, node_labels(node, self.named), number)
+                    yield from ((ip_network(each), spoke) for each in node.addresses)
+            if number is not None:
+                for route in node.routes:
+                    yield route.cidr, _subnet(node, route.cidr, number, route_labels(route))
+
+    def voucher(self, cidr: Network) -> int | None:
+        """The peer to which WireGuard ties all of a prefix that the longest allowed IP covers.
+
+        A claim counts only if this is the claiming peer: the document may split what WireGuard
+        gives a peer, never move it to another.
+        """
+        for length in range(cidr.prefixlen, -1, -1):
+            if (number := self.allowed.get(cidr.supernet(new_prefix=length))) is not None:
+                return number
+        return None
+
+    def _is_own(self, node: Node, cidr: Network) -> bool:
+        if cidr.prefixlen < cidr.max_prefixlen:
+            return False
+        if node.addresses:
+            return cidr.network_address in node.addresses
+        return any(cidr.network_address in mesh for mesh in self.mesh)
 
 
 def _on_link(addresses: Iterable[InterfaceAddress]) -> tuple[Network, ...]:
     """The mesh's range where the document names none: the interface's own prefixes."""
-    return tuple(dict.fromkeys(
-        each.network for each in addresses
-        if each.network.prefixlen < each.max_prefixlen and not each.is_link_local
-    ))
+    return tuple(
+        dict.fromkeys(
+            each.network
+            for each in addresses
+            if each.network.prefixlen < each.max_prefixlen and not each.is_link_local
+        )
+    )
 
 
-def _inside(inner: Network, outers: Iterable[Network]) -> bool:
-    return any(inner.version == o.version and inner.subnet_of(o) for o in outers)  # type: ignore[arg-type]
-
-
-def _of_peer(
-    who: Node, peer: Peer, number: int, labels: Labels, mesh: tuple[Network, ...]
-) -> Iterator[tuple[Network, Principal]]:
-    """A full-length allowed IP inside the mesh is the node's own; every other is routed.
-
-    Where the document lists the node's addresses, only those are its own.
-    """
-    own = Principal(who.name, labels, number)
-    for cidr in peer.allowed_ips:
-        full = cidr.prefixlen == cidr.max_prefixlen and _inside(cidr, mesh)
-        if full and (not who.addresses or cidr.network_address in who.addresses):
-            yield cidr, own
-        else:
-            yield cidr, _subnet(who, None, cidr, number)
-    for route in who.routes:
-        if _inside(route.cidr, peer.allowed_ips):
-            yield route.cidr, _subnet(who, route_labels(route), route.cidr, number)
-
-
-def _subnet(router: Node, labels: Labels | None, cidr: Network, peer: int) -> Principal:
+def _subnet(router: Node, cidr: Network, peer: int, labels: Labels | None) -> Principal:
     return Principal(f"{cidr} behind {router.name}", labels, peer)
-
-
-def _behind_hubs(
-    document: Document, interface: Interface, numbers: dict[bytes, int]
-) -> Iterator[tuple[Network, Principal]]:
-    """Spokes without a peer of their own here: they are reached, and vouched for, by their hub."""
-    named = named_nodes(document)
-    by_name = {node.name: node for node in document.nodes}
-    allowed = {peer.public_key: peer.allowed_ips for peer in interface.peers}
-    for spoke in document.nodes:
-        if spoke.via is None or (spoke.public_key or b"") in numbers:
-            continue
-        hub = by_name[spoke.via].public_key
-        if hub is None or hub not in numbers:
-            continue
-        who = Principal(spoke.name, node_labels(spoke, named), numbers[hub])
-        for address in spoke.addresses:
-            if _inside(ip_network(address), allowed[hub]):
-                yield ip_network(address), who
-        for route in spoke.routes:
-            if _inside(route.cidr, allowed[hub]):
-                yield route.cidr, _subnet(spoke, route_labels(route), route.cidr, numbers[hub])
