@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pins: names on a bpf file system that keep maps, programs and links alive without a process."""
+
+import ctypes
+import os
+import re
+from enum import Enum
+from pathlib import Path
+
+from krait.common.errors import SystemRefused, UsageError
+from krait.kernel.bpf.errors import refused
+from krait.kernel.bpf.syscall import LIBC, Command, bpf
+
+BPFFS = Path("/sys/fs/bpf")
+
+_BPFFS_MAGIC = 0xCAFE4A11  # include/uapi/linux/magic.h
+_STATFS_BYTES = 256  # more than any architecture's struct statfs, whose first long is the type
+_INTERFACE = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")  # what wg-quick takes
+
+
+class Kind(Enum):
+    """What a descriptor stands for, by the name of its inode."""
+
+    MAP = "bpf-map"
+    PROGRAM = "bpf-prog"
+    LINK = "bpf_link"
+
+
+class _ObjectAttr(ctypes.Structure):
+    _fields_ = (
+        ("path", ctypes.c_char_p),
+        ("fd", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+    )
+
+
+def escape_interface(name: str) -> str:
+    """The interface's name as a file name on a bpf file system, which allows no dot."""
+    if not _INTERFACE.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not the name of an interface",
+            hint="A name has 1 to 15 of the characters a-z A-Z 0-9 _ = + . -",
+        )
+    return name.replace(".", "%2e")
+
+
+def unescape_interface(name: str) -> str:
+    """What escape_interface() was given."""
+    return name.replace("%2e", ".")
+
+
+def require_bpffs(path: Path = BPFFS) -> None:
+    """Raise SystemRefused unless `path`, or where it would be made, is on a bpf file system."""
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if LIBC.statfs(os.fsencode(existing), buffer) < 0:
+        raise refused(ctypes.get_errno(), existing, "statfs")
+    if ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF != _BPFFS_MAGIC:
+        raise SystemRefused(
+            f"{existing} is not on a bpf file system", hint=f"mount -t bpf bpf {BPFFS}"
+        )
+
+
+def pin(fd: int, path: Path) -> None:
+    """Give the object behind `fd` the name `path`, which must be free."""
+    require_bpffs(path.parent)
+    bpf(Command.OBJ_PIN, _ObjectAttr(os.fsencode(path), fd), path)
+
+
+def open_pinned(path: Path, kind: Kind) -> int:
+    """A new descriptor (close-on-exec) of what is pinned at `path`.
+
+    Something of another kind raises SystemRefused: the kernel would answer for it, in other words.
+    """
+    fd = bpf(Command.OBJ_GET, _ObjectAttr(os.fsencode(path)), path)
+    inode = str(Path(f"/proc/self/fd/{fd}").readlink()).removeprefix("anon_inode:")
+    if inode != kind.value:
+        os.close(fd)
+        raise SystemRefused(
+            f"{path} is a pinned {inode}, not a {kind.value}",
+            hint=f"Something else pinned it: look at it with `bpftool`, and remove {path}.",
+        )
+    return fd
