@@ -5,7 +5,6 @@ import pytest
 
 from tests.requirements import cannot_run, need_tools
 
-
 # Both are caught: a skip that gets away would skip the test that looks for it.
 OUTCOMES = (pytest.skip.Exception, pytest.fail.Exception)
 
