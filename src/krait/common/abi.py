@@ -190,7 +190,11 @@ def control_word(revision: int, slot: int) -> int:
     return revision << 32 | slot
 
 
-def interval(protocol: int, low: int, high: int, *, allow: bool, rule: int) -> int:
+def interval(low: int, high: int, *, allow: bool, rule: int) -> int:
     """One entry of `ports`: an inclusive range over protocol:8 | port:16, its verdict and rule."""
-    lo, hi = protocol << 16 | low, protocol << 16 | high
-    return lo << 40 | hi << 16 | int(allow) << 15 | rule
+    return low << 40 | high << 16 | int(allow) << 15 | rule
+
+
+def list_reference(offset: int, length: int) -> int:
+    """How a pair names its list: a place in `ports` and a length, 0 for none."""
+    return offset << LIST_LENGTH_BITS | length

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may open what to whom, straight from the rules: the reference.
+
+The compiled tables and the kernel program are held against this, so it has to be obviously right
+and may be slow.
+"""
+
+from dataclasses import dataclass, replace
+
+from krait.policy.model import Labels, Policy, PortSpan, Rule
+from krait.policy.ports import MAX_PORT, MAX_PROTOCOL
+
+EVERYTHING = tuple(PortSpan(protocol, 0, MAX_PORT) for protocol in range(MAX_PROTOCOL + 1))
+"""Every protocol and port there is, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict on one open, and why."""
+
+    allow: bool
+    rule: Rule | None  # the one that decides; None is the default, or an identity that is missing
+    others: tuple[Rule, ...] = ()  # matched too, in the order of the file
+    audit: tuple[Rule, ...] = ()  # matched, but never enforce
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An inclusive range of ports of one protocol throughout which the decision is the same."""
+
+    protocol: int
+    low: int
+    high: int
+    decision: Decision
+
+
+def decide(
+    policy: Policy, source: Labels | None, destination: Labels | None, protocol: int, port: int
+) -> Decision:
+    """Whether `source` may open a flow to `port` of `destination`.
+
+    Labels are identities; None is identity 0, which is denied under every default. `protocol` is
+    an IANA number; a protocol without ports has the one port 0.
+    """
+    if source is None or destination is None:
+        return Decision(allow=False, rule=None)
+    matching = [
+        rule
+        for rule in policy.rules
+        if rule.concerns(source, destination) and rule.covers(protocol, port)
+    ]
+    audit = tuple(rule for rule in matching if rule.audit)
+    denies = [rule for rule in matching if not rule.audit and not rule.allow]
+    allows = [rule for rule in matching if not rule.audit and rule.allow]
+    if denies:
+        deciding = denies[0]
+    elif allows:
+        deciding = allows[0]
+    else:
+        return Decision(policy.default_allow, None, (), audit)
+    others = tuple(rule for rule in matching if not rule.audit and rule is not deciding)
+    return Decision(deciding.allow, deciding, others, audit)
+
+
+def decide_all(
+    policy: Policy,
+    source: Labels | None,
+    destination: Labels | None,
+    spans: tuple[PortSpan, ...] = EVERYTHING,
+) -> tuple[Segment, ...]:
+    """The decision for every protocol and port in `spans`, in their order.
+
+    The segments cover the spans exactly once; a rule's edges are where one ends and the next
+    begins, so neighbours may hold equal decisions.
+    """
+    between = replace(policy, rules=_concerning(policy.rules, source, destination))
+    return tuple(
+        Segment(span.protocol, low, high, decide(between, source, destination, span.protocol, low))
+        for span in spans
+        for low, high in _pieces(span, between.rules)
+    )
+
+
+def _concerning(
+    rules: tuple[Rule, ...], source: Labels | None, destination: Labels | None
+) -> tuple[Rule, ...]:
+    if source is None or destination is None:
+        return ()
+    return tuple(rule for rule in rules if rule.concerns(source, destination))
+
+
+def _pieces(span: PortSpan, rules: tuple[Rule, ...]) -> list[tuple[int, int]]:
+    """The span, cut wherever the set of rules that cover a port may change."""
+    written = [each for rule in rules for each in rule.ports if each.protocol == span.protocol]
+    edges = {edge for each in written for edge in (each.low, each.high + 1)}
+    starts = sorted({span.low} | {edge for edge in edges if span.low < edge <= span.high})
+    return list(zip(starts, [start - 1 for start in starts[1:]] + [span.high], strict=True))

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One slot's contents, byte for byte: a compiled policy laid out for tables of a given capacity.
+
+Arrays are packed from index 0 of the slot; prefixes are sets of keys. Writing a slot is then a
+comparison of two images, whatever it was that changed.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
+from typing import Self
+
+from krait.common import abi
+from krait.common.abi import FIRST_IDENTITY, PairLayout
+from krait.policy.compile import Compiled, Pair, PortList
+from krait.policy.model import Network
+from krait.policy.placement import place
+
+ARRAYS = ("self", "addr4", "addr6", "principal", "pair")
+PREFIXES = ("prefix4", "prefix6")
+
+_NO_ADDRESS4 = 0xFFFF_FFFF  # no packet to judge has it: it is in the multicast range
+_NO_ADDRESS6 = (1 << 128) - 1
+_LOW64 = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How large the tables are: entries a slot, for those that have two."""
+
+    addr4: int
+    addr6: int
+    prefix4: int
+    prefix6: int
+    principal: int
+    columns: int  # the stride of a row
+    pair: int
+    layout: PairLayout
+    ports: int  # not by slot
+    rules: int
+    peers: int
+
+    def holds(self, need: Self) -> bool:
+        """Whether these tables can take what needs `need`."""
+        return self.layout == need.layout and all(
+            getattr(self, each.name) >= getattr(need, each.name)
+            for each in fields(self)
+            if each.name != "layout"
+        )
+
+    def grown(self, need: Self) -> Self:
+        """Room for `need` and a quarter more, in powers of two; nothing shrinks."""
+        sizes = {
+            each.name: max(getattr(self, each.name), _room(getattr(need, each.name)))
+            for each in fields(self)
+            if each.name != "layout"
+        }
+        grown = replace(self, **sizes, layout=need.layout)
+        if need.layout == PairLayout.TRIANGLE:
+            pairs = _triangle(grown.columns)
+        else:
+            pairs = grown.columns * -(-need.pair // need.columns)
+        return replace(grown, pair=max(pairs, 1))
+
+
+SMALLEST = Capacity(
+    addr4=256,
+    addr6=256,
+    prefix4=64,
+    prefix6=64,
+    principal=64,
+    columns=16,
+    pair=16,
+    layout=PairLayout.ROWS,
+    ports=256,
+    rules=64,
+    peers=64,
+)
+
+
+def _room(need: int) -> int:
+    return 1 << (need + need // 4).bit_length()
+
+
+def _triangle(columns: int) -> int:
+    return columns * (columns + 1) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a slot holds."""
+
+    arrays: Mapping[str, bytes]
+    prefixes: Mapping[str, Mapping[bytes, int]]  # key without its slot byte -> principal
+    lists: Mapping[PortList, int]  # offsets in `ports`
+
+
+EMPTY = Image(
+    arrays=MappingProxyType({"self": bytes(abi.SELF.size_bytes)}),
+    prefixes=MappingProxyType({name: MappingProxyType({}) for name in PREFIXES}),
+    lists=MappingProxyType({}),
+)
+"""An unarmed slot: every packet drops as `not-ready`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The part of the mesh's range that an address array holds."""
+
+    base: int
+    size: int  # a power of two, or 0
+
+    def place(self, cidr: Network) -> tuple[int, int] | None:
+        """First index and number of entries of a prefix's part in the window."""
+        low, count = int(cidr.network_address), cidr.num_addresses
+        start, end = max(low, self.base), min(low + count, self.base + self.size)
+        return (start - self.base, end - start) if start < end else None
+
+    def contains(self, cidr: Network) -> bool:
+        low = int(cidr.network_address)
+        return self.base <= low and low + cidr.num_addresses <= self.base + self.size
+
+
+def need(compiled: Compiled) -> Capacity:
+    """The least capacity that takes a compiled policy."""
+    window4, window6 = _window(compiled, 4), _window(compiled, 6)
+    columns = max(len(compiled.numbers.identities), 1)
+    triangle = compiled.layout == PairLayout.TRIANGLE
+    return Capacity(
+        addr4=max(window4.size, 1),
+        addr6=max(window6.size, 1),
+        prefix4=max(sum(1 for _ in _outside(compiled, 4, window4)), 1),
+        prefix6=max(sum(1 for _ in _outside(compiled, 6, window6)), 1),
+        principal=len(compiled.owners) + 1,
+        columns=columns,
+        pair=_triangle(columns) if triangle else columns * max(len(compiled.rows), 1),
+        layout=compiled.layout,
+        ports=max(sum(len(each) for each in _lists(compiled)), 1),
+        rules=len(compiled.numbers.rules) + 1,
+        peers=len(compiled.numbers.peers) + 1,
+    )
+
+
+def draw(compiled: Compiled, capacity: Capacity, held: Mapping[PortList, int]) -> Image:
+    """Lay a policy out.
+
+    `held` are the port lists that the slot in force uses: they keep their places and nothing is
+    put over them. Raises placement.NoRoom where `ports` is too small for both.
+    """
+    row_of = _row_starts(compiled, capacity)
+    lists = place(_lists(compiled), held, capacity.ports)
+    windows = {version: _window(compiled, version) for version in (4, 6)}
+    return Image(
+        arrays=MappingProxyType(
+            {
+                "self": _self(compiled, windows, row_of),
+                "addr4": _spread(compiled, 4, windows[4]),
+                "addr6": _spread(compiled, 6, windows[6]),
+                "principal": _principals(compiled, row_of),
+                "pair": _pairs(compiled, capacity, lists),
+            }
+        ),
+        prefixes=MappingProxyType(
+            {
+                f"prefix{version}": {
+                    _prefix_key(cidr): number
+                    for cidr, number in _outside(compiled, version, windows[version])
+                }
+                for version in (4, 6)
+            }
+        ),
+        lists=MappingProxyType(lists),
+    )
+
+
+def _lists(compiled: Compiled) -> dict[PortList, None]:
+    return dict.fromkeys(
+        each
+        for pair in {pair for row in compiled.rows.values() for pair in row}
+        for each in pair.lists
+        if each
+    )
+
+
+def _window(compiled: Compiled, version: int) -> _Window:
+    """The range's first addresses, as far as its highest single address, in a power of two."""
+    mesh = next((cidr for cidr in compiled.mesh if cidr.version == version), None)
+    if mesh is None:
+        return _Window(0, 0)
+    base, limit = int(mesh.network_address), min(mesh.num_addresses, abi.MAX_WINDOW)
+    highest = max(
+        (
+            int(cidr.network_address) - base
+            for cidr in compiled.prefixes
+            if cidr.version == version
+            and cidr.prefixlen == cidr.max_prefixlen
+            and 0 <= int(cidr.network_address) - base < limit
+        ),
+        default=0,
+    )
+    return _Window(base, min(max(1 << highest.bit_length(), 256), limit))
+
+
+def _outside(compiled: Compiled, version: int, window: _Window) -> Iterable[tuple[Network, int]]:
+    """What the tries must hold: inside the window the array is the whole truth."""
+    return (
+        (cidr, number)
+        for cidr, number in compiled.prefixes.items()
+        if cidr.version == version and not window.contains(cidr)
+    )
+
+
+def _spread(compiled: Compiled, version: int, window: _Window) -> bytes:
+    """Prefixes over the window, the shorter first, so that the longest stays visible."""
+    numbers = array("I", bytes(4 * window.size))
+    inside = (
+        (cidr.prefixlen, where, number)
+        for cidr, number in compiled.prefixes.items()
+        if cidr.version == version and (where := window.place(cidr))
+    )
+    for _, (start, count), number in sorted(inside):
+        numbers[start : start + count] = array("I", [number]) * count
+    return numbers.tobytes()
+
+
+def _prefix_key(cidr: IPv4Network | IPv6Network) -> bytes:
+    """`common.abi.PREFIX4`/`PREFIX6` with 0 as slot."""
+    length = abi.PREFIX_SLOT_BITS + cidr.prefixlen
+    return length.to_bytes(4, "little") + b"\0" + cidr.network_address.packed
+
+
+def _row_starts(compiled: Compiled, capacity: Capacity) -> dict[int, int]:
+    """The first pair entry of each identity's row; an identity without a row has none to use."""
+    if compiled.layout == PairLayout.TRIANGLE:
+        return {each: _triangle(each - FIRST_IDENTITY) for each in compiled.rows}
+    return {each: i * capacity.columns for i, each in enumerate(compiled.rows)}
+
+
+def _principals(compiled: Compiled, row_of: Mapping[int, int]) -> bytes:
+    pack = abi.PRINCIPAL.codec.pack
+    nobody = bytes(abi.PRINCIPAL.size_bytes)
+    return nobody + b"".join(
+        pack(who.identity, row_of.get(who.identity, 0), who.peer, who.flags)
+        for who in compiled.owners
+    )
+
+
+def _self(compiled: Compiled, windows: Mapping[int, _Window], row_of: Mapping[int, int]) -> bytes:
+    own4, own6 = _NO_ADDRESS4, _NO_ADDRESS6
+    for cidr, number in compiled.prefixes.items():
+        if number == 1 and cidr.prefixlen == cidr.max_prefixlen:
+            if cidr.version == 4 and own4 == _NO_ADDRESS4:
+                own4 = int(cidr.network_address)
+            elif cidr.version == 6 and own6 == _NO_ADDRESS6:
+                own6 = int(cidr.network_address)
+    me, net6 = compiled.owners[0], windows[6].base
+    return abi.SELF.codec.pack(
+        net6 >> 64,
+        net6 & _LOW64,
+        own6 >> 64,
+        own6 & _LOW64,
+        windows[4].base,
+        windows[4].size,
+        windows[6].size,
+        own4,
+        me.identity,
+        row_of.get(me.identity, 0),
+        compiled.flags,
+        0,
+    )
+
+
+def _pairs(compiled: Compiled, capacity: Capacity, lists: Mapping[PortList, int]) -> bytes:
+    pack = abi.PAIR.codec.pack
+
+    def reference(ports: PortList) -> int:
+        return abi.list_reference(lists[ports], len(ports)) if ports else 0
+
+    def packed(pair: Pair) -> bytes:
+        first, second = pair.lists
+        return pack(pair.verdict_class, *pair.rules, reference(first), reference(second))
+
+    distinct = {pair: packed(pair) for row in compiled.rows.values() for pair in set(row)}
+    triangle = compiled.layout == PairLayout.TRIANGLE
+    rows = (b"".join([distinct[pair] for pair in row]) for row in compiled.rows.values())
+    stride = 0 if triangle else capacity.columns * abi.PAIR.size_bytes
+    return b"".join(row.ljust(stride, b"\0") for row in rows)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sections `mesh` and `nodes`: who there is, and which addresses belong to whom."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+
+from krait.policy import values
+from krait.policy.model import Address, Labels, Mark, Mesh, Network, Node, Route
+from krait.policy.problems import quoted, suggestion
+from krait.policy.reader import Reader
+from krait.policy.selectors import Names
+from krait.policy.yaml_source import Mapping, Scalar, Tree
+
+_MESH_KEYS = frozenset({"cidr", "listen_port"})
+_ROUTE_KEYS = frozenset({"cidr", "tags"})
+_NODE_KEYS = frozenset(
+    {
+        "public_key",
+        "tags",
+        "address",
+        "routes",
+        "endpoint",
+        "preshared_key_file",
+        "transit",
+        "via",
+    }
+)
+
+
+def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
+    """The ranges of the mesh; none overlaps another."""
+    fields = reader.mapping(tree, "mesh", _MESH_KEYS, required=("cidr",))
+    if fields is None:
+        return None
+    cidrs: list[Network] = []
+    for at, cidr in reader.values(fields.get("cidr"), "cidr", values.network):
+        for other in cidrs:
+            if _overlap(cidr, other):
+                reader.problems.add(at, f"cidr: {cidr} overlaps {other}")
+        cidrs.append(cidr)
+    if "cidr" in fields and not cidrs:
+        reader.problems.add(fields["cidr"], "cidr: expected at least one range")
+    port = reader.value(fields.get("listen_port"), "listen_port", values.listen_port)
+    return Mesh(tuple(cidrs), port)
+
+
+def read_nodes(tree: Tree, mesh: Mesh | None, reader: Reader) -> tuple[tuple[Node, ...], Names]:
+    """The nodes in the order of the file, and every name that rules may use."""
+    if not isinstance(tree, Mapping) or not tree.keys:
+        reader.problems.add(tree, "nodes: expected a mapping of names to nodes, with at least one")
+        return (), Names(frozenset(), frozenset())
+    section = _Section(reader, mesh)
+    read = [section.node(key, tree.values[name]) for name, key in tree.keys.items()]
+    section.check_tags(frozenset(tree.keys))
+    section.check_vias({node.name: node for node in read if node})
+    names = Names(frozenset(tree.keys), frozenset(section.tags))
+    return tuple(node for node in read if node), names
+
+
+@dataclass(slots=True)
+class _Section:
+    """What the nodes of one document must not share, and where each was first seen."""
+
+    reader: Reader
+    mesh: Mesh | None
+    tags: dict[str, Scalar] = field(default_factory=dict)
+    keys: dict[bytes, Scalar] = field(default_factory=dict)
+    owners: dict[Network, tuple[Scalar, Scalar]] = field(default_factory=dict)
+    vias: dict[str, Scalar] = field(default_factory=dict)
+
+    def node(self, key: Scalar, tree: Tree) -> Node | None:
+        name = self.reader.value(key, "node", values.name) or key.text
+        fields = self.reader.mapping(tree, f"node {quoted(name)}", _NODE_KEYS)
+        if fields is None:
+            return None
+        read = self.reader.value
+        via = read(fields.get("via"), "via", values.name)
+        if via and isinstance(at := fields["via"], Scalar):
+            self.vias[name] = at
+        return Node(
+            name,
+            self._public_key(key, fields),
+            self._tags(fields.get("tags")),
+            self._addresses(key, fields.get("address")),
+            self._routes(key, fields.get("routes")),
+            read(fields.get("endpoint"), "endpoint", values.endpoint),
+            read(fields.get("preshared_key_file"), "preshared_key_file", values.absolute_path),
+            self.reader.flag(fields.get("transit"), "transit"),
+            via,
+            Mark(key.line, key.column),
+        )
+
+    def check_tags(self, nodes: Labels) -> None:
+        """Tags and nodes share one namespace, so that a selector can mean only one thing."""
+        for tag in self.tags.keys() & nodes:
+            self.reader.problems.add(
+                self.tags[tag], f"tag {quoted(tag)} is also the name of a node", "rename one"
+            )
+
+    def check_vias(self, nodes: dict[str, Node]) -> None:
+        """`via` names a hub that is reached directly."""
+        for name, at in self.vias.items():
+            hub = nodes.get(at.text)
+            if hub is None:
+                problem, hint = f"unknown node {quoted(at.text)}", suggestion(at.text, nodes)
+            elif hub.name == name:
+                problem, hint = f"{name} cannot be reached through itself", "name the hub"
+            elif hub.via is not None:
+                problem, hint = (
+                    f"{hub.name} has a via of its own",
+                    "name the hub; chains do not work",
+                )
+            elif not hub.transit:
+                problem, hint = f"{hub.name} is no hub", "say `transit: true` there"
+            else:
+                continue
+            self.reader.problems.add(at, f"via: {problem}", hint)
+
+    def _public_key(self, node: Scalar, fields: dict[str, Tree]) -> bytes | None:
+        tree = fields.get("public_key")
+        key = self.reader.value(tree, "public_key", values.public_key)
+        if tree is None and "via" not in fields:
+            self.reader.problems.add(
+                node,
+                f"`public_key` is missing in node {quoted(node.text)}",
+                "only a node with `via` may lack one",
+            )
+        if key is None or not isinstance(tree, Scalar):
+            return None
+        first = self.keys.setdefault(key, node)
+        if first is not node:
+            self.reader.problems.add(
+                tree, f"public_key: it is already that of {first.text} in line {first.line}"
+            )
+        return key
+
+    def _tags(self, tree: Tree | None) -> Labels:
+        tags = self.reader.values(tree, "tags", values.name)
+        for at, tag in tags:
+            self.tags.setdefault(tag, at)
+        return frozenset(tag for _, tag in tags)
+
+    def _addresses(self, node: Scalar, tree: Tree | None) -> tuple[Address, ...]:
+        addresses = self.reader.values(tree, "address", values.address)
+        for at, address in addresses:
+            self._own(node, at, ip_network(address), "address")
+            if self.mesh and not any(address in cidr for cidr in self.mesh.cidrs):
+                ranges = ", ".join(map(str, self.mesh.cidrs))
+                self.reader.problems.add(
+                    at, f"address: {address} is outside the mesh", f"the mesh is {ranges}"
+                )
+        return tuple(address for _, address in addresses)
+
+    def _routes(self, node: Scalar, tree: Tree | None) -> tuple[Route, ...]:
+        read = (self._route(node, each) for each in self.reader.one_or_more(tree, "routes"))
+        return tuple(route for route in read if route)
+
+    def _route(self, node: Scalar, tree: Tree) -> Route | None:
+        written: Tree | None = tree
+        tags: Labels = frozenset()
+        if isinstance(tree, Mapping):
+            fields = self.reader.mapping(tree, "a route", _ROUTE_KEYS, required=("cidr",)) or {}
+            written, tags = fields.get("cidr"), self._tags(fields.get("tags"))
+        cidr = self.reader.value(written, "routes", values.network)
+        if cidr is None or not isinstance(written, Scalar):
+            return None
+        self._own(node, written, cidr, "routes")
+        return Route(cidr, tags, Mark(tree.line, tree.column))
+
+    def _own(self, node: Scalar, at: Scalar, cidr: Network, what: str) -> None:
+        """Every prefix has one owner; a longer one inside it may have another."""
+        owner, first = self.owners.setdefault(cidr, (node, at))
+        if first is not at:
+            self.reader.problems.add(
+                at,
+                f"{what}: {quoted(at.text)} already belongs to {owner.text}",
+                f"it is listed in line {first.line}",
+            )
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)

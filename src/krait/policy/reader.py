@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From YAML trees to values: each field says what it expects, and what is wrong is noted.
+
+A reader never raises for a wrong value: it notes the problem, returns None or leaves the entry
+out, and the document is refused once everything was read.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence as Several
+from typing import TypeVar
+
+from krait.common.errors import UsageError
+from krait.policy.problems import Place, Problems, quoted, suggestion
+from krait.policy.yaml_source import Mapping, Scalar, Sequence, Tree
+
+T = TypeVar("T")
+
+_NOTHING = frozenset({"", "~", "null"})
+
+
+class Reader:
+    """Reads the fields of one document, noting problems as it goes."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+
+    def mapping(
+        self,
+        tree: Tree,
+        what: str,
+        known: frozenset[str],
+        *,
+        required: Several[str] = (),
+        at: Place | None = None,
+    ) -> dict[str, Tree] | None:
+        """The values of a mapping by key. A missing key is reported `at` a place of its own."""
+        if not isinstance(tree, Mapping):
+            self._expected("a mapping", what, tree)
+            return None
+        if not tree.keys.keys() <= known:
+            for key in tree.keys.values():
+                if key.text not in known:
+                    near = suggestion(key.text, known) or f"known are {', '.join(sorted(known))}"
+                    self.problems.add(key, f"unknown key {quoted(key.text)} in {what}", near)
+        for name in required:
+            if name not in tree.keys:
+                self.problems.add(at or tree, f"`{name}` is missing in {what}")
+        return tree.values
+
+    def items(self, tree: Tree, what: str) -> list[Tree]:
+        """The items of a list."""
+        if isinstance(tree, Sequence):
+            return tree.items
+        hint = "write [] for none" if _is_nothing(tree) else ""
+        self._expected("a list", what, tree, hint)
+        return []
+
+    def one_or_more(self, tree: Tree | None, what: str) -> list[Tree]:
+        """The items of a list, or the one value that stands without a list."""
+        if tree is None:
+            return []
+        if isinstance(tree, Sequence):
+            return tree.items
+        if _is_nothing(tree):
+            self._expected("a value or a list", what, tree)
+            return []
+        return [tree]
+
+    def value(self, tree: Tree | None, what: str, parse: Callable[[str], T]) -> T | None:
+        """What `parse` makes of a scalar; its UsageError becomes a problem of this place."""
+        if tree is None:
+            return None
+        if not isinstance(tree, Scalar) or _is_nothing(tree):
+            self._expected("one value", what, tree)
+            return None
+        try:
+            return parse(tree.text)
+        except UsageError as error:
+            self.problems.add(tree, f"{what}: {error.message}", error.hint)
+            return None
+
+    def values(
+        self, tree: Tree | None, what: str, parse: Callable[[str], T]
+    ) -> list[tuple[Scalar, T]]:
+        """A scalar or a list of them: those that could be read, each with its place."""
+        read = [(each, self.value(each, what, parse)) for each in self.one_or_more(tree, what)]
+        return [(at, value) for at, value in read if isinstance(at, Scalar) and value is not None]
+
+    def flag(self, tree: Tree | None, what: str) -> bool:
+        """true or false; false where the key is missing."""
+        if tree is None:
+            return False
+        if isinstance(tree, Scalar) and tree.plain and tree.text in {"true", "false"}:
+            return tree.text == "true"
+        self._expected("true or false", what, tree)
+        return False
+
+    def choice(self, tree: Tree | None, what: str, choices: tuple[str, ...]) -> str:
+        """One of a few words; the first where the key is missing."""
+        if tree is None:
+            return choices[0]
+        if isinstance(tree, Scalar) and tree.text in choices:
+            return tree.text
+        near = suggestion(tree.text, choices) if isinstance(tree, Scalar) else ""
+        self._expected(" or ".join(choices), what, tree, near)
+        return choices[0]
+
+    def _expected(self, expected: str, what: str, tree: Tree, hint: str = "") -> None:
+        self.problems.add(tree, f"{what}: expected {expected}, found {_kind(tree)}", hint)
+
+
+def _is_nothing(tree: Tree) -> bool:
+    return isinstance(tree, Scalar) and tree.plain and tree.text in _NOTHING
+
+
+def _kind(tree: Tree) -> str:
+    if isinstance(tree, Sequence):
+        return "a list"
+    if isinstance(tree, Mapping):
+        return "a mapping"
+    return "nothing" if _is_nothing(tree) else quoted(tree.text)

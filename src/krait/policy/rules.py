@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The section `policy`: rules, and the tests that a document makes of itself."""
+
+from krait.policy import ports, values
+from krait.policy.model import Mark, Policy, PolicyTest, PortSpan, Rule
+from krait.policy.problems import quoted
+from krait.policy.reader import Reader
+from krait.policy.selectors import Names, Selectors
+from krait.policy.yaml_source import Scalar, Sequence, Tree
+
+_POLICY_KEYS = frozenset({"default", "strict", "rules", "tests"})
+_RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
+_TEST_KEYS = frozenset({"from", "to", "port", "expect"})
+
+DEFAULT_RULE = "default"
+"""What explanations and counters call the policy's default; no rule may take the name."""
+
+
+def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
+    """Rules get the numbers 1, 2, … in the order of the file."""
+    fields = reader.mapping(tree, "policy", _POLICY_KEYS)
+    if fields is None:
+        return None
+    section = _Section(reader, names)
+    rules, tests = fields.get("rules"), fields.get("tests")
+    return Policy(
+        default_allow=reader.choice(fields.get("default"), "default", ("deny", "allow")) == "allow",
+        strict=reader.flag(fields.get("strict"), "strict"),
+        rules=section.rules(reader.items(rules, "rules")) if rules else (),
+        tests=section.tests(reader.items(tests, "tests")) if tests else (),
+    )
+
+
+class _Section:
+    """What the rules and tests of one policy share while they are read."""
+
+    def __init__(self, reader: Reader, names: Names) -> None:
+        self._reader = reader
+        self._selectors = Selectors(reader, names)
+        self._ports: dict[tuple[str, ...], tuple[PortSpan, ...]] = {}
+        self._named: dict[str, Scalar] = {}
+        self._unnamed: dict[str, Tree] = {}
+
+    def rules(self, trees: list[Tree]) -> tuple[Rule, ...]:
+        read = [self._rule(number, tree) for number, tree in enumerate(trees, start=1)]
+        for name, tree in self._unnamed.items():
+            if written := self._named.get(name):
+                self._reader.problems.add(
+                    written,
+                    f"{quoted(name)} is what the unnamed rule in line {tree.line} is called",
+                    "choose another name, or name that rule",
+                )
+        return tuple(rule for rule in read if rule)
+
+    def tests(self, trees: list[Tree]) -> tuple[PolicyTest, ...]:
+        return tuple(test for tree in trees if (test := self._test(tree)))
+
+    def _rule(self, number: int, tree: Tree) -> Rule | None:
+        fields = self._reader.mapping(tree, "a rule", _RULE_KEYS, required=("from", "to"))
+        if fields is None:
+            return None
+        name = self._name(fields.get("name"), number, tree)
+        sources = self._selectors.read(fields.get("from"), "from")
+        destinations = self._selectors.read(fields.get("to"), "to")
+        spans = self._spans(fields.get("ports"))
+        action = self._reader.choice(fields.get("action"), "action", ("allow", "deny"))
+        audit = self._reader.flag(fields.get("audit"), "audit")
+        if sources is None or destinations is None:
+            return None
+        mark = Mark(tree.line, tree.column)
+        return Rule(number, name, sources, destinations, spans, action == "allow", audit, mark)
+
+    def _test(self, tree: Tree) -> PolicyTest | None:
+        fields = self._reader.mapping(tree, "a test", _TEST_KEYS, required=("from", "to", "expect"))
+        if fields is None:
+            return None
+        sources = self._selectors.read(fields.get("from"), "from")
+        destinations = self._selectors.read(fields.get("to"), "to")
+        port = fields.get("port")
+        spans = self._reader.value(port, "port", ports.parse) or ()
+        expect = self._reader.choice(fields.get("expect"), "expect", ("allow", "deny"))
+        if sources is None or destinations is None:
+            return None
+        text = port.text if isinstance(port, Scalar) else ""
+        mark = Mark(tree.line, tree.column)
+        return PolicyTest(sources, destinations, spans, text, expect == "allow", mark)
+
+    def _name(self, tree: Tree | None, number: int, rule: Tree) -> str:
+        """The written name, or `rule-N` where there is none."""
+        if tree is None:
+            name = f"rule-{number}"
+            self._unnamed[name] = rule
+            return name
+        name = self._reader.value(tree, "name", values.name) or ""
+        if name == DEFAULT_RULE:
+            self._reader.problems.add(tree, f"{quoted(name)} means the policy's default")
+        elif name in self._named:
+            self._reader.problems.add(
+                tree,
+                f"duplicate rule name {quoted(name)}",
+                f"it is already in line {self._named[name].line}",
+            )
+        elif name and isinstance(tree, Scalar):
+            self._named[name] = tree
+        return name
+
+    def _spans(self, tree: Tree | None) -> tuple[PortSpan, ...]:
+        """The spans of `ports`; lists that repeat are read once and shared."""
+        if tree is None:
+            return ()
+        items = tree.items if isinstance(tree, Sequence) else [tree]
+        words = tuple(item.text for item in items if isinstance(item, Scalar))
+        simple = len(words) == len(items)
+        if simple and (known := self._ports.get(words)):
+            return known
+        if not items:
+            self._reader.problems.add(
+                tree, "ports: expected at least one", "leave `ports` out for every protocol"
+            )
+        read = [self._reader.value(item, "ports", ports.parse) for item in items]
+        spans = tuple(dict.fromkeys(span for each in read if each for span in each))
+        if simple and all(read):
+            self._ports[words] = spans
+        return spans

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the text of one field to its value. Each raises UsageError with a hint that mends it."""
+
+import binascii
+import re
+from base64 import b64decode, b64encode
+from ipaddress import IPv4Address, ip_address, ip_network
+
+from krait.common.errors import UsageError
+from krait.policy.model import Address, Network
+from krait.policy.problems import quoted
+
+RESERVED_NAMES = frozenset({"all", "any", "self"})
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_INTERFACE = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")
+_PREFIX = re.compile(r"[^/]+/[0-9]{1,3}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_HOST = re.compile(r"(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})(\.[a-zA-Z0-9_-]{1,63})*\.?")
+_KEY_BYTES = 32
+
+
+def name(text: str) -> str:
+    """A node, a tag or a rule."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"{quoted(text)} is not a name" if text else "an empty name",
+            hint="a name is 1 to 63 of a-z, 0-9 and -, and does not start with -",
+        )
+    if text in RESERVED_NAMES:
+        raise UsageError(f"{quoted(text)} is a reserved word", hint="choose another name")
+    return text
+
+
+def interface(text: str) -> str:
+    """A name that Linux and WireGuard's tools take for an interface."""
+    if not _INTERFACE.fullmatch(text) or text in {".", ".."}:
+        raise UsageError(
+            f"{quoted(text)} is not an interface name",
+            hint="it is 1 to 15 of a-z, A-Z, 0-9 and _=+.-",
+        )
+    return text
+
+
+def public_key(text: str) -> bytes:
+    """A WireGuard key: 32 bytes in base64, in the one spelling that `wg` prints."""
+    try:
+        key = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):  # ValueError: not even ASCII
+        key = b""
+    if len(key) != _KEY_BYTES or b64encode(key).decode() != text:
+        raise UsageError(
+            f"{quoted(text)} is not a public key",
+            hint="it is the 44 characters of base64 that `wg show IFACE public-key` prints",
+        )
+    if not any(key):
+        raise UsageError("the public key is all zeros", hint="WireGuard never makes one")
+    return key
+
+
+def address(text: str) -> Address:
+    """One address that a node can have inside the mesh."""
+    host, slash, _ = text.partition("/")
+    try:
+        found = ip_address(host)
+    except ValueError:
+        raise UsageError(f"{quoted(text)} is not an IP address") from None
+    if slash:
+        raise UsageError(f"{quoted(text)} is not one address", hint=f"write `{host}`")
+    if "%" in text:
+        raise UsageError(f"{quoted(text)} has a zone", hint="leave out the %")
+    if found.is_multicast or found.is_unspecified or found.is_loopback or found.is_link_local:
+        raise UsageError(f"{quoted(text)} cannot be the address of a node in a mesh")
+    return found
+
+
+def network(text: str) -> Network:
+    """A prefix without host bits."""
+    if not _PREFIX.fullmatch(text) or "%" in text:
+        raise UsageError(f"{quoted(text)} is not a CIDR", hint="write it as `10.8.0.0/24`")
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        raise UsageError(f"{quoted(text)} is not a CIDR", hint="as in `10.8.0.0/24`") from None
+    if found.network_address != ip_address(text.partition("/")[0]):
+        raise UsageError(f"{quoted(text)} has host bits set", hint=f"write `{found}`")
+    return found
+
+
+def endpoint(text: str) -> str:
+    """Where WireGuard sends: host:port, the host an IPv6 address in brackets or a name."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not _is_port(port):
+        raise UsageError(
+            f"{quoted(text)} has no port from 1 to 65535"
+            if host
+            else f"{quoted(text)} has no port",
+            hint="write `192.0.2.1:51820` or `[2001:db8::1]:51820`",
+        )
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        numeric = ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        numeric = None
+    if numeric is None and (bracketed or not _is_host(host)):
+        raise UsageError(f"{quoted(host)} is neither an address nor a host name")
+    if numeric is not None and bracketed == isinstance(numeric, IPv4Address):
+        raise UsageError(
+            f"{quoted(text)}: only IPv6 addresses stand in brackets, and they must",
+            hint=f"write `{f'[{numeric}]' if not bracketed else numeric}:{port}`",
+        )
+    return text
+
+
+def listen_port(text: str) -> int:
+    """The UDP port that WireGuard listens on."""
+    if not _is_port(text):
+        raise UsageError(f"{quoted(text)} is not a port", hint="it is a number from 1 to 65535")
+    return int(text)
+
+
+def absolute_path(text: str) -> str:
+    """A path that means the same file wherever the agent was started."""
+    if not text.startswith("/"):
+        raise UsageError(f"{quoted(text)} is not an absolute path", hint="start it with /")
+    return text
+
+
+def _is_port(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text)) and 1 <= int(text) <= 0xFFFF
+
+
+def _is_host(text: str) -> bool:
+    """A host name; one that looks like a mistyped IPv4 address is none."""
+    last = text.rstrip(".").rpartition(".")[2]
+    return bool(_HOST.fullmatch(text)) and not last.isdigit()
