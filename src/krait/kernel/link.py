@@ -124,22 +124,14 @@ async def watch(
     on cannot change unseen. Another follows whenever the kernel had to drop events. Close it
     (`aclosing`) to close its socket. Raises SystemRefused if the kernel does not let us listen.
     """
-    loop = asyncio.get_running_loop()
     buffer = memoryview(bytearray(BUFFER_BYTES))
     with _subscribed(receive_buffer_bytes) as subscription:
-        names = consistent(_names)
-        yield Resync()
         while True:
-            try:
-                size, (sender, _) = await loop.sock_recvfrom_into(subscription, buffer)
-            except OSError as error:
-                if error.errno != ENOBUFS:
-                    raise refused("cannot hear of interfaces", error) from error
-                names = consistent(_names)
-                yield Resync()
-                continue
-            if sender == 0:
-                for message in messages(buffer[:size]):
+            _drain(subscription, buffer)
+            names = consistent(_names)
+            yield Resync()
+            while (received := await _receive(subscription, buffer)) is not None:
+                for message in messages(received):
                     for event in _events(message, names):
                         yield event
 
@@ -153,6 +145,34 @@ def _subscribed(receive_buffer_bytes: int) -> socket.socket:
         subscription.close()
         raise refused("cannot listen for changes of interfaces", error) from error
     return subscription
+
+
+async def _receive(subscription: socket.socket, buffer: memoryview) -> memoryview | None:
+    """The next messages; none of them if a process other than the kernel sent them; None if the
+    kernel had to drop some.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        size, (sender, _) = await loop.sock_recvfrom_into(subscription, buffer)
+    except OSError as error:
+        if error.errno == ENOBUFS:
+            return None
+        raise refused("cannot hear of changes of interfaces", error) from error
+    return buffer[:size] if sender == 0 else buffer[:0]
+
+
+def _drain(subscription: socket.socket, buffer: memoryview) -> None:
+    """Throw away what waits: after an overrun the kernel drops silently until all of it is read
+    (netlink_rcv_wake() in net/netlink/af_netlink.c).
+    """
+    while True:
+        try:
+            subscription.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != ENOBUFS:
+                raise refused("cannot hear of changes of interfaces", error) from error
 
 
 def _events(message: Message, names: dict[int, str]) -> Iterator[LinkEvent]:

@@ -79,5 +79,5 @@ def _ask_process(
     except OSError as error:
         raise SystemRefused(
             f"the userspace WireGuard of {link.name} does not answer: {error.strerror or error}",
-            hint=f"Look at the process that holds {path}; it answers the user who runs it, and root.",
+            hint=f"Look at the process that holds {path}; it answers its own user, and root.",
         ) from error

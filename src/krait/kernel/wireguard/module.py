@@ -15,7 +15,6 @@ from ipaddress import IPv4Network, IPv6Network
 
 from krait.kernel.netlink import (
     DUMP,
-    GENERIC,
     GENERIC_HEADER,
     U16,
     U32,
