@@ -35,7 +35,7 @@ def load(data: bytes, source: str) -> Document:
 
 
 def _document(tree: Tree, source: str, reader: Reader) -> Document | None:
-    fields = reader.mapping(tree, "the document", _KEYS, required=("nodes", "policy"))
+    fields = reader.mapping(tree, "the document", _KEYS, ("nodes", "policy"))
     if fields is None or "nodes" not in fields:
         return None
     reader.value(fields.get("version"), "version", _version)

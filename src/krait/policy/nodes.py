@@ -29,7 +29,7 @@ _NODE_KEYS = frozenset(
 
 def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
     """The ranges of the mesh; none overlaps another."""
-    fields = reader.mapping(tree, "mesh", _MESH_KEYS, required=("cidr",))
+    fields = reader.mapping(tree, "mesh", _MESH_KEYS, ("cidr",))
     if fields is None:
         return None
     cidrs: list[Network] = []
@@ -122,7 +122,7 @@ class _Section:
         if tree is None and "via" not in fields:
             self.reader.problems.add(
                 node,
-                f"`public_key` is missing in node {quoted(node.text)}",
+                f"node {quoted(node.text)} lacks `public_key`",
                 "only a node with `via` may lack one",
             )
         if key is None or not isinstance(tree, Scalar):
@@ -159,7 +159,7 @@ class _Section:
         written: Tree | None = tree
         tags: Labels = frozenset()
         if isinstance(tree, Mapping):
-            fields = self.reader.mapping(tree, "a route", _ROUTE_KEYS, required=("cidr",)) or {}
+            fields = self.reader.mapping(tree, "a route", _ROUTE_KEYS, ("cidr",)) or {}
             written, tags = fields.get("cidr"), self._tags(fields.get("tags"))
         cidr = self.reader.value(written, "routes", values.network)
         if cidr is None or not isinstance(written, Scalar):

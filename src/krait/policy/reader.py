@@ -6,11 +6,10 @@ out, and the document is refused once everything was read.
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence as Several
 from typing import TypeVar
 
 from krait.common.errors import UsageError
-from krait.policy.problems import Place, Problems, quoted, suggestion
+from krait.policy.problems import Problems, quoted, suggestion
 from krait.policy.yaml_source import Mapping, Scalar, Sequence, Tree
 
 T = TypeVar("T")
@@ -29,11 +28,9 @@ class Reader:
         tree: Tree,
         what: str,
         known: frozenset[str],
-        *,
-        required: Several[str] = (),
-        at: Place | None = None,
+        required: tuple[str, ...] = (),
     ) -> dict[str, Tree] | None:
-        """The values of a mapping by key. A missing key is reported `at` a place of its own."""
+        """The values of a mapping by key: those it may have are `known`."""
         if not isinstance(tree, Mapping):
             self._expected("a mapping", what, tree)
             return None
@@ -42,9 +39,8 @@ class Reader:
                 if key.text not in known:
                     near = suggestion(key.text, known) or f"known are {', '.join(sorted(known))}"
                     self.problems.add(key, f"unknown key {quoted(key.text)} in {what}", near)
-        for name in required:
-            if name not in tree.keys:
-                self.problems.add(at or tree, f"`{name}` is missing in {what}")
+        if missing := [f"`{name}`" for name in required if name not in tree.keys]:
+            self.problems.add(tree, f"{what} lacks {' and '.join(missing)}")
         return tree.values
 
     def items(self, tree: Tree, what: str) -> list[Tree]:

@@ -56,7 +56,7 @@ class _Section:
         return tuple(test for tree in trees if (test := self._test(tree)))
 
     def _rule(self, number: int, tree: Tree) -> Rule | None:
-        fields = self._reader.mapping(tree, "a rule", _RULE_KEYS, required=("from", "to"))
+        fields = self._reader.mapping(tree, "a rule", _RULE_KEYS, ("from", "to"))
         if fields is None:
             return None
         name = self._name(fields.get("name"), number, tree)
@@ -71,7 +71,7 @@ class _Section:
         return Rule(number, name, sources, destinations, spans, action == "allow", audit, mark)
 
     def _test(self, tree: Tree) -> PolicyTest | None:
-        fields = self._reader.mapping(tree, "a test", _TEST_KEYS, required=("from", "to", "expect"))
+        fields = self._reader.mapping(tree, "a test", _TEST_KEYS, ("from", "to", "expect"))
         if fields is None:
             return None
         sources = self._selectors.read(fields.get("from"), "from")

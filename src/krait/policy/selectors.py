@@ -68,7 +68,7 @@ class Selectors:
             name = self._reader.value(tree, what, str)
             known = name is not None and self._check(tree, what, name)
             return frozenset({name}) if known and name is not None else None
-        values = self._reader.mapping(tree, what, _ALL, required=("all",))
+        values = self._reader.mapping(tree, what, _ALL, ("all",))
         members = values.get("all") if values else None
         if members is None:
             return None

@@ -15,6 +15,8 @@ import yaml
 from krait.policy.model import Mark
 from krait.policy.problems import Problems, quoted
 
+_Event: TypeAlias = Any  # the stubs know less of events than the parser gives
+
 MAX_BYTES = 16 << 20
 """Of one document; 100,000 rules are about 9 MiB."""
 
@@ -117,7 +119,7 @@ def _end_of(text: str) -> Mark:
     return Mark(text.count("\n") + 1, len(text) - text.rfind("\n"))
 
 
-def _build(events: Iterator[Any], problems: Problems) -> list[Tree]:
+def _build(events: Iterator[_Event], problems: Problems) -> list[Tree]:
     """The documents of the stream, which are one or none."""
     roots: list[Tree] = []
     stack: list[_Open] = []
@@ -162,7 +164,7 @@ def _close(done: _Open, problems: Problems) -> Tree:
     return mapping
 
 
-def _start(event: Any, problems: Problems) -> tuple[int, int]:
+def _start(event: _Event, problems: Problems) -> tuple[int, int]:
     """Where a value stands; notes an anchor, alias or tag on it."""
     mark = event.start_mark
     place = mark.line + 1, mark.column + 1
@@ -175,7 +177,7 @@ def _start(event: Any, problems: Problems) -> tuple[int, int]:
     return place
 
 
-def _mark(event: Any) -> Mark:
+def _mark(event: _Event) -> Mark:
     return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
