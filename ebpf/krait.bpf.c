@@ -63,7 +63,7 @@ INLINE enum krait_reason judge_pair(const struct packet_context *c, struct packe
 	};
 
 	if (verdict_class == KRAIT_DENY_BOTH) { /* the list only says by which rule */
-		may_open_own(&x, 0, &v->rule);
+		v->rule = decide(&x, 0) & RULE_MASK;
 		return KRAIT_DENIED;
 	}
 	x.from_b = comes_from_b(p);

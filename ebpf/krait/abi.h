@@ -128,3 +128,11 @@ struct krait_prefix6 {
 struct krait_count {
 	__u64 packets, bytes;
 };
+
+/* For user space alone, which finds here what it cannot read off the maps themselves. */
+struct krait_shape {
+	__u32 abi_version;
+	__u32 pair_layout;
+	__u32 columns;
+	__u32 zero;
+};

@@ -109,12 +109,12 @@ INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
 }
 
 /* May the packet's own tuple open; or, reversed, may its receiver's? */
-INLINE int may_open_own(const struct exchange *x, int reversed, __u16 *rule)
+INLINE __u32 decide(const struct exchange *x, int reversed)
 {
-	__u16 port = reversed ? x->p->sport : x->p->dport;
+	__u16 port = listed(x->p, reversed ? x->p->sport : x->p->dport);
 
-	return may_open(x->pair->list[(x->from_high ^ reversed) & 1], x->p->protocol,
-			listed(x->p, port), rule);
+	return look_up_ports(x->pair->list[(x->from_high ^ reversed) & 1],
+			     x->p->protocol << 16 | port);
 }
 
 INLINE enum krait_reason insert_flow(const struct exchange *x, const struct krait_flow_key *key,
@@ -139,87 +139,96 @@ INLINE enum krait_reason insert_flow(const struct exchange *x, const struct krai
 INLINE enum krait_reason judge_open(const struct exchange *x, const struct krait_flow_key *key,
 				    __u32 tag, struct verdict *v)
 {
-	int allowed, reply = 0;
-	__u16 rule;
+	const int picked_up = x->p->protocol == IPPROTO_TCP && !is_syn(x->p);
+	__u32 decision, reversed;
+	int reply = 0;
 
 	if (x->error || (is_icmp(x->p) && is_echo_reply(x->p)))
 		return KRAIT_NO_FLOW;
-	if (x->p->protocol == IPPROTO_TCP && !is_syn(x->p) && (x->strict || !is_segment(x->p)))
+	if (picked_up && (x->strict || !is_segment(x->p)))
 		return KRAIT_NO_FLOW;
-	v->path = KRAIT_PATH_OPEN;
-	allowed = may_open_own(x, 0, &v->rule);
-	if (!allowed && x->p->protocol == IPPROTO_TCP && !is_syn(x->p)) {
-		allowed = reply = may_open_own(x, 1, &rule); /* picked up in the middle, by a reply */
-		if (allowed)
-			v->rule = rule;
+	decision = decide(x, 0);
+	if (picked_up && !(decision & MAY_OPEN)) {
+		reversed = decide(x, 1);
+		if (reversed & MAY_OPEN) {
+			decision = reversed;
+			reply = 1;
+		}
 	}
-	if (!allowed)
+	v->path = KRAIT_PATH_OPEN;
+	v->rule = decision & RULE_MASK;
+	if (!(decision & MAY_OPEN))
 		return KRAIT_DENIED;
 	if (is_icmp(x->p) && !is_echo_request(x->p))
 		return KRAIT_PASS;
 	return insert_flow(x, key, tag, reply, v->rule);
 }
 
-/* The verdict of the opener's tuple, judged anew if it was decided under another revision. */
+/* The verdict of the opener's tuple, judged anew if it was decided under another revision. Sets the
+ * rule. */
 INLINE int is_allowed(const struct exchange *x, struct krait_flow *flow, __u64 word, int reply,
 		      __u16 *rule)
 {
+	__u32 decision;
+
 	*rule = flow->rule;
-	if (revision_of(word) != x->revision) {
+	if (revision_of(word) == x->revision)
+		return !!(word & WORD_ALLOW);
+	decision = decide(x, reply);
+	*rule = decision & RULE_MASK;
+	if (!x->dry && !x->error) {
 		word &= WORD_OPENER_IS_B | WORD_TAG_MASK;
-		word |= (__u64)x->revision << 32;
-		if (may_open_own(x, reply, rule))
-			word |= WORD_ALLOW;
-		if (!x->dry && !x->error) {
-			flow->rule = *rule;
-			*(volatile __u64 *)&flow->word = word;
-		}
+		word |= (__u64)x->revision << 32 | (decision & MAY_OPEN ? WORD_ALLOW : 0);
+		flow->rule = *rule;
+		*(volatile __u64 *)&flow->word = word;
 	}
-	return !!(word & WORD_ALLOW);
+	return !!(decision & MAY_OPEN);
 }
 
-INLINE enum krait_reason judge_flow(const struct exchange *x, struct verdict *v)
+INLINE void touch(const struct exchange *x, struct krait_flow *flow, int reply)
 {
-	struct krait_flow_key key;
-	enum krait_reason reason;
-	struct krait_flow *flow;
-	__u8 state, next;
-	__u64 word;
-	__u32 tag;
-	__u16 rule;
-	int reply;
+	__u8 state = flow->state, next = next_state(state, x->p, reply);
 
-	make_key(x->p, x->from_b, &key);
-	tag = tag_of(&key);
-	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow)
-		return judge_open(x, &key, tag, v);
-	word = *(volatile __u64 *)&flow->word;
-	if (!is_live(flow, word, tag, x->now))
-		return judge_open(x, &key, tag, v);
-	reply = x->from_b ^ !!(word & WORD_OPENER_IS_B);
-	if (!x->error && is_own_open(x->p, reply))
-		return judge_open(x, &key, tag, v);
-
-	if (!is_allowed(x, flow, word, reply, &rule)) {
-		/* One more chance, as an open of its own: an entry that drops its packets must not
-		 * be worse than none. */
-		reason = x->error ? KRAIT_DENIED : judge_open(x, &key, tag, v);
-		if (reason != KRAIT_DENIED && reason != KRAIT_NO_FLOW)
-			return reason;
-		v->path = KRAIT_PATH_FLOW;
-		v->rule = rule;
-		return KRAIT_DENIED;
-	}
-	v->path = KRAIT_PATH_FLOW;
-	v->rule = rule;
-	if (x->error || x->dry)
-		return KRAIT_PASS;
-	state = flow->state;
-	next = next_state(state, x->p, reply);
 	if (next != state)
 		flow->state = next;
 	if (flow->seen != x->now) /* a line that many CPUs read is not written for nothing */
 		flow->seen = x->now;
-	return KRAIT_PASS;
+}
+
+INLINE enum krait_reason judge_flow(const struct exchange *x, struct verdict *v)
+{
+	enum krait_reason reason;
+	struct krait_flow_key key;
+	struct krait_flow *flow;
+	__u16 flow_rule = 0;
+	int denied = 0;
+	__u32 tag;
+
+	make_key(x->p, x->from_b, &key);
+	tag = tag_of(&key);
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (flow) {
+		__u64 word = *(volatile __u64 *)&flow->word;
+		int reply = x->from_b ^ !!(word & WORD_OPENER_IS_B);
+
+		if (is_live(flow, word, tag, x->now) && (x->error || !is_own_open(x->p, reply))) {
+			if (is_allowed(x, flow, word, reply, &flow_rule)) {
+				if (!x->error && !x->dry)
+					touch(x, flow, reply);
+				v->path = KRAIT_PATH_FLOW;
+				v->rule = flow_rule;
+				return KRAIT_PASS;
+			}
+			denied = 1;
+		}
+	}
+	/* A denied flow's packet has one more chance, as an open of its own: an entry that drops
+	 * its packets must not be worse than none. */
+	reason = judge_open(x, &key, tag, v);
+	if (denied && (reason == KRAIT_DENIED || reason == KRAIT_NO_FLOW)) {
+		v->path = KRAIT_PATH_FLOW;
+		v->rule = flow_rule;
+		return KRAIT_DENIED;
+	}
+	return reason;
 }

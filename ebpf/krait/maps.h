@@ -39,6 +39,8 @@ KRAIT_MAP(peers, PERCPU_ARRAY, 1, __u32, struct krait_count, 0); /* drops */
  * same interface does not count it again. */
 KRAIT_MAP(relayed, PERCPU_ARRAY, 1, __u32, __u64, 0);
 
+KRAIT_MAP(shape, ARRAY, 1, __u32, struct krait_shape, 0);
+
 /* Set once, before the object is loaded. */
 const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1; /* entries a slot */
 const volatile __u32 pair_layout = KRAIT_ROWS;

@@ -176,7 +176,17 @@ PREFIX4 = Layout("krait_prefix4", (("length", "I"), ("slot", "B"), ("address_be"
 PREFIX6 = Layout("krait_prefix6", (("length", "I"), ("slot", "B"), ("address_be", "16B")))
 COUNT = Layout("krait_count", (("packets", "Q"), ("bytes", "Q")))
 
-LAYOUTS = (SELF, PRINCIPAL, PAIR, FLOW_KEY, FLOW, PREFIX4, PREFIX6, COUNT)
+SHAPE = Layout(
+    "krait_shape",
+    (
+        ("abi_version", "I"),
+        ("pair_layout", "I"),
+        ("columns", "I"),  # the stride of a row of pairs
+        ("zero", "I"),
+    ),
+)
+
+LAYOUTS = (SELF, PRINCIPAL, PAIR, FLOW_KEY, FLOW, PREFIX4, PREFIX6, COUNT, SHAPE)
 
 PREFIX_SLOT_BITS = 8
 """An LPM key's length counts the slot byte before the address."""

@@ -29,6 +29,10 @@ class Descriptor:
         """The descriptor; -1, which the kernel refuses, once closed."""
         return self._fd
 
+    def duplicate(self) -> Self:
+        """A descriptor of its own for the same object."""
+        return type(self)(os.dup(self._fd))
+
     def pin(self, path: Path) -> None:
         pin.pin(self._fd, path)
 

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One load of Krait's object: two programs and the tables they read.
+
+Its capacity is fixed when it is loaded. A policy that outgrows it gets a new datapath, filled with
+what is in force, and the programs are swapped; the flow table is handed on.
+"""
+
+import time
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from krait.common import abi
+from krait.common.abi import ABI_VERSION, FLOW_TIMEOUT_S, PairLayout
+from krait.common.errors import SystemRefused
+from krait.common.reason import Reason
+from krait.kernel.bpf.barrier import ReaderBarrier
+from krait.kernel.bpf.btf import check_enum, check_layouts
+from krait.kernel.bpf.descriptor import Descriptor
+from krait.kernel.bpf.map import Map
+from krait.kernel.bpf.object import BpfObject
+from krait.kernel.bpf.pin import Kind
+from krait.kernel.bpf.word import Word
+from krait.kernel.hook import Hook
+from krait.policy.compile import PortList
+from krait.policy.image import PREFIXES, Capacity, Image
+
+OBJECT = Path(__file__).parent / "bpf" / "krait.bpf.o"
+
+DEFAULT_FLOWS = 1 << 16
+
+_TABLES = {
+    "control": 1,
+    "self": abi.SLOTS,
+    "addr4": abi.SLOTS,
+    "addr6": abi.SLOTS,
+    "prefix4": abi.SLOTS,
+    "prefix6": abi.SLOTS,
+    "principal": abi.SLOTS,
+    "pair": abi.SLOTS,
+    "ports": 1,
+    "flows": 1,
+    "rules": 1,
+    "reasons": 1,
+    "peers": 1,
+    "shape": 1,
+}
+"""Every table that outlives the agent, and how many slots share it."""
+
+_SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", "rules", "peers")
+_ZERO_KEY = bytes(4)
+_CLOCK_MONOTONIC_COARSE = 6  # include/uapi/linux/time.h; its resolution is one jiffy
+
+
+def ticks_per_second() -> int:
+    """The kernel's HZ."""
+    return round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE))
+
+
+class Program(Descriptor):
+    """One of the two programs."""
+
+    kind = Kind.PROGRAM
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What the control word says: the slot that packets read, and the revision it holds."""
+
+    revision: int  # 0: nothing was committed yet
+    slot: int
+
+    @property
+    def idle(self) -> int:
+        return self.slot ^ 1
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    packets: int
+    bytes: int
+
+
+class Datapath:
+    """Owns the descriptors; pins and attachments outlive it."""
+
+    def __init__(self, maps: dict[str, Map], programs: dict[Hook, Program]) -> None:
+        self.maps = maps
+        self.programs = programs
+        self.capacity = _capacity(maps)
+        self._word = Word(maps["control"])
+        self._barrier = ReaderBarrier()
+
+    @classmethod
+    def load(
+        cls,
+        capacity: Capacity,
+        *,
+        flows: int | Map = DEFAULT_FLOWS,
+        test_ifindex: int = 0,
+        path: Path = OBJECT,
+    ) -> Self:
+        """Load the object with tables of this capacity; both slots are empty and drop all.
+
+        `flows` is the size of a new flow table, or the table of an earlier datapath.
+        """
+        if not path.exists():
+            raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
+        with BpfObject.open(path) as program:
+            check_layouts(program.btf, abi.LAYOUTS)
+            check_enum(program.btf, "krait_reason", _reason_names())
+            for name in _SIZED:
+                program.resize(name, getattr(capacity, name) * _TABLES[name])
+            if isinstance(flows, Map):
+                program.reuse("flows", flows.fd)
+            else:
+                program.resize("flows", flows)
+            _set_constants(program, capacity, test_ifindex)
+            program.load()
+            maps = {name: program.maps[name].duplicate() for name in _TABLES}
+            programs = {
+                hook: Program(program.programs[f"krait_{hook.value}"]).duplicate() for hook in Hook
+            }
+        shape = abi.SHAPE.codec.pack(ABI_VERSION, capacity.layout, capacity.columns, 0)
+        maps["shape"].update(_ZERO_KEY, shape)
+        return cls(maps, programs)
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """The datapath that is pinned there."""
+        maps = {name: Map.open_pinned(directory / name) for name in _TABLES}
+        programs = {hook: Program.open_pinned(directory / f"krait_{hook.value}") for hook in Hook}
+        return cls(maps, programs)
+
+    def pin(self, directory: Path) -> None:
+        """Pin all of it under a name that appears at once, or not at all."""
+        unfinished = directory.with_name(directory.name + "+")
+        remove_pins(unfinished)
+        unfinished.mkdir(parents=True)
+        for name, table in self.maps.items():
+            table.pin(unfinished / name)
+        for hook, program in self.programs.items():
+            program.pin(unfinished / f"krait_{hook.value}")
+        unfinished.rename(directory)
+
+    @property
+    def in_force(self) -> InForce:
+        word = self._word.value
+        return InForce(revision=word >> 32, slot=word & 1)
+
+    def write(
+        self, slot: int, image: Image, *, known: Image | None, held: Mapping[PortList, int]
+    ) -> None:
+        """Bring a slot that no packet reads to `image`.
+
+        `known` is what it holds now, None if that is not known; `held` are the port lists of the
+        slot in force, which are there already.
+        """
+        new_lists = {ports: at for ports, at in image.lists.items() if held.get(ports) != at}
+        for ports, offset in new_lists.items():
+            keys = array("I", range(offset, offset + len(ports))).tobytes()
+            self.maps["ports"].update_batch(keys, array("Q", ports).tobytes(), len(ports))
+        for name, packed in image.arrays.items():
+            self._write_array(name, slot, packed, known.arrays.get(name, b"") if known else None)
+        for name in PREFIXES:
+            self._write_prefixes(
+                name, slot, image.prefixes[name], known.prefixes[name] if known else None
+            )
+
+    def commit(self, slot: int, revision: int) -> None:
+        """Put a slot in force, by one store: the next packet on any CPU is judged by it."""
+        self._word.value = abi.control_word(revision, slot)
+
+    def wait_for_readers(self) -> None:
+        """Return once no packet is still being judged by what was in force before the call."""
+        self._barrier.wait()
+
+    def lists(self, slot: int) -> dict[PortList, int]:
+        """The port lists that a slot's pairs use, read back from the tables."""
+        intervals = array("Q", b"".join(values for _, values in self.maps["ports"].items()))
+        size, stride = abi.PAIR.size_bytes, self.capacity.pair
+        pairs = b"".join(values for _, values in self.maps["pair"].items())
+        part = pairs[slot * stride * size : (slot + 1) * stride * size]
+        references = {
+            reference
+            for *_, first, second in abi.PAIR.codec.iter_unpack(part)
+            for reference in (first, second)
+            if reference
+        }
+        found = {}
+        for reference in references:
+            offset, length = divmod(reference, 1 << abi.LIST_LENGTH_BITS)
+            found[tuple(intervals[offset : offset + length])] = offset
+        return found
+
+    def drops(self) -> dict[Reason, Count]:
+        """Dropped packets by reason; those that never occurred are left out."""
+        sums = self.maps["reasons"].sums()
+        return {reason: Count(*sums[reason]) for reason in Reason if sums[reason][0]}
+
+    def counts(self, table: str) -> list[Count]:
+        """The counters of `rules` or `peers`, by number."""
+        return [Count(packets, size) for packets, size in self.maps[table].sums()]
+
+    def close(self) -> None:
+        self._word.close()
+        self._barrier.close()
+        for each in (*self.maps.values(), *self.programs.values()):
+            each.close()
+
+    def _write_array(self, name: str, slot: int, new: bytes, old: bytes | None) -> None:
+        table = self.maps[name]
+        size, stride = table.info.value_bytes, table.info.max_entries // _TABLES[name]
+        if len(new) > stride * size:
+            raise ValueError(f"{name}: {len(new) // size} entries in a slot of {stride}")
+        length = stride * size if old is None else max(len(new), len(old))
+        new = new.ljust(length, b"\0")
+        for start, end in _differences(new, old, size):
+            first = slot * stride + start // size
+            count = (end - start) // size
+            keys = array("I", range(first, first + count)).tobytes()
+            table.update_batch(keys, memoryview(new)[start:end], count)
+
+    def _write_prefixes(
+        self, name: str, slot: int, new: Mapping[bytes, int], old: Mapping[bytes, int] | None
+    ) -> None:
+        table = self.maps[name]
+        if old is None:
+            old = dict.fromkeys(self._prefix_keys(name, slot), 0)
+        gone = b"".join(_in_slot(key, slot) for key in old.keys() - new.keys())
+        table.delete_batch(gone, len(gone) // table.info.key_bytes)
+        fresh = [(key, number) for key, number in new.items() if old.get(key) != number]
+        keys = b"".join(_in_slot(key, slot) for key, _ in fresh)
+        values = array("I", (number for _, number in fresh)).tobytes()
+        table.update_batch(keys, values, len(fresh))
+
+    def _prefix_keys(self, name: str, slot: int) -> Iterator[bytes]:
+        table = self.maps[name]
+        size = table.info.key_bytes
+        for keys, _ in table.items():  # noqa: PERF102 - a map, not a dict
+            for at in range(0, len(keys), size):
+                key = keys[at : at + size]
+                if key[4] == slot:
+                    yield _in_slot(key, 0)
+
+
+def remove_pins(directory: Path) -> None:
+    """Unpin a datapath; what is attached goes on running."""
+    if directory.exists():
+        for each in directory.iterdir():
+            each.unlink()
+        directory.rmdir()
+
+
+def _reason_names() -> dict[str, int]:
+    names = {f"KRAIT_{reason.name}": int(reason) for reason in Reason}
+    return names | {"KRAIT_REASONS": len(Reason)}
+
+
+def _set_constants(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
+    for name in ("addr4", "addr6", "principal", "pair"):
+        program.set_constant(f"n_{name}", getattr(capacity, name))
+    program.set_constant("pair_layout", capacity.layout)
+    hz = ticks_per_second()
+    program.set_constant("timeout_ticks", [s * hz for s in FLOW_TIMEOUT_S.values()])
+    program.set_constant("test_ifindex", test_ifindex)
+
+
+def _capacity(maps: Mapping[str, Map]) -> Capacity:
+    shape = maps["shape"].lookup(_ZERO_KEY) or bytes(abi.SHAPE.size_bytes)
+    version, layout, columns, _ = abi.SHAPE.codec.unpack(shape)
+    if version != ABI_VERSION:
+        raise SystemRefused(
+            f"the pinned tables have layout {version}; this Krait reads {ABI_VERSION}",
+            hint="take the filter off with the version that made it: krait detach INTERFACE",
+        )
+    sizes = {name: maps[name].info.max_entries // _TABLES[name] for name in _SIZED}
+    return Capacity(**sizes, columns=columns, layout=PairLayout(layout))
+
+
+def _in_slot(key: bytes, slot: int) -> bytes:
+    return key[:4] + bytes((slot,)) + key[5:]
+
+
+def _differences(new: bytes, old: bytes | None, size: int) -> Iterator[tuple[int, int]]:
+    """The stretches of `new`, in whole entries, that differ from `old`; all of it if None."""
+    if old is None:
+        if new:
+            yield 0, len(new)
+        return
+    old = old.ljust(len(new), b"\0")
+    step = size * 64
+    start = None
+    for at in range(0, len(new), step):
+        if new[at : at + step] != old[at : at + step]:
+            start = at if start is None else start
+        elif start is not None:
+            yield start, at
+            start = None
+    if start is not None:
+        yield start, len(new)
