@@ -139,7 +139,8 @@ def test_a_port_that_leaves_its_bridge_is_not_taken_for_gone() -> None:
             return isinstance(event, LinkEvent) and event.name == "last"
 
         await first(events, last)
-        of_port = {event.change for event in seen if getattr(event, "name", "") == "v0"}
+        changes = [event for event in seen if isinstance(event, LinkEvent)]
+        of_port = {event.change for event in changes if event.name == "v0"}
         assert of_port == {Change.CHANGED}
 
     watching(scenario, 1 << 20)

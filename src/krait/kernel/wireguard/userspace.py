@@ -20,7 +20,7 @@ FOLDER = Path("/var/run/wireguard")
 PATIENCE_S = 5.0
 """How long the process may keep silent; it answers in milliseconds."""
 
-_BUFFER_BYTES = 1 << 16
+BUFFER_BYTES = 1 << 16
 
 _LINE = re.compile(
     rb"^(private_key|listen_port|public_key|endpoint|allowed_ip|last_handshake_time_sec"
@@ -44,11 +44,11 @@ def converse(path: Path) -> Iterator[Pair]:
         stream.connect(str(path))
         stream.sendall(b"get=1\n\n")
         # One buffer, overwritten at the end: the answer holds secrets.
-        buffer = bytearray(_BUFFER_BYTES)
+        buffer = bytearray(BUFFER_BYTES)
         try:
             yield from _pairs(stream, buffer)
         finally:
-            buffer[:] = bytes(_BUFFER_BYTES)
+            buffer[:] = bytes(BUFFER_BYTES)
 
 
 def decode(link: Link, pairs: Iterable[Pair]) -> Device:

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading dumps of the kernel's WireGuard, packed as the kernel packs them."""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from krait.kernel.wireguard.device import NO_KEY, Device, Peer
+from krait.kernel.wireguard.module import decode, digest
+from tests.unit.kernel.wireguard.dump import PRESHARED_KEY, PRIVATE_KEY, Told, message
+
+A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
+
+WHOLE = Told(
+    A,
+    ("10.8.0.2/32", "fd7a:6b72::2/128", "10.20.0.0/24"),
+    endpoint=("192.0.2.7", 51821),
+    handshake_s=1_700_000_000,
+    rx_bytes=1 << 40,
+    tx_bytes=3,
+    keepalive_s=25,
+)
+
+
+def test_a_device_and_its_peer_are_read_whole() -> None:
+    assert decode([message(WHOLE)]) == Device(
+        name="wg0",
+        ifindex=7,
+        public_key=b"\x01" * 32,
+        listen_port=51820,
+        userspace=False,
+        peers=(
+            Peer(
+                public_key=A,
+                endpoint="192.0.2.7:51821",
+                allowed_ips=tuple(map(ip_network, WHOLE.allowed_ips)),
+                latest_handshake_s=1_700_000_000,
+                rx_bytes=1 << 40,
+                tx_bytes=3,
+                keepalive_s=25,
+            ),
+        ),
+    )
+
+
+def test_a_device_without_a_key_and_a_peer_without_anything_are_read() -> None:
+    device = decode([message(Told(A), public_key=None)])
+    assert device.public_key == NO_KEY
+    assert device.peers == (Peer(A, None, (), 0, 0, 0, 0),)
+
+
+@pytest.mark.parametrize(
+    ("scope", "written"), [(0, "[2001:db8::9]:51820"), (3, "[2001:db8::9%3]:51820")]
+)
+def test_an_ipv6_endpoint_is_written_in_brackets(scope: int, written: str) -> None:
+    told = Told(A, endpoint=("2001:db8::9", 51820), scope=scope)
+    assert decode([message(told)]).peers[0].endpoint == written
+
+
+def test_a_peer_that_is_split_over_messages_is_merged_in_order() -> None:
+    more = ("10.30.0.0/24", "10.31.0.0/24")
+    parts = [
+        message(Told(B, ("10.8.0.3/32",)), WHOLE),
+        message(Told(A, more[:1], continued=True), first=False),
+        message(Told(A, more[1:], continued=True), Told(C), first=False),
+    ]
+    peers = decode(parts).peers
+    assert [peer.public_key for peer in peers] == [B, A, C]
+    assert peers[1].allowed_ips == tuple(map(ip_network, WHOLE.allowed_ips + more))
+    assert peers[1].endpoint == "192.0.2.7:51821"
+    assert peers[1].rx_bytes == 1 << 40
+
+
+def test_no_secret_is_in_what_was_read() -> None:
+    device = decode([message(WHOLE)])
+    for kept in (pickle.dumps(device), repr(device).encode()):
+        for secret in (PRIVATE_KEY, PRESHARED_KEY):
+            assert secret not in kept
+            assert repr(secret)[2:-1].encode() not in kept
+            assert secret.hex().encode() not in kept
+
+
+def test_a_message_that_is_cut_short_is_refused() -> None:
+    with pytest.raises(ValueError, match="are left"):
+        decode([message(WHOLE)[:-8]])
+    with pytest.raises(ValueError, match="are left"):
+        digest([message(WHOLE)[:-8]])
+
+
+def test_a_dump_without_a_device_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a device"):
+        decode([])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        replace(WHOLE, endpoint=("2001:db8::9", 1)),
+        replace(WHOLE, endpoint=None),
+        replace(WHOLE, handshake_s=1_700_000_120),
+        replace(WHOLE, rx_bytes=0),
+        replace(WHOLE, tx_bytes=1 << 50),
+        replace(WHOLE, keepalive_s=0),
+    ],
+)
+def test_the_digest_stays_when_a_peer_moves_and_speaks(told: Told) -> None:
+    assert digest([message(told)]) == digest([message(WHOLE)])
+
+
+def test_the_digest_stays_wherever_the_dump_is_split() -> None:
+    other = Told(B, ("10.8.0.3/32",))
+    whole = digest([message(WHOLE, other)])
+    head = replace(WHOLE, allowed_ips=WHOLE.allowed_ips[:1])
+    tail = Told(A, WHOLE.allowed_ips[1:], continued=True)
+    assert digest([message(head), message(tail, other, first=False)]) == whole
+    bare = replace(WHOLE, allowed_ips=())
+    all_of_it = Told(A, WHOLE.allowed_ips, continued=True)
+    assert digest([message(bare), message(all_of_it, other, first=False)]) == whole
+    assert digest([message(WHOLE), message(other, first=False)]) == whole
+
+
+_OTHERS: dict[str, Sequence[Told]] = {
+    "another key": [replace(WHOLE, key=B)],
+    "a prefix less": [replace(WHOLE, allowed_ips=WHOLE.allowed_ips[:2])],
+    "another prefix length": [replace(WHOLE, allowed_ips=(*WHOLE.allowed_ips[:2], "10.20.0.0/25"))],
+    "a peer more": [WHOLE, Told(B)],
+    "a prefix that moved to the next peer": [
+        replace(WHOLE, allowed_ips=WHOLE.allowed_ips[:2]),
+        Told(B, WHOLE.allowed_ips[2:]),
+    ],
+    "no peer": [],
+}
+
+
+@pytest.mark.parametrize("peers", _OTHERS.values(), ids=_OTHERS)
+def test_the_digest_changes_with_a_key_or_an_allowed_ip(peers: Sequence[Told]) -> None:
+    assert digest([message(*peers)]) != digest([message(WHOLE)])
+
+
+def test_the_digest_tells_whose_a_prefix_is() -> None:
+    left = [Told(A, ("10.8.0.2/32", "10.8.0.3/32")), Told(B)]
+    right = [Told(A, ("10.8.0.2/32",)), Told(B, ("10.8.0.3/32",))]
+    assert digest([message(*left)]) != digest([message(*right)])
+
+
+def test_the_digest_changes_with_the_devices_own_key() -> None:
+    changed = message(WHOLE, public_key=b"\x02" * 32)
+    assert digest([changed]) != digest([message(WHOLE)])
