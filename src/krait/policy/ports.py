@@ -33,7 +33,7 @@ def parse(text: str) -> tuple[PortSpan, ...]:
         raise _unknown(text, word)
     numbers = PROTOCOLS[word]
     if not slash:
-        return tuple(PortSpan(n, 0, MAX_PORT if n in _WITH_PORTS else 0) for n in numbers)
+        return tuple(whole(n) for n in numbers)
     if not _WITH_PORTS.issuperset(numbers):
         raise UsageError(f"{quoted(text)}: {word} has no ports", hint=f"write `{word}` alone")
     low, high = _range(text, ports)
@@ -48,9 +48,9 @@ def describe(protocol: int, low: int, high: int) -> str:
     return f"{word}/{low}" if low == high else f"{word}/{low}-{high}"
 
 
-def has_ports(protocol: int) -> bool:
-    """Whether packets of the protocol are judged by a port; all others have the one port 0."""
-    return protocol in _WITH_PORTS
+def whole(protocol: int) -> PortSpan:
+    """Every port of a protocol; those without ports have the one port 0."""
+    return PortSpan(protocol, 0, MAX_PORT if protocol in _WITH_PORTS else 0)
 
 
 def _unknown(text: str, word: str) -> UsageError:

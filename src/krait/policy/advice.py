@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is allowed in a document but seldom meant: `check` says so and passes it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from krait.common.abi import MAX_RULES
+from krait.policy.model import Document, Labels, Mark, Selector
+from krait.policy.owners import principals
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Advice:
+    """One remark; line and column from 1."""
+
+    line: int
+    column: int
+    message: str
+
+
+def advise(document: Document) -> tuple[Advice, ...]:
+    """Every remark, in the order of the file."""
+    remarks = (
+        (mark, message) for about in (_nodes, _tags, _rules) for mark, message in about(document)
+    )
+    return tuple(sorted(Advice(mark.line, mark.column, message) for mark, message in remarks))
+
+
+def _nodes(document: Document) -> Iterator[tuple[Mark, str]]:
+    named = _selected(document)
+    for node in document.nodes:
+        if not node.tags and node.name not in named:
+            yield node.mark, f"{node.name} has no tags, and no rule names it"
+        if node.via and not node.addresses:
+            yield node.mark, f"{node.name} has a via but no address, so only {node.via} finds it"
+        for route in node.routes:
+            if not route.tags:
+                yield route.mark, f"{route.cidr} has no tags: no rule reaches it, nothing passes"
+
+
+def _tags(document: Document) -> Iterator[tuple[Mark, str]]:
+    named = _selected(document)
+    first: dict[str, Mark] = {}
+    for node in document.nodes:
+        for tag in node.tags:
+            first.setdefault(tag, node.mark)
+        for route in node.routes:
+            for tag in route.tags:
+                first.setdefault(tag, route.mark)
+    for tag in first.keys() - named:
+        yield first[tag], f'no rule or test names the tag "{tag}"'
+
+
+def _rules(document: Document) -> Iterator[tuple[Mark, str]]:
+    rules = document.policy.rules
+    if len(rules) >= MAX_RULES:
+        yield (
+            rules[MAX_RULES - 1].mark,
+            f"{len(rules):,} rules; the kernel's tables hold {MAX_RULES - 1:,}",
+        )
+    members = _membership(document)
+    for rule in rules:
+        sources, destinations = members(rule.sources), members(rule.destinations)
+        alone = len(sources) == 1 and sources == destinations
+        if alone or not sources or not destinations:
+            yield rule.mark, f'rule "{rule.name}" matches no two nodes or tagged subnets'
+
+
+def _membership(document: Document) -> Callable[[Selector], frozenset[str]]:
+    """Which principals a selector means, each counted once for all rules that share it."""
+    everyone = principals(document)
+    everybody = {owner.name for owner in everyone}
+    holders: dict[str, set[str]] = {}
+    for owner in everyone:
+        for name in owner.names:
+            holders.setdefault(name, set()).add(owner.name)
+
+    @cache
+    def members(selector: Selector) -> frozenset[str]:
+        found = (everybody.intersection(*(holders[n] for n in term)) for term in selector.terms)
+        return frozenset().union(*found)
+
+    return members
+
+
+def _selected(document: Document) -> Labels:
+    """Every name that a rule or a test holds."""
+    policy = document.policy
+    sides = [(rule.sources, rule.destinations) for rule in policy.rules]
+    sides += [(test.sources, test.destinations) for test in policy.tests]
+    return frozenset(
+        name for pair in sides for selector in pair for term in selector.terms for name in term
+    )

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a flow may open or not: the verdict, the rule that decides, and what else matched."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from krait.common.errors import UsageError
+from krait.policy import ports
+from krait.policy.evaluate import Decision, Segment, decide_all
+from krait.policy.model import Document
+from krait.policy.owners import Owner, find
+
+_KNOWN = tuple(dict.fromkeys(n for numbers in ports.PROTOCOLS.values() for n in numbers))
+_OTHER = next(n for n in range(ports.MAX_PROTOCOL + 1) if n not in _KNOWN)
+"""Stands for every protocol that no document can name yet: only rules without ports cover them."""
+
+EVERY_OPEN = tuple(ports.whole(protocol) for protocol in (*_KNOWN, _OTHER))
+"""What a question without a port asks."""
+
+
+class Verdict(StrEnum):
+    """The answer as a whole."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the answer: protocols and ports in words, and the decision that they share."""
+
+    what: tuple[str, ...]
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Who asked to reach whom, and the answer in as few rows as tell it all."""
+
+    source: Owner
+    destination: Owner
+    rows: tuple[Row, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        verdicts = {row.decision.allow for row in self.rows}
+        if len(verdicts) > 1:
+            return Verdict.MIXED
+        return Verdict.ALLOWED if verdicts == {True} else Verdict.DENIED
+
+    def reason(self, decision: Decision) -> str:
+        """Why a row is judged as it is, in a clause."""
+        for owner in (self.source, self.destination):
+            if owner.identity is None:
+                return f"{owner.name} has no tags, so nothing passes"
+        return why(decision)
+
+
+def explain(
+    document: Document, from_text: str, to_text: str, port_text: str | None = None
+) -> Explanation:
+    """Answer whether FROM may open PORT at TO; without a port, what it may open at all.
+
+    FROM and TO are names of nodes, or addresses that the document gives to someone. Raises
+    UsageError for what the document does not know.
+    """
+    source, destination = find(document, from_text), find(document, to_text)
+    if source == destination:
+        raise UsageError(
+            f"{from_text} and {to_text} are the same: {source.name}",
+            hint="what stays on one node or subnet never passes the tunnel",
+        )
+    spans = ports.parse(port_text) if port_text is not None else EVERY_OPEN
+    segments = decide_all(document.policy, source.identity, destination.identity, spans)
+    return Explanation(source, destination, tuple(_rows(segments)))
+
+
+def why(decision: Decision) -> str:
+    """The reason in a clause: which rule, in which line, or that none matched."""
+    verb = "allows" if decision.allow else "denies"
+    if decision.rule is None:
+        return f"no rule matches, and the default {verb}"
+    return f'rule "{decision.rule.name}" in line {decision.rule.mark.line} {verb}'
+
+
+def describe(segment: Segment) -> str:
+    """A segment in words, as short as a document would write it."""
+    if segment.protocol == _OTHER:
+        return "every other protocol"
+    return ports.describe(segment.protocol, segment.low, segment.high)
+
+
+def _rows(segments: tuple[Segment, ...]) -> Iterator[Row]:
+    """A row for each decision; the one that unnamed protocols get comes last, as the rest."""
+    groups: dict[Decision, list[Segment]] = {}
+    rest = None
+    for segment in segments:
+        groups.setdefault(segment.decision, []).append(segment)
+        if segment.protocol == _OTHER:
+            rest = segment.decision
+    for decision, group in groups.items():
+        if decision != rest:
+            yield Row(_words(group), decision)
+    if rest is not None:
+        yield Row(("everything else" if len(groups) > 1 else "everything",), rest)
+
+
+def _words(segments: list[Segment]) -> tuple[str, ...]:
+    """Neighbours merged, and ICMP of both families in one word."""
+    merged: list[Segment] = []
+    for segment in segments:
+        last = merged[-1] if merged else None
+        if last and (last.protocol, last.high + 1) == (segment.protocol, segment.low):
+            merged[-1] = replace(last, high=segment.high)
+        else:
+            merged.append(segment)
+    words = [describe(segment) for segment in merged]
+    if {"icmp4", "icmp6"} <= set(words):
+        words = [word.replace("icmp4", "icmp") for word in words if word != "icmp6"]
+    return tuple(words)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who a name or an address means, by the document alone: what `explain` and its tests go by.
+
+The agent asks the interface as well; see `policy.view`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from krait.common.errors import UsageError
+from krait.policy.identities import named_nodes, node_labels, route_labels
+from krait.policy.model import Address, Document, Labels, Node, Route
+from krait.policy.problems import quoted, suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A node, or a subnet behind one."""
+
+    name: str
+    names: Labels  # what a selector may call it
+    identity: Labels | None  # None: identity 0, a subnet without tags
+
+
+def principals(document: Document) -> tuple[Owner, ...]:
+    """Every node and tagged subnet, in the order of the file."""
+    named = named_nodes(document)
+    return tuple(owner for node in document.nodes for owner in _of_node(node, named))
+
+
+def find(document: Document, text: str) -> Owner:
+    """The node of that name, or the owner of that address.
+
+    Raises UsageError where the document knows neither.
+    """
+    node = next((node for node in document.nodes if node.name == text), None)
+    if node is not None:
+        return _node(node, named_nodes(document))
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise _unknown(document, text) from None
+    owner = _of_address(document, address)
+    if owner is None:
+        raise UsageError(
+            f"{document.source} gives {address} to nobody",
+            hint="name a node instead, if only the interface knows its addresses",
+        )
+    return owner
+
+
+def _of_node(node: Node, named: Labels) -> Iterator[Owner]:
+    yield _node(node, named)
+    yield from (_subnet(node, route) for route in node.routes if route.tags)
+
+
+def _node(node: Node, named: Labels) -> Owner:
+    return Owner(node.name, node.tags | {node.name}, node_labels(node, named))
+
+
+def _subnet(node: Node, route: Route) -> Owner:
+    return Owner(f"{route.cidr} behind {node.name}", route.tags, route_labels(route))
+
+
+def _of_address(document: Document, address: Address) -> Owner | None:
+    """The longest prefix decides, as in WireGuard's own table."""
+    for node in document.nodes:
+        if address in node.addresses:
+            return _node(node, named_nodes(document))
+    holding = [
+        (route.cidr.prefixlen, _subnet(node, route))
+        for node in document.nodes
+        for route in node.routes
+        if ip_network(address).version == route.cidr.version and address in route.cidr
+    ]
+    return max(holding, key=lambda each: each[0])[1] if holding else None
+
+
+def _unknown(document: Document, text: str) -> UsageError:
+    members = [owner.name for owner in principals(document) if text in owner.names]
+    if members:
+        return UsageError(
+            f"{quoted(text)} is a tag, not a node", hint=f"name one that has it: {members[0]}"
+        )
+    nodes = [node.name for node in document.nodes]
+    return UsageError(
+        f"{document.source} has no node {quoted(text)}",
+        hint=suggestion(text, nodes) or "give the name of a node, or an address",
+    )
