@@ -13,10 +13,9 @@ from krait.common.abi import PairClass
 from krait.common.reason import Reason
 from krait.policy.evaluate import Decision, decide
 from krait.policy.flow import Flow, FlowTuple, advance, fin_mark, first_state
-from krait.policy.model import TCP, Address, Labels, Policy
+from krait.policy.model import TCP, UDP, Address, Labels, Policy
 from krait.policy.packet import Message, Packet, parse
 from krait.policy.pair import pair_class, ports_concern
-from krait.policy.ports import has_ports
 from krait.policy.view import HERE, Principal, View
 
 Side: TypeAlias = Literal["ingress", "egress"]
@@ -197,7 +196,7 @@ class _Case:
         ends = (self.source, self.destination)
         if opener != self.about:
             ends = ends[::-1]
-        port = opener.destination[1] if has_ports(opener.protocol) else 0
+        port = opener.destination[1] if opener.protocol in (TCP, UDP) else 0
         return decide(self.state.policy, *ends, opener.protocol, port)
 
     def verdict(self, path: Path, reason: Reason, rule: int | None = None) -> Verdict:

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions 2 and 3 of docs/packet-path.md, sentence by sentence."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from krait.common.reason import Reason
+from krait.policy.packet import Message, Packet, TcpFlag, parse
+from tests.strategies.packets import (
+    ACK,
+    HOP_BY_HOP,
+    SYN,
+    Extension,
+    echo,
+    error,
+    ethertype,
+    icmp,
+    ip,
+    ip4,
+    ip6,
+    tcp,
+    udp,
+)
+
+A4, B4, C4 = "10.8.0.1", "10.8.0.2", "10.8.0.3"
+A6, B6, C6 = "fd00:8::1", "fd00:8::2", "fd00:8::3"
+SYN_80 = tcp(40000, 80, SYN)
+MORE_FRAGMENTS = 0x2000
+NO_NEXT_HEADER = 59
+
+options, routing, fragment = Extension.options, Extension.routing, Extension.fragment
+
+
+def chain(*extensions: Extension, body: bytes = SYN_80) -> bytes:
+    return ip6(A6, B6, 6, body, extensions=extensions)
+
+
+def read(frame: bytes) -> Packet | Reason:
+    return parse(frame, ethertype(frame))
+
+
+DROPPED = {
+    "an empty frame": (b"", Reason.MALFORMED),
+    "19 bytes": (ip4(A4, B4, 6)[:19], Reason.MALFORMED),
+    "version 5": (b"\x55" + ip4(A4, B4, 6)[1:], Reason.MALFORMED),
+    "IPv4 header length of 16": (ip4(A4, B4, 6, SYN_80, header=16), Reason.MALFORMED),
+    "IPv4 options beyond the total length": (
+        ip4(A4, B4, 6, SYN_80, header=60, total=56),
+        Reason.MALFORMED,
+    ),
+    "IPv4 total length below the header's": (ip4(A4, B4, 6, SYN_80, total=19), Reason.MALFORMED),
+    "IPv4 total length beyond the frame": (ip4(A4, B4, 6, SYN_80, total=41), Reason.MALFORMED),
+    "IPv4 later fragment": (ip4(A4, B4, 6, SYN_80, fragment=185), Reason.FRAGMENT),
+    "IPv4 last offset": (ip4(A4, B4, 6, SYN_80, fragment=0x1FFF), Reason.FRAGMENT),
+    "lengths are asked before the fragment": (
+        ip4(A4, B4, 6, SYN_80, fragment=1, total=41),
+        Reason.MALFORMED,
+    ),
+    "the fragment is asked before the source": (
+        ip4("224.0.0.1", B4, 6, SYN_80, fragment=1),
+        Reason.FRAGMENT,
+    ),
+    "39 bytes of IPv6": (ip6(A6, B6, 6)[:39], Reason.MALFORMED),
+    "IPv6 payload beyond the frame": (ip6(A6, B6, 6, SYN_80, payload=21), Reason.MALFORMED),
+    "five extension headers": (chain(*[options()] * 5), Reason.MALFORMED),
+    "a fifth that is a later fragment": (
+        chain(*[options()] * 4, fragment(8)),
+        Reason.MALFORMED,
+    ),
+    "an extension header cut off by the payload length": (
+        ip6(A6, B6, 6, SYN_80, extensions=[options(units=2)], payload=16),
+        Reason.MALFORMED,
+    ),
+    "an extension header with 7 bytes": (
+        ip6(A6, B6, 6, extensions=[options()], payload=7),
+        Reason.MALFORMED,
+    ),
+    "hop-by-hop in second place": (
+        chain(options(), options(HOP_BY_HOP)),
+        Reason.MALFORMED,
+    ),
+    "segments left": (chain(routing(1)), Reason.SOURCE_ROUTE),
+    "segments left, after others": (
+        chain(options(HOP_BY_HOP), options(), routing(255)),
+        Reason.SOURCE_ROUTE,
+    ),
+    "IPv6 later fragment": (chain(fragment(8)), Reason.FRAGMENT),
+    "the chain is asked in its order": (chain(routing(1), fragment(8)), Reason.SOURCE_ROUTE),
+    "IPv4 multicast source": (ip4("224.0.0.1", B4, 6, SYN_80), Reason.MALFORMED),
+    "IPv4 broadcast source": (ip4("255.255.255.255", B4, 6, SYN_80), Reason.MALFORMED),
+    "IPv6 multicast source": (ip6("ff02::1", B6, 6, SYN_80), Reason.MALFORMED),
+    "IPv4 multicast": (ip4(A4, "239.1.2.3", 17, udp(1, 2)), Reason.MULTICAST),
+    "IPv4 broadcast": (ip4(A4, "255.255.255.255", 17, udp(1, 2)), Reason.MULTICAST),
+    "IPv4 class E": (ip4(A4, "240.0.0.1", 17, udp(1, 2)), Reason.MULTICAST),
+    "IPv6 multicast": (ip6(A6, "ff02::fb", 17, udp(1, 2)), Reason.MULTICAST),
+    "multicast is asked before link-local": (
+        ip6("fe80::1", "ff02::fb", 17, udp(1, 2)),
+        Reason.MULTICAST,
+    ),
+    "IPv4 link-local source": (ip4("169.254.0.1", B4, 6, SYN_80), Reason.LINK_LOCAL),
+    "IPv4 link-local destination": (ip4(A4, "169.254.255.254", 6, SYN_80), Reason.LINK_LOCAL),
+    "IPv6 link-local source": (ip6("febf::1", B6, 6, SYN_80), Reason.LINK_LOCAL),
+    "IPv6 link-local destination": (ip6(A6, "fe80::1", 6, SYN_80), Reason.LINK_LOCAL),
+    "ICMP in IPv6": (ip6(A6, B6, 1, echo(8, 7)), Reason.MALFORMED),
+    "ICMPv6 in IPv4": (ip4(A4, B4, 58, echo(128, 7)), Reason.MALFORMED),
+    "7 bytes of ICMP": (ip4(A4, B4, 1, echo(8, 7)[:7]), Reason.MALFORMED),
+    "7 bytes of ICMPv6": (ip6(A6, B6, 58, echo(128, 7)[:7]), Reason.MALFORMED),
+    "8 bytes of ICMP, the last only padding": (
+        ip4(A4, B4, 1, echo(8, 7), total=27),
+        Reason.MALFORMED,
+    ),
+    "a redirect": (ip4(A4, B4, 1, icmp(5)), Reason.REDIRECT),
+    "a redirect of IPv6": (ip6(A6, B6, 58, icmp(137)), Reason.REDIRECT),
+}
+
+
+@pytest.mark.parametrize(("frame", "reason"), DROPPED.values(), ids=DROPPED.keys())
+def test_a_packet_is_dropped_unread(frame: bytes, reason: Reason) -> None:
+    assert read(frame) is reason
+
+
+PLAIN4 = Packet(ip_address(A4), ip_address(B4), 6, ports=(40000, 80), flags=TcpFlag.SYN)
+PLAIN6 = replace(PLAIN4, source=ip_address(A6), destination=ip_address(B6))
+TAKEN = {
+    "TCP over IPv4": (ip4(A4, B4, 6, SYN_80), PLAIN4),
+    "padding after the packet": (ip4(A4, B4, 6, SYN_80) + bytes(6), PLAIN4),
+    "IPv4 options": (ip4(A4, B4, 6, SYN_80, options=bytes(40)), PLAIN4),
+    "a first fragment": (ip4(A4, B4, 6, SYN_80, fragment=MORE_FRAGMENTS), PLAIN4),
+    "TCP over IPv6": (ip6(A6, B6, 6, SYN_80), PLAIN6),
+    "four extension headers": (
+        chain(options(HOP_BY_HOP), routing(0), fragment(0), options(units=3)),
+        PLAIN6,
+    ),
+    "unused flags": (ip4(A4, B4, 6, tcp(40000, 80, 0xE8 | SYN)), PLAIN4),
+    "13 bytes of TCP": (ip4(A4, B4, 6, SYN_80[:13]), replace(PLAIN4, flags=None)),
+    "7 bytes of TCP": (ip4(A4, B4, 6, SYN_80[:7]), replace(PLAIN4, ports=None, flags=None)),
+    "8 bytes of TCP, the rest padding": (
+        ip4(A4, B4, 6, SYN_80, total=28),
+        replace(PLAIN4, flags=None),
+    ),
+    "UDP": (ip4(A4, B4, 17, udp(1, 53)), replace(PLAIN4, protocol=17, ports=(1, 53), flags=None)),
+    "7 bytes of UDP": (
+        ip4(A4, B4, 17, udp(1, 53)[:7]),
+        replace(PLAIN4, protocol=17, ports=None, flags=None),
+    ),
+    "a protocol without ports": (
+        ip4(A4, B4, 47, SYN_80),
+        replace(PLAIN4, protocol=47, ports=(0, 0), flags=None),
+    ),
+    "any other number ends the chain": (
+        chain(options(), Extension(NO_NEXT_HEADER, bytes(7))),
+        replace(PLAIN6, protocol=NO_NEXT_HEADER, ports=(0, 0), flags=None),
+    ),
+    "echo request": (
+        ip4(A4, B4, 1, echo(8, 7)),
+        replace(PLAIN4, protocol=1, message=Message.ECHO_REQUEST, ports=(7, 7), flags=None),
+    ),
+    "echo reply over IPv6": (
+        ip6(A6, B6, 58, echo(129, 7)),
+        replace(PLAIN6, protocol=58, message=Message.ECHO_REPLY, ports=(7, 7), flags=None),
+    ),
+    "any other message": (
+        ip4(A4, B4, 1, echo(13, 7)),
+        replace(PLAIN4, protocol=1, message=Message.OTHER, ports=(0, 0), flags=None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("frame", "packet"), TAKEN.values(), ids=TAKEN.keys())
+def test_a_packet_is_read(frame: bytes, packet: Packet) -> None:
+    assert read(frame) == packet
+
+
+def test_a_version_that_contradicts_the_frame_is_malformed() -> None:
+    assert parse(ip4(A4, B4, 6, SYN_80), 0x86DD) is Reason.MALFORMED
+    assert parse(ip6(A6, B6, 6, SYN_80), 0x0800) is Reason.MALFORMED
+    assert parse(ip4(A4, B4, 6, SYN_80), 0x0806) is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("kind", [3, 4, 11, 12])
+def test_an_error_of_icmp_brings_the_packet_it_is_about(kind: int) -> None:
+    found = read(error(C4, A4, kind, ip4(A4, B4, 6, SYN_80)[:28]))
+    assert isinstance(found, Packet)
+    assert found.inner == replace(PLAIN4, flags=None)
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 4, 100, 127])
+def test_an_error_of_icmpv6_brings_the_packet_it_is_about(kind: int) -> None:
+    found = read(error(C6, A6, kind, chain(options())))
+    assert isinstance(found, Packet)
+    assert found.inner == PLAIN6
+
+
+def test_the_lengths_that_an_error_quotes_are_not_looked_at() -> None:
+    for about in (
+        ip4(A4, B4, 6, SYN_80, total=1500),
+        ip4(A4, B4, 6, SYN_80, total=0),
+    ):
+        assert isinstance(read(error(C4, A4, 3, about)), Packet)
+    assert isinstance(read(error(C6, A6, 2, ip6(A6, B6, 6, SYN_80, payload=1400))), Packet)
+
+
+BAD_ERRORS = {
+    "nothing": error(C4, A4, 3, b""),
+    "19 bytes": error(C4, A4, 3, ip4(A4, B4, 6)[:19]),
+    "7 bytes of TCP": error(C4, A4, 3, ip4(A4, B4, 6, SYN_80)[:27]),
+    "7 bytes of UDP": error(C4, A4, 3, ip4(A4, B4, 17, udp(1, 2))[:27]),
+    "7 bytes of ICMP": error(C4, A4, 3, ip4(A4, B4, 1, echo(8, 7))[:27]),
+    "the other family": error(C4, A4, 3, ip6(A6, B6, 6, SYN_80)),
+    "the other family, in IPv6": error(C6, A6, 1, ip4(A4, B4, 6, SYN_80)),
+    "IPv4 header length of 16": error(C4, A4, 3, ip4(A4, B4, 6, SYN_80, header=16)),
+    "IPv4 options that are not there": error(
+        C4, A4, 3, ip4(A4, B4, 6, SYN_80, options=bytes(40))[:59]
+    ),
+    "a later fragment": error(C4, A4, 3, ip4(A4, B4, 6, SYN_80, fragment=1)),
+    "segments left": error(C6, A6, 3, chain(routing(1))),
+    "a chain that is cut off": error(C6, A6, 3, chain(options(units=4))[:70]),
+    "multicast": error(C4, A4, 3, ip4(A4, "224.0.0.1", 6, SYN_80)),
+    "link-local": error(C4, A4, 3, ip4(A4, "169.254.0.1", 6, SYN_80)),
+    "an error": error(C4, A4, 3, error(A4, B4, 3, ip4(B4, A4, 6, SYN_80))),
+    "a redirect": error(C4, A4, 3, ip4(A4, B4, 1, icmp(5))),
+    "ICMP of the wrong family": error(C4, A4, 3, ip4(A4, B4, 58, echo(128, 7))),
+    "another's packet": error(C4, A4, 3, ip4(B4, A4, 6, SYN_80)),
+}
+
+
+@pytest.mark.parametrize("frame", BAD_ERRORS.values(), ids=BAD_ERRORS.keys())
+def test_an_error_that_quotes_what_cannot_be_is_a_bad_error(frame: bytes) -> None:
+    assert read(frame) is Reason.BAD_ERROR
+
+
+def test_segments_are_told_apart_by_their_flags() -> None:
+    def flags(value: int) -> Packet:
+        found = read(ip(A4, B4, 6, tcp(1, 2, value)))
+        assert isinstance(found, Packet)
+        return found
+
+    assert flags(SYN).opens_tcp
+    assert not flags(SYN).picks_up_tcp
+    assert flags(ACK).picks_up_tcp
+    assert not flags(SYN | ACK).opens_tcp
+    assert not flags(SYN | ACK).picks_up_tcp
