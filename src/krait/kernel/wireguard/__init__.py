@@ -57,7 +57,9 @@ def _look(
 def _ask_module(link: Link, read: Callable[[Iterator[memoryview]], _T]) -> _T:
     try:
         with Netlink(GENERIC) as netlink:
-            family = netlink.family(module.FAMILY) or 0
+            family = netlink.family(module.FAMILY)
+            if family is None:
+                raise NoSuchInterface(link.name)  # the module went, and the interface with it
             return consistent(lambda: read(module.dump(netlink, family, link.ifindex)))
     except OSError as error:
         if error.errno == ENODEV:

@@ -35,9 +35,9 @@ Pair = tuple[str, str]
 def converse(path: Path) -> Iterator[Pair]:
     """What the process behind the socket says of its device; preshared keys are not picked up.
 
-    Our own private key comes out as `own_key`, the public key in hexadecimal. Raises OSError:
-    TimeoutError if the process is silent, else FileNotFoundError, ConnectionRefusedError and what
-    the process itself answers.
+    The device's private key is turned into its public one on the way, `own_key`, in hexadecimal.
+    Raises OSError: TimeoutError if the process is silent, FileNotFoundError or
+    ConnectionRefusedError if there is none, else what it answers.
     """
     with socket.socket(socket.AF_UNIX) as stream:
         stream.settimeout(PATIENCE_S)

@@ -108,6 +108,12 @@ def test_an_answer_in_single_letters_arrives_whole(answering: Answering) -> None
     assert device.peers[0].endpoint == "192.0.2.7:51821"
 
 
+def test_no_secret_is_picked_up_on_the_way(answering: Answering) -> None:
+    pairs = list(converse(answering([OWN + PEER_A + END])))
+    assert ("own_key", PUBLIC_KEY) in pairs
+    assert not {PRIVATE_KEY, PRESHARED_KEY} & {value for _, value in pairs}
+
+
 def test_no_secret_is_in_what_was_read(answering: Answering) -> None:
     device = decode(LINK, converse(answering([OWN + PEER_A + END])))
     for kept in (pickle.dumps(device), repr(device).encode()):
