@@ -109,20 +109,21 @@ class Datapath:
         if not path.exists():
             raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
         with BpfObject.open(path) as program:
-            check_layouts(program.btf, abi.LAYOUTS)
-            check_enum(program.btf, "krait_reason", _reason_names())
-            for name in _SIZED:
-                program.resize(name, getattr(capacity, name) * _TABLES[name])
+            prepare(program, capacity, test_ifindex)
             if isinstance(flows, Map):
                 program.reuse("flows", flows.fd)
             else:
                 program.resize("flows", flows)
-            _set_constants(program, capacity, test_ifindex)
             program.load()
-            maps = {name: program.maps[name].duplicate() for name in _TABLES}
-            programs = {
-                hook: Program(program.programs[f"krait_{hook.value}"]).duplicate() for hook in Hook
-            }
+            return cls.of(program, capacity)
+
+    @classmethod
+    def of(cls, program: BpfObject, capacity: Capacity) -> Self:
+        """What was loaded from an object that `prepare` shaped; outlives the object."""
+        maps = {name: program.maps[name].duplicate() for name in _TABLES}
+        programs = {
+            hook: Program(program.programs[f"krait_{hook.value}"]).duplicate() for hook in Hook
+        }
         shape = abi.SHAPE.codec.pack(ABI_VERSION, capacity.layout, capacity.columns, 0)
         maps["shape"].update(_ZERO_KEY, shape)
         return cls(maps, programs)
@@ -246,6 +247,20 @@ class Datapath:
                     yield _in_slot(key, 0)
 
 
+def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
+    """Hold an opened object against the ABI, and give it its sizes and constants."""
+    check_layouts(program.btf, abi.LAYOUTS)
+    check_enum(program.btf, "krait_reason", _reason_names())
+    for name in _SIZED:
+        program.resize(name, getattr(capacity, name) * _TABLES[name])
+    for name in ("addr4", "addr6", "principal", "pair"):
+        program.set_constant(f"n_{name}", getattr(capacity, name))
+    hz = ticks_per_second()
+    program.set_constant("pair_layout", capacity.layout)
+    program.set_constant("timeout_ticks", [seconds * hz for seconds in FLOW_TIMEOUT_S.values()])
+    program.set_constant("test_ifindex", test_ifindex)
+
+
 def remove_pins(directory: Path) -> None:
     """Unpin a datapath; what is attached goes on running."""
     if directory.exists():
@@ -257,15 +272,6 @@ def remove_pins(directory: Path) -> None:
 def _reason_names() -> dict[str, int]:
     names = {f"KRAIT_{reason.name}": int(reason) for reason in Reason}
     return names | {"KRAIT_REASONS": len(Reason)}
-
-
-def _set_constants(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
-    for name in ("addr4", "addr6", "principal", "pair"):
-        program.set_constant(f"n_{name}", getattr(capacity, name))
-    program.set_constant("pair_layout", capacity.layout)
-    hz = ticks_per_second()
-    program.set_constant("timeout_ticks", [s * hz for s in FLOW_TIMEOUT_S.values()])
-    program.set_constant("test_ifindex", test_ifindex)
 
 
 def _capacity(maps: Mapping[str, Map]) -> Capacity:
