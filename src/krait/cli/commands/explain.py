@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`krait explain FILE FROM TO [PORT]`: may it, and which rule says so?"""
+
+from argparse import ArgumentParser, Namespace
+
+from krait.cli import output
+from krait.cli.files import load_document
+from krait.cli.output import Json, Style, paint
+from krait.common.errors import ExitCode
+from krait.policy.explain import Explanation, Row, Verdict, explain
+from krait.policy.model import Rule
+from krait.policy.owners import Owner
+
+_STYLES = {
+    Verdict.ALLOWED: Style.GREEN,
+    Verdict.DENIED: Style.RED,
+    Verdict.MIXED: Style.YELLOW,
+}
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the policy document")
+    parser.add_argument("source", metavar="FROM", help="a node's name or an address: who opens")
+    parser.add_argument("destination", metavar="TO", help="a node's name or an address: to whom")
+    parser.add_argument(
+        "port", metavar="PORT", nargs="?", help="such as tcp/5432 or icmp; all, if left out"
+    )
+    output.json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """0: allowed; 1: denied, or allowed for only a part of what was asked."""
+    document = load_document(options.file)
+    answer = explain(document, options.source, options.destination, options.port)
+    if options.json:
+        output.document(_report(answer))
+    else:
+        _print(answer, options.port)
+    return ExitCode.OK if answer.verdict is Verdict.ALLOWED else ExitCode.NO
+
+
+def _print(answer: Explanation, port: str | None) -> None:
+    verdict = paint(answer.verdict, _STYLES[answer.verdict], Style.BOLD)
+    asked = f", {port}" if port else ""
+    output.line(f"{answer.source.name} to {answer.destination.name}{asked}: {verdict}")
+    output.table([_cells(answer, row) for row in answer.rows], indent="  ")
+    _list("also matches", [rule for row in answer.rows for rule in row.decision.others])
+    _list("audit only", [rule for row in answer.rows for rule in row.decision.audit])
+
+
+def _cells(answer: Explanation, row: Row) -> tuple[str, str, str]:
+    verdict = _verdict(row)
+    reason = answer.reason(row.decision)
+    return paint(verdict, _STYLES[verdict]), ", ".join(row.what), reason
+
+
+def _list(title: str, rules: list[Rule]) -> None:
+    for rule in dict.fromkeys(rules):
+        action = "allow" if rule.allow else "deny"
+        output.line(f'{title}: rule "{rule.name}" in line {rule.mark.line} ({action})')
+
+
+def _verdict(row: Row) -> Verdict:
+    return Verdict.ALLOWED if row.decision.allow else Verdict.DENIED
+
+
+def _report(answer: Explanation) -> Json:
+    return {
+        "verdict": answer.verdict,
+        "from": _owner(answer.source),
+        "to": _owner(answer.destination),
+        "rows": [
+            {
+                "what": row.what,
+                "verdict": _verdict(row),
+                "reason": answer.reason(row.decision),
+                "rule": _rule(row.decision.rule),
+                "others": [_rule(rule) for rule in row.decision.others],
+                "audit": [_rule(rule) for rule in row.decision.audit],
+            }
+            for row in answer.rows
+        ],
+    }
+
+
+def _owner(owner: Owner) -> Json:
+    return {
+        "name": owner.name,
+        "identity": None if owner.identity is None else sorted(owner.identity),
+    }
+
+
+def _rule(rule: Rule | None) -> Json:
+    """None is the default."""
+    if rule is None:
+        return None
+    return {
+        "name": rule.name,
+        "line": rule.mark.line,
+        "action": "allow" if rule.allow else "deny",
+    }

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The FILE argument that many verbs take: a policy document."""
+
+from pathlib import Path
+
+from krait.common.errors import UsageError
+from krait.policy.document import load
+from krait.policy.model import Document
+from krait.policy.yaml_source import MAX_BYTES
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of a file, at most one more than a document may have.
+
+    Raises UsageError where it is missing, a folder, or not for this user to read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder", hint="name the document inside it") from None
+    except PermissionError:
+        raise UsageError(
+            f"{path}: you may not read it", hint="run as a user who may, such as root"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UsageError(f"{path}: {error}") from None
+
+
+def load_document(path: str) -> Document:
+    """Read and check a document. Raises UsageError, with the places where it is wrong."""
+    return load(read_file(path), path)

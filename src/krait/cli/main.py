@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: finds the verb, runs it, and turns errors into words and exit codes.
+
+A verb is one file in `krait.cli.commands`, imported only when it is used, so that `krait --help`
+does not wait for netlink or YAML. The file has
+
+    def configure(parser: ArgumentParser) -> None    its options
+    def run(options: Namespace) -> int               the exit code
+
+and raises KraitError for whatever a person should read.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import NamedTuple, NoReturn
+
+from krait.cli import output
+from krait.common.errors import ExitCode, KraitError, UsageError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+PIPE_CLOSED = 141
+"""128 + SIGPIPE."""
+
+
+class Verb(NamedTuple):
+    """Where a verb lives, and its line in the help."""
+
+    module: str
+    summary: str
+
+
+VERBS: Mapping[str, Verb] = {
+    "agent": Verb("krait.cli.commands.agent", "keep the policy of an interface true"),
+    "init": Verb("krait.cli.commands.init", "write a document from a live interface"),
+    "check": Verb("krait.cli.commands.check", "read a document and run its tests"),
+    "explain": Verb("krait.cli.commands.explain", "who may reach whom, and which rule says so"),
+    "status": Verb("krait.cli.commands.status", "what is enforced, and what was dropped"),
+    "doctor": Verb("krait.cli.commands.doctor", "what this machine lacks, and how to mend it"),
+    "detach": Verb("krait.cli.commands.detach", "take the policy off an interface"),
+    "demo": Verb("krait.cli.commands.demo", "four hosts, one policy, real traffic"),
+}
+
+_AGENT_OPTIONS = ("--iface", "--config")
+_HINT = "see `krait --help`"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, so that bad usage reads like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see `{self.prog} --help`")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line, without the program's name. Returns the exit code."""
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # so that a closed pipe is met here
+    except KraitError as error:
+        output.error(error.message, error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
+        return PIPE_CLOSED
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        (sys.stdout if arguments else sys.stderr).write(_help())
+        return ExitCode.OK if arguments else ExitCode.USAGE
+    if arguments[0] == "--version":
+        sys.stdout.write(f"krait {_version()}\n")
+        return ExitCode.OK
+    if arguments[0].partition("=")[0] in _AGENT_OPTIONS:
+        return _verb("agent", arguments)
+    return _verb(arguments[0], arguments[1:])
+
+
+def _verb(name: str, arguments: list[str]) -> int:
+    verb = VERBS.get(name)
+    if verb is None:
+        raise UsageError(f'unknown verb "{name}"', hint=_suggestion(name))
+    try:
+        module = import_module(verb.module)
+    except ModuleNotFoundError as error:
+        if error.name != verb.module:
+            raise
+        raise UsageError(f"`krait {name}` is not part of this build", hint=_HINT) from None
+    parser = _Parser(prog=f"krait {name}", description=verb.summary, allow_abbrev=False)
+    module.configure(parser)
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as stop:  # --help was printed
+        return int(stop.code or 0)
+    return int(module.run(options))
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items())
+    return (
+        "usage: krait VERB [ARGUMENTS]\n"
+        "       krait --iface IFACE [--config FILE]    the same as `krait agent`\n"
+        "\n"
+        "Identity policy for WireGuard meshes, enforced in the Linux kernel.\n"
+        "\n"
+        f"{verbs}\n"
+        "\n"
+        "`krait VERB --help` tells more.\n"
+    )
+
+
+def _suggestion(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, VERBS, n=1)
+    return f'did you mean "{near[0]}"?' if near else _HINT
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("krait")

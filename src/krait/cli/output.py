@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How commands print: colour on a terminal, plain text in a pipe, JSON on request."""
+
+import json
+import os
+import re
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from textwrap import wrap
+from typing import TextIO, TypeAlias
+
+WIDTH = 80
+"""Columns that tables keep within, so that output reads the same everywhere."""
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+
+_GAP = "  "
+_LEAST_WRAP = 20
+_SGR = re.compile("\x1b\\[[0-9;]*m")
+
+
+class Style(StrEnum):
+    """SGR parameters."""
+
+    BOLD = "1"
+    DIM = "2"
+    RED = "31"
+    GREEN = "32"
+    YELLOW = "33"
+    CYAN = "36"
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether colour helps: on a terminal, unless NO_COLOR or a dumb one says otherwise."""
+    refused = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not refused
+
+
+def paint(text: str, *styles: Style, stream: TextIO | None = None) -> str:
+    """The text in these styles where `stream`, by default standard output, shows them."""
+    if not text or not has_colour(stream or sys.stdout):
+        return text
+    return f"\x1b[{';'.join(styles)}m{text}\x1b[0m"
+
+
+def line(text: str = "") -> None:
+    """One line on standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def table(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
+    """Columns aligned, painted cells included; the last is wrapped to stay within WIDTH."""
+    if not rows:
+        return
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    room = WIDTH - len(indent) - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
+    for row in rows:
+        *cells, last = row
+        start = "".join(
+            cell + " " * (width - _width(cell)) + _GAP
+            for cell, width in zip(cells, widths, strict=False)
+        )
+        for piece in _pieces(last, room):
+            line(f"{indent}{start}{piece}".rstrip())
+            start = " " * _width(start)
+
+
+def document(value: Json) -> None:
+    """A JSON document on standard output."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    line()
+
+
+def json_option(parser: ArgumentParser) -> None:
+    """Give a verb the option `--json`; it then prints one `document` and nothing else."""
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def error(message: str, hint: str = "") -> None:
+    """What went wrong and how to mend it, on standard error."""
+    _notes("error", message, Style.RED)
+    _notes("hint", hint, Style.CYAN)
+
+
+def warning(message: str) -> None:
+    """What the reader may not have meant, on standard error."""
+    _notes("warning", message, Style.YELLOW)
+
+
+def _notes(kind: str, text: str, style: Style) -> None:
+    label = paint(f"{kind}:", style, Style.BOLD, stream=sys.stderr)
+    sys.stderr.writelines(f"{label} {each}\n" for each in text.splitlines())
+
+
+def _width(text: str) -> int:
+    return len(_SGR.sub("", text))
+
+
+def _pieces(text: str, room: int) -> Iterator[str]:
+    """Painted text stays whole: a break inside it would leave its colour open."""
+    if _width(text) <= room or _SGR.search(text):
+        yield text
+    else:
+        yield from wrap(text, max(room, _LEAST_WRAP), break_long_words=False)
