@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """WireGuard interfaces of the running machine: wireguard-go's, set up and listed by `wg`.
 
-The kernel's own is looked at through packed messages in tests/unit/kernel/wireguard, and in
+The kernel's own is read from recorded and packed messages in tests/unit/kernel/wireguard, and in
 virtual machines.
 """
 

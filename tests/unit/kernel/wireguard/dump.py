@@ -40,7 +40,7 @@ def message(
         parts.append(attribute(6, pack("=H", port)))
         parts.append(attribute(7, pack("=I", 0)))
         parts.append(attribute(1, pack("=I", 7)))
-    parts.append(text(2, "wg0"))
+        parts.append(text(2, "wg0"))
     if first and public_key is not None:
         parts += [attribute(3, PRIVATE_KEY), attribute(4, public_key)]
     parts.append(nested(8, *map(_peer, peers)))

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading dumps of the kernel's WireGuard, packed as the kernel packs them."""
+"""Reading dumps of the kernel's WireGuard: packed as the kernel packs them, and recorded.
+
+The recording is one of Linux 6.12 (`.messages`, a body a line) and what `wg show dump` said of the
+same device (`.wg`); its keys are those of RFC 7748, section 6.1, and bytes that repeat.
+"""
 
 import pickle
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
 from krait.kernel.wireguard.device import NO_KEY, Device, Peer
 from krait.kernel.wireguard.module import decode, digest
 from tests.unit.kernel.wireguard.dump import PRESHARED_KEY, PRIVATE_KEY, Told, message
+
+RECORDED = Path(__file__).parent / "recorded"
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")
 
@@ -23,6 +31,47 @@ WHOLE = Told(
     tx_bytes=3,
     keepalive_s=25,
 )
+
+
+def recorded() -> list[memoryview]:
+    lines = (RECORDED / "linux-6.12.messages").read_text().split()
+    return [memoryview(b64decode(line)) for line in lines]
+
+
+def test_a_recorded_dump_reads_as_wg_shows_it() -> None:
+    device = decode(recorded())
+    own, *rows = (
+        line.split("\t") for line in (RECORDED / "linux-6.12.wg").read_text().splitlines()
+    )
+    assert [b64encode(device.public_key).decode(), str(device.listen_port)] == own[1:3]
+    read = [
+        [
+            b64encode(peer.public_key).decode(),
+            peer.endpoint or "(none)",
+            ",".join(map(str, peer.allowed_ips)) or "(none)",
+            str(peer.latest_handshake_s),
+            str(peer.rx_bytes),
+            str(peer.tx_bytes),
+            str(peer.keepalive_s or "off"),
+        ]
+        for peer in device.peers
+    ]
+    assert read == [[row[0], *row[2:]] for row in rows]
+
+
+def test_nothing_secret_of_a_recorded_dump_is_kept() -> None:
+    dump = recorded()
+    private, preshared = _secrets()
+    assert private in b"".join(dump)
+    assert preshared in b"".join(dump)
+    kept = pickle.dumps(decode(dump))
+    assert private not in kept
+    assert preshared not in kept
+
+
+def _secrets() -> tuple[bytes, bytes]:
+    own, first, *_ = (RECORDED / "linux-6.12.wg").read_text().splitlines()
+    return b64decode(own.split("\t")[0]), b64decode(first.split("\t")[1])
 
 
 def test_a_device_and_its_peer_are_read_whole() -> None:
