@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+
+from krait.common.errors import UsageError
+from krait.policy.model import Document, Labels, Mark, Mesh, Node, Policy, Route
+from krait.policy.view import HERE, Interface, Peer, Principal, resolve
+from tests.strategies.worlds import key
+
+NOWHERE = Mark(1, 1)
+
+
+def node(name: str, *tags: str, addresses: str = "", routes: tuple[Route, ...] = ()) -> Node:
+    return Node(
+        name,
+        key(name),
+        frozenset(tags),
+        tuple(map(ip_address, addresses.split())),
+        routes,
+        endpoint=None,
+        preshared_key_file=None,
+        transit=False,
+        via=None,
+        mark=NOWHERE,
+    )
+
+
+def route(cidr: str, *tags: str) -> Route:
+    return Route(ip_network(cidr), frozenset(tags), NOWHERE)
+
+
+def document(*nodes: Node, mesh: str | None = "10.8.0.0/24") -> Document:
+    cidrs = Mesh((ip_network(mesh),), None) if mesh else None
+    return Document("t.yaml", None, None, cidrs, nodes, Policy(False, False, (), ()))
+
+
+def interface(**peers: str) -> Interface:
+    return Interface(
+        key("me"),
+        (ip_interface("10.8.0.1/24"),),
+        tuple(
+            Peer(key(name), tuple(map(ip_network, allowed.split())))
+            for name, allowed in peers.items()
+        ),
+    )
+
+
+def owners(document: Document, interface: Interface) -> dict[str, tuple[Labels | None, int]]:
+    found = resolve(document, interface).owners
+    return {str(cidr): (who.labels, who.peer) for cidr, who in found.items() if who}
+
+
+ME = node("me", "me")
+A = frozenset({"a"})
+LAN = frozenset({"lan"})
+
+
+def test_a_full_length_allowed_ip_inside_the_mesh_is_the_nodes_own() -> None:
+    assert owners(document(ME, node("a", "a")), interface(a="10.8.0.2/32 10.9.0.2/32")) == {
+        "10.8.0.2/32": (A, 1),
+        "10.9.0.2/32": (None, 1),
+        "10.8.0.1/32": (frozenset({"me"}), HERE),
+    }
+
+
+def test_where_the_document_lists_addresses_only_those_are_the_nodes_own() -> None:
+    a = node("a", "a", addresses="10.8.0.2")
+    found = owners(document(ME, a), interface(a="10.8.0.2/32 10.8.0.3/32"))
+    assert found["10.8.0.2/32"] == (A, 1)
+    assert found["10.8.0.3/32"] == (None, 1)
+
+
+def test_without_a_mesh_the_interfaces_own_prefixes_are_its_range() -> None:
+    found = owners(document(ME, node("a", "a"), mesh=None), interface(a="10.8.0.2/32 10.9.0.2/32"))
+    assert found["10.8.0.2/32"] == (A, 1)
+    assert found["10.9.0.2/32"] == (None, 1)
+
+
+def test_a_routed_subnet_never_inherits_its_routers_tags() -> None:
+    a = node("a", "a", routes=(route("10.20.0.0/24"), route("10.30.0.0/24", "lan")))
+    found = owners(document(ME, a), interface(a="10.20.0.0/24 10.30.0.0/16"))
+    assert found["10.20.0.0/24"] == (None, 1)
+    assert found["10.30.0.0/16"] == (None, 1)
+    assert found["10.30.0.0/24"] == (LAN, 1)
+
+
+def test_a_claim_on_what_wireguard_gives_another_peer_counts_for_nothing() -> None:
+    a = node("a", "a", routes=(route("10.30.5.0/24", "lan"), route("10.30.6.0/25", "lan")))
+    given = interface(a="10.30.0.0/16", b="10.30.5.0/24 10.30.6.0/24")
+    view = resolve(document(ME, a, node("b", "b")), given)
+    assert view.owners[ip_network("10.30.5.0/24")] == Principal("10.30.5.0/24 behind b", None, 2)
+    assert ip_network("10.30.6.0/25") not in view.owners
+    assert len(view.warnings) == 2
+
+
+def test_a_claim_outside_the_peers_allowed_ips_counts_for_nothing() -> None:
+    a = node("a", "a", routes=(route("10.40.0.0/24", "lan"),))
+    view = resolve(document(ME, a), interface(a="10.8.0.2/32"))
+    assert ip_network("10.40.0.0/24") not in view.owners
+    assert "10.40.0.0/24 behind a" in view.warnings[0]
+
+
+def test_a_spoke_is_vouched_for_by_its_hub() -> None:
+    hub = replace(node("hub", "hub"), transit=True)
+    spoke = replace(node("spoke", "a", addresses="10.8.0.9"), via="hub")
+    found = owners(document(ME, hub, spoke), interface(hub="10.8.0.2/32 10.8.0.0/24"))
+    assert found["10.8.0.9/32"] == (A, 1)
+    found = owners(document(ME, hub, spoke), interface(hub="10.8.0.2/32"))
+    assert "10.8.0.9/32" not in found
+
+
+def test_a_spoke_with_a_peer_of_its_own_is_not_reached_by_the_hub() -> None:
+    hub = replace(node("hub", "hub"), transit=True)
+    spoke = replace(node("spoke", "a", addresses="10.8.0.9"), via="hub")
+    found = owners(document(ME, hub, spoke), interface(hub="10.8.0.0/24", spoke="10.8.0.9/32"))
+    assert found["10.8.0.9/32"] == (A, 2)
+
+
+def test_a_peer_that_the_document_does_not_name_is_unknown() -> None:
+    view = resolve(document(ME), interface(x="10.8.0.2/32"))
+    assert view.owners[ip_network("10.8.0.2/32")].unknown_peer
+
+
+def test_this_nodes_own_addresses_and_subnets_beat_a_peers_allowed_ips() -> None:
+    me = replace(ME, routes=(route("10.50.0.0/24", "lan"),))
+    found = owners(document(me, node("a", "a")), interface(a="10.8.0.1/32 10.50.0.0/24"))
+    assert found["10.8.0.1/32"] == (frozenset({"me"}), HERE)
+    assert found["10.50.0.0/24"] == (LAN, HERE)
+
+
+def test_peers_keep_their_numbers_when_others_leave_and_come() -> None:
+    first = resolve(document(ME), interface(a="10.8.0.2/32", b="10.8.0.3/32"))
+    second = resolve(document(ME), interface(b="10.8.0.3/32"), first.peers)
+    assert second.peers == (None, key("b"))
+    third = resolve(document(ME), interface(b="10.8.0.3/32", c="10.8.0.4/32"), second.peers)
+    assert third.peers == (key("c"), key("b"))
+
+
+def test_a_document_that_does_not_name_this_node_is_refused() -> None:
+    with pytest.raises(UsageError, match="no node has this interface's public key"):
+        resolve(document(node("a", "a")), interface(a="10.8.0.2/32"))
+
+
+def test_a_document_that_means_another_node_is_refused() -> None:
+    other = replace(document(ME, node("a")), node="a")
+    with pytest.raises(UsageError, match="public key is that of me"):
+        resolve(other, interface())
