@@ -5,7 +5,7 @@
 
 struct packet_context {
 	struct __sk_buff *skb;
-	__u32 l2;               /* bytes before the IP header */
+	__u32 l2; /* bytes before the IP header */
 	int egress, dry;
 };
 
@@ -18,8 +18,8 @@ INLINE enum krait_reason enter_error(const struct packet_context *c, const struc
 	if (parse_inner_ip(c->skb, p, &inner) || inner.family != p->family ||
 	    parse_l4(c->skb, &inner, 1))
 		return KRAIT_BAD_ERROR;
-	if (is_icmp(&inner) && (!is_icmp_of_its_family(&inner) || is_icmp_error(&inner) ||
-				is_redirect(&inner)))
+	if (is_icmp(&inner) &&
+	    (!is_icmp_of_its_family(&inner) || is_icmp_error(&inner) || is_redirect(&inner)))
 		return KRAIT_BAD_ERROR;
 	enum krait_reason reason = check_error(s, p, &inner, c->egress);
 

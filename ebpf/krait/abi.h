@@ -32,7 +32,7 @@ enum krait_reason {
 
 /* Where the verdict was found; a dry run returns it. */
 enum krait_path {
-	KRAIT_PATH_NONE,    /* before any pair was found */
+	KRAIT_PATH_NONE, /* before any pair was found */
 	KRAIT_PATH_PAIR,
 	KRAIT_PATH_FLOW,
 	KRAIT_PATH_OPEN
@@ -46,8 +46,8 @@ enum krait_pair_class {
 };
 
 enum krait_pair_layout {
-	KRAIT_ROWS,         /* near's row, far's column */
-	KRAIT_TRIANGLE      /* the higher identity's row, the lower's column */
+	KRAIT_ROWS,    /* near's row, far's column */
+	KRAIT_TRIANGLE /* the higher identity's row, the lower's column */
 };
 
 enum krait_self_flag { KRAIT_ARMED = 1, KRAIT_TRANSIT = 2, KRAIT_STRICT = 4 };
@@ -71,8 +71,8 @@ enum { KRAIT_FIRST_IDENTITY = 256, KRAIT_SLOTS = 2 };
 
 struct krait_self {
 	__u64 net6_hi, net6_lo;
-	__u64 own6_hi, own6_lo;     /* an address of this node that needs no look-up; all ones: none */
-	__u32 net4, size4, size6;   /* the window of each address array; size 0: none */
+	__u64 own6_hi, own6_lo; /* an address of this node that needs no look-up; all ones: none */
+	__u32 net4, size4, size6; /* the window of each address array; size 0: none */
 	__u32 own4;
 	__u32 identity, row;
 	__u32 flags;
@@ -81,8 +81,8 @@ struct krait_self {
 
 struct krait_principal {
 	__u32 identity;
-	__u32 row;                  /* first pair entry of the identity's row */
-	__u32 peer;                 /* 0: this node, or behind it */
+	__u32 row;  /* first pair entry of the identity's row */
+	__u32 peer; /* 0: this node, or behind it */
 	__u32 flags;
 };
 
@@ -90,7 +90,7 @@ struct krait_principal {
 struct krait_pair {
 	__u32 verdict_class;
 	__u16 rule[2];
-	__u32 list[2];              /* offset into `ports` << 10 | length */
+	__u32 list[2]; /* offset into `ports` << 10 | length */
 };
 
 /* (a, port_a) is the lower of the two ends. */
@@ -107,14 +107,14 @@ struct krait_flow_key {
  * an early time-out or a miscounted rule, never a verdict. */
 struct krait_flow {
 	__u64 word;
-	__u32 seen;                 /* jiffies, low half */
+	__u32 seen; /* jiffies, low half */
 	__u16 rule;
 	__u8 state;
 	__u8 zero;
 };
 
 struct krait_prefix4 {
-	__u32 length;               /* in bits, the slot's eight included */
+	__u32 length; /* in bits, the slot's eight included */
 	__u8 slot;
 	__u8 address_be[4];
 } __attribute__((packed));

@@ -15,10 +15,10 @@ struct exchange {
 	const struct packet *p;
 	const struct krait_pair *pair;
 	__u32 revision;
-	__u32 now;              /* jiffies, low half */
+	__u32 now; /* jiffies, low half */
 	__u8 strict, error, dry;
-	__u8 from_b;            /* the packet comes from the key's higher end */
-	__u8 from_high;         /* the packet comes from the pair's higher identity */
+	__u8 from_b;	/* the packet comes from the key's higher end */
+	__u8 from_high; /* the packet comes from the pair's higher identity */
 };
 
 INLINE __u64 revision_of(__u64 word)

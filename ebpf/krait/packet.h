@@ -37,8 +37,8 @@ enum {
 
 struct packet {
 	__u64 src[2], dst[2];
-	__u32 l4, end;          /* offsets from skb->data: the next header; the end of the IP packet */
-	__u16 sport, dport;     /* for ICMP, both are the echo identifier */
+	__u32 l4, end;	    /* offsets from skb->data: the next header; the end of the IP packet */
+	__u16 sport, dport; /* for ICMP, both are the echo identifier */
 	__u8 family, protocol, tcp_flags, icmp_type;
 };
 
@@ -250,7 +250,8 @@ INLINE enum krait_reason parse_l4(struct __sk_buff *skb, struct packet *p, const
 	SAME_VALUE(direct);
 	if (!inner && at < 256 && direct + 14 <= (void *)(long)skb->data_end)
 		__builtin_memcpy(h, direct, 14);
-	else if (tcp && !inner ? bpf_skb_load_bytes(skb, at, h, 14) : bpf_skb_load_bytes(skb, at, h, 8))
+	else if (tcp && !inner ? bpf_skb_load_bytes(skb, at, h, 14)
+			       : bpf_skb_load_bytes(skb, at, h, 8))
 		return KRAIT_MALFORMED;
 	p->icmp_type = h[0];
 	p->tcp_flags = h[13];

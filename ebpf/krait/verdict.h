@@ -6,9 +6,9 @@
 
 struct verdict {
 	enum krait_reason reason;
-	__u32 peer;             /* far's, once it is known */
-	__u16 rule;             /* where the policy decided: it let pass or denied */
-	__u8 path;              /* enum krait_path */
+	__u32 peer; /* far's, once it is known */
+	__u16 rule; /* where the policy decided: it let pass or denied */
+	__u8 path;  /* enum krait_path */
 	__u8 relayed;
 };
 
