@@ -124,3 +124,28 @@ _TABLE: dict[Reason, Explanation] = {
 }
 
 EXPLANATIONS = MappingProxyType(_TABLE)
+
+
+def as_markdown() -> str:
+    """docs/drop-reasons.md."""
+    lines = [
+        "# Why packets drop",
+        "",
+        "Printed from `src/krait/common/reason.py` by `python -m krait.common.reason`; a test holds",
+        "it current. Every dropped packet has one reason; `krait status` shows how often each came",
+        "up. Numbers are never changed or used again. [How a packet is judged](packet-path.md) says",
+        "which question comes first.",
+        "",
+        "| number | reason | what it means | what to do |",
+        "|---|---|---|---|",
+        *(
+            f"| {reason.value} | `{reason.label}` | {about.meaning} | {about.hint} |"
+            for reason, about in EXPLANATIONS.items()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")  # noqa: T201 - printing the document is what the module is run for
