@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Krait's programs on an interface, whichever of the two ways they are attached by.
+
+A TCX link is pinned, as `link_ingress` and `link_egress` in the interface's pin folder, and
+outlives the agent by its pin; a clsact filter outlives it by the qdisc. Nothing is remembered here:
+what is attached is asked of the kernel each time. Nothing here leaves a hook without a program
+that had one, except `detach`.
+"""
+
+from contextlib import ExitStack, suppress
+from errno import ENODEV, ENOLINK
+from itertools import count
+from pathlib import Path
+
+from krait.kernel import clsact
+from krait.kernel.bpf.errors import BpfRefused
+from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
+from krait.kernel.bpf.program import program_id
+from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind, Seat
+
+__all__ = ["AttachKind", "InterfaceFilter", "Seat", "supported_kind"]
+
+
+def supported_kind() -> AttachKind:
+    """The better way that this kernel knows."""
+    return AttachKind.TCX if tcx_supported() else AttachKind.CLSACT
+
+
+class InterfaceFilter:
+    """Both hooks of one interface. The interface itself may come and go."""
+
+    def __init__(self, pins: Path, kind: AttachKind) -> None:
+        """`pins` is the interface's folder on a bpf file system; `kind` is how to attach."""
+        self.kind = kind
+        self._pins = pins
+        self._has_tcx = kind is AttachKind.TCX or tcx_supported()
+
+    def observe(self, ifindex: int, hook: Hook) -> tuple[Seat, ...]:
+        """Krait's programs on a hook, in the order they run: one, none, or both kinds of one.
+
+        Both are there only while an agent changes from one kind to the other.
+        """
+        tcx, filters = self._tcx(ifindex, hook), clsact.query(ifindex, hook)
+        link_ids = self._link_ids(hook)
+        seats = [
+            Seat(AttachKind.TCX, each.program_id, _programs(tcx[:place]))
+            for place, each in enumerate(tcx)
+            if each.link_id in link_ids
+        ]
+        others = tuple(each for each in tcx if each.link_id not in link_ids)
+        running = [each for each in filters if each.chain == 0]
+        seats += [
+            Seat(AttachKind.CLSACT, each.program_id, _programs(others) + _filters(running[:place]))
+            for place, each in enumerate(running)
+            if each.ours
+        ]
+        return tuple(seats)
+
+    def attach(self, ifindex: int, hook: Hook, program_fd: int) -> None:
+        """Put a program on a hook, as far ahead of others as the kind can.
+
+        TCX: at the head; a program that sits there by an earlier link of ours is taken off only
+        after that. The kernel refuses to attach one program twice, so the way back to the head is
+        through another load of it. clsact: at the lowest pref that is free.
+        """
+        if self.kind is AttachKind.TCX:
+            self._attach_tcx(ifindex, hook, program_fd)
+            return
+        clsact.ensure_qdisc(ifindex)
+        for pref in count(clsact.HEAD):
+            with suppress(clsact.Occupied):
+                clsact.attach(ifindex, hook, program_fd, pref=pref)
+                return
+
+    def swap(self, ifindex: int, hook: Hook, program_fd: int) -> None:
+        """Run another program in the same place: each packet meets the old one or the new one."""
+        if self.kind is AttachKind.CLSACT:
+            clsact.replace(ifindex, hook, program_fd)
+            return
+        with TcxLink.open_pinned(self._pin(hook)) as link:
+            link.update(program_fd)
+
+    def detach(self, ifindex: int | None, hook: Hook, kind: AttachKind) -> None:
+        """Take the program of one kind off; that there is none, or no interface, is no error."""
+        if kind is AttachKind.CLSACT:
+            if ifindex is not None:
+                clsact.detach(ifindex, hook)
+            return
+        for pin in (self._pin(hook), self._unfinished(hook)):
+            if pin.exists():
+                with TcxLink.open_pinned(pin) as link:
+                    pin.unlink()
+                    _sever(link)
+
+    def severed(self, hook: Hook) -> bool:
+        """Whether a pinned link is left of an interface that was deleted."""
+        return any(self._is_severed(pin) for pin in (self._pin(hook), self._unfinished(hook)))
+
+    def unlink_severed(self, hook: Hook) -> None:
+        """Remove what `severed` found."""
+        for pin in (self._pin(hook), self._unfinished(hook)):
+            if self._is_severed(pin):
+                pin.unlink()
+
+    def _attach_tcx(self, ifindex: int, hook: Hook, program_fd: int) -> None:
+        pin, unfinished = self._pin(hook), self._unfinished(hook)
+        pin.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if unfinished.exists() and self._runs(unfinished, ifindex, hook, program_fd):
+            unfinished.rename(pin)  # an agent died between its link and the rename
+            return
+        with TcxLink.create(program_fd, ifindex, hook) as link, ExitStack() as stack:
+            names = (each for each in (pin, unfinished) if each.exists())
+            earlier = [stack.enter_context(TcxLink.open_pinned(each)) for each in names]
+            unfinished.unlink(missing_ok=True)
+            link.pin(unfinished)
+            unfinished.rename(pin)
+            for each in earlier:  # the kernel would do it a little after the last name goes
+                _sever(each)
+
+    def _runs(self, pin: Path, ifindex: int, hook: Hook, program_fd: int) -> bool:
+        with TcxLink.open_pinned(pin) as link:
+            info = link.info()
+        there = {each.link_id for each in self._tcx(ifindex, hook)}
+        return info.link_id in there and info.program_id == program_id(program_fd)
+
+    def _link_ids(self, hook: Hook) -> set[int]:
+        """Known by the link's number: an ifindex alone may be of another network namespace."""
+        pin = self._pin(hook)
+        if not pin.exists():
+            return set()
+        with TcxLink.open_pinned(pin) as link:
+            return {link.info().link_id}
+
+    def _is_severed(self, pin: Path) -> bool:
+        if not pin.exists():
+            return False
+        with TcxLink.open_pinned(pin) as link:
+            return link.info().severed
+
+    def _tcx(self, ifindex: int, hook: Hook) -> tuple[Attached, ...]:
+        if not self._has_tcx:
+            return ()
+        try:
+            return tcx_query(ifindex, hook)
+        except BpfRefused as error:
+            if error.errno == ENODEV:
+                return ()
+            raise
+
+    def _pin(self, hook: Hook) -> Path:
+        return self._pins / f"link_{hook.value}"
+
+    def _unfinished(self, hook: Hook) -> Path:
+        return self._pins / f"link_{hook.value}+"
+
+
+def _sever(link: TcxLink) -> None:
+    try:
+        link.detach()
+    except BpfRefused as error:
+        if error.errno != ENOLINK:
+            raise
+
+
+def _programs(attached: tuple[Attached, ...]) -> tuple[str, ...]:
+    return tuple(f"program {each.program_id}" for each in attached)
+
+
+def _filters(filters: list[clsact.Filter]) -> tuple[str, ...]:
+    names = (f"{each.kind} {each.name}".strip() for each in filters if not each.ours)
+    return tuple(dict.fromkeys(names))

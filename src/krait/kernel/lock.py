@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process at a time: an advisory lock on a file, which the kernel lets go of with its holder.
+
+The file holds the holder's process id, for the one that is refused.
+"""
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from krait.common.errors import SystemRefused
+
+_TRIES, _PAUSE_S = 5, 0.02  # who only asks for the holder has the lock for microseconds
+
+
+class Held(SystemRefused):
+    """Another process holds the lock; `pid` is its process id, None if it did not say yet."""
+
+    def __init__(self, what: str, pid: int | None) -> None:
+        self.pid = pid
+        super().__init__(
+            f"{what} (pid {pid or 'unknown'})",
+            hint=f"Stop it first: kill {pid}" if pid else "Stop it first.",
+        )
+
+
+class Lock:
+    """Holds the lock until close(), or until the process ends in whatever way."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def take(cls, path: Path, what: str) -> Self:
+        """Take the lock at once or raise Held, whose message begins with `what`."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        for _ in range(_TRIES):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            with suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_still(fd, path):  # else the last holder removed it, as `detach` does
+                    break
+            os.close(fd)
+            time.sleep(_PAUSE_S)
+        else:
+            raise Held(what, holder(path))
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return cls(fd)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def holder(path: Path) -> int | None:
+    """The process that holds the lock now, 0 if it did not say yet; None if nobody does."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).strip()
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(fd)
+    return None
+
+
+def _is_still(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False

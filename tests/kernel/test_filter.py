@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both kinds of attachment on a veth in a namespace of the test's own; others are played by us."""
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from krait.kernel import clsact
+from krait.kernel.bpf.link import TcxLink, tcx_query, tcx_supported
+from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
+from krait.kernel.hook import Hook
+from tests.kernel.classifier import GO_ON, classifier, program_id
+from tests.requirements import cannot_run, need_tools
+
+need_tools("ip", "tc")
+if not tcx_supported():
+    cannot_run("this kernel has no TCX (Linux 6.6 has)")
+
+NOBODY = 1 << 30
+INGRESS = Hook.INGRESS
+
+Programs = Callable[[], int]
+
+
+def run(command: str) -> None:
+    subprocess.run(command.split(), check=True)
+
+
+@pytest.fixture
+def ifindex(netns: None) -> int:  # noqa: ARG001 - its effect is the namespace
+    run("ip link add v0 type veth peer name v1")
+    return socket.if_nametoindex("v0")
+
+
+@pytest.fixture
+def pins(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "bpf"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+    yield folder / "krait" / "v0"
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def load() -> Iterator[Programs]:
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(classifier(GO_ON))
+
+
+@pytest.fixture(params=list(AttachKind), ids=lambda kind: str(kind.value))
+def either(request: pytest.FixtureRequest, pins: Path) -> InterfaceFilter:
+    return InterfaceFilter(pins, request.param)
+
+
+@pytest.fixture
+def tcx(pins: Path) -> InterfaceFilter:
+    return InterfaceFilter(pins, AttachKind.TCX)
+
+
+def test_the_kernel_that_has_tcx_gets_it() -> None:
+    assert supported_kind() is AttachKind.TCX
+
+
+@pytest.mark.parametrize("hook", list(Hook))
+def test_what_is_attached_is_seen_on_its_hook_alone(
+    either: InterfaceFilter, ifindex: int, load: Programs, hook: Hook
+) -> None:
+    program = load()
+    either.attach(ifindex, hook, program)
+    (seat,) = either.observe(ifindex, hook)
+    assert (seat.kind, seat.program_id, seat.ahead) == (either.kind, program_id(program), ())
+    (other,) = set(Hook) - {hook}
+    assert either.observe(ifindex, other) == ()
+
+
+def test_swapping_changes_the_program_and_not_the_place(
+    either: InterfaceFilter, ifindex: int, load: Programs
+) -> None:
+    either.attach(ifindex, INGRESS, load())
+    newer = load()
+    either.swap(ifindex, INGRESS, newer)
+    assert [seat.program_id for seat in either.observe(ifindex, INGRESS)] == [program_id(newer)]
+
+
+def test_detaching_leaves_nothing_and_may_be_repeated(
+    either: InterfaceFilter, pins: Path, ifindex: int, load: Programs
+) -> None:
+    either.attach(ifindex, INGRESS, load())
+    for _ in range(2):
+        either.detach(ifindex, INGRESS, either.kind)
+        assert either.observe(ifindex, INGRESS) == ()
+    assert not pins.exists() or not list(pins.glob("link*"))
+    either.detach(NOBODY, INGRESS, either.kind)
+    either.detach(None, INGRESS, either.kind)
+
+
+def test_a_link_outlives_the_one_who_made_it(
+    tcx: InterfaceFilter, pins: Path, ifindex: int, load: Programs
+) -> None:
+    tcx.attach(ifindex, INGRESS, load())
+    assert len(InterfaceFilter(pins, AttachKind.CLSACT).observe(ifindex, INGRESS)) == 1
+
+
+def test_who_runs_before_is_named_and_attaching_again_comes_first(
+    tcx: InterfaceFilter, ifindex: int, load: Programs
+) -> None:
+    tcx.attach(ifindex, INGRESS, load())
+    stranger = load()
+    with TcxLink.create(stranger, ifindex, INGRESS):
+        (seat,) = tcx.observe(ifindex, INGRESS)
+        assert seat.ahead == (f"program {program_id(stranger)}",)
+        newer = load()
+        tcx.attach(ifindex, INGRESS, newer)
+        (seat,) = tcx.observe(ifindex, INGRESS)
+        assert (seat.program_id, seat.ahead) == (program_id(newer), ())
+        order = [each.program_id for each in tcx_query(ifindex, INGRESS)]
+        assert order == [program_id(newer), program_id(stranger)]
+
+
+@pytest.mark.parametrize("same_program", [True, False])
+def test_an_attachment_that_a_crash_left_unpinned_is_taken_over(
+    tcx: InterfaceFilter, pins: Path, ifindex: int, load: Programs, *, same_program: bool
+) -> None:
+    pins.mkdir(parents=True)
+    before, now = load(), load()
+    with TcxLink.create(now if same_program else before, ifindex, INGRESS) as link:
+        link.pin(pins / "link_ingress+")
+    tcx.attach(ifindex, INGRESS, now)
+    assert [each.program_id for each in tcx_query(ifindex, INGRESS)] == [program_id(now)]
+    assert [seat.program_id for seat in tcx.observe(ifindex, INGRESS)] == [program_id(now)]
+    assert [pin.name for pin in pins.iterdir()] == ["link_ingress"]
+
+
+def test_both_kinds_are_seen_while_one_replaces_the_other(
+    tcx: InterfaceFilter, pins: Path, ifindex: int, load: Programs
+) -> None:
+    older = InterfaceFilter(pins, AttachKind.CLSACT)
+    older.attach(ifindex, INGRESS, load())
+    tcx.attach(ifindex, INGRESS, load())
+    seats = tcx.observe(ifindex, INGRESS)
+    assert [(seat.kind, seat.ahead) for seat in seats] == [
+        (AttachKind.TCX, ()),
+        (AttachKind.CLSACT, ()),
+    ]
+    tcx.detach(ifindex, INGRESS, AttachKind.CLSACT)
+    assert [seat.kind for seat in tcx.observe(ifindex, INGRESS)] == [AttachKind.TCX]
+
+
+def test_a_filter_takes_the_next_pref_where_the_first_is_taken_and_says_behind_whom(
+    pins: Path, ifindex: int, load: Programs
+) -> None:
+    run("tc qdisc add dev v0 clsact")
+    run("tc filter add dev v0 ingress pref 1 protocol all u32 match u32 0 0")
+    older = InterfaceFilter(pins, AttachKind.CLSACT)
+    older.attach(ifindex, INGRESS, load())
+    (seat,) = older.observe(ifindex, INGRESS)
+    assert seat.ahead == ("u32",)
+    assert [each.pref for each in clsact.query(ifindex, INGRESS) if each.ours] == [2]
+
+
+def test_programs_of_tcx_run_before_a_filter_of_clsact(
+    pins: Path, ifindex: int, load: Programs
+) -> None:
+    older = InterfaceFilter(pins, AttachKind.CLSACT)
+    older.attach(ifindex, INGRESS, load())
+    stranger = load()
+    with TcxLink.create(stranger, ifindex, INGRESS):
+        (seat,) = older.observe(ifindex, INGRESS)
+    assert seat.ahead == (f"program {program_id(stranger)}",)
+
+
+def test_a_link_of_a_deleted_interface_is_severed_and_can_be_removed(
+    tcx: InterfaceFilter, pins: Path, ifindex: int, load: Programs
+) -> None:
+    tcx.attach(ifindex, INGRESS, load())
+    assert not tcx.severed(INGRESS)
+    run("ip link del v0")
+    assert tcx.severed(INGRESS)
+    assert tcx.observe(ifindex, INGRESS) == ()
+    tcx.unlink_severed(INGRESS)
+    assert not tcx.severed(INGRESS)
+    assert not list(pins.iterdir())
+
+
+def test_a_severed_link_does_not_hinder_the_next_one(
+    tcx: InterfaceFilter, ifindex: int, load: Programs
+) -> None:
+    tcx.attach(ifindex, INGRESS, load())
+    run("ip link del v0")
+    run("ip link add v0 type veth peer name v1")
+    again = socket.if_nametoindex("v0")
+    assert tcx.observe(again, INGRESS) == ()
+    tcx.attach(again, INGRESS, load())
+    assert len(tcx.observe(again, INGRESS)) == 1
+    assert not tcx.severed(INGRESS)
