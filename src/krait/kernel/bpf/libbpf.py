@@ -9,7 +9,7 @@ import ctypes
 import mmap
 import threading
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32
-from ctypes import c_void_p as handle
+from ctypes import c_void_p as Handle
 from functools import cache
 
 from krait.common.errors import SystemRefused
@@ -17,31 +17,31 @@ from krait.kernel.bpf.errors import BpfRefused, refused
 from krait.kernel.bpf.syscall import LIBC
 
 _PROTOTYPES = {
-    "libbpf_set_print": (handle, handle),
-    "bpf_object__open_file": (handle, c_char_p, handle),
-    "bpf_object__load": (c_int, handle),
-    "bpf_object__close": (None, handle),
-    "bpf_object__btf": (handle, handle),
-    "bpf_object__next_map": (handle, handle, handle),
-    "bpf_object__next_program": (handle, handle, handle),
-    "bpf_map__name": (c_char_p, handle),
-    "bpf_map__fd": (c_int, handle),
-    "bpf_map__type": (c_int, handle),
-    "bpf_map__key_size": (c_uint32, handle),
-    "bpf_map__value_size": (c_uint32, handle),
-    "bpf_map__max_entries": (c_uint32, handle),
-    "bpf_map__map_flags": (c_uint32, handle),
-    "bpf_map__is_internal": (ctypes.c_bool, handle),
-    "bpf_map__initial_value": (handle, handle, POINTER(c_size_t)),
-    "bpf_map__set_max_entries": (c_int, handle, c_uint32),
-    "bpf_map__reuse_fd": (c_int, handle, c_int),
-    "bpf_program__name": (c_char_p, handle),
-    "bpf_program__fd": (c_int, handle),
-    "btf__find_by_name_kind": (c_int32, handle, c_char_p, c_uint32),
-    "btf__type_by_id": (handle, handle, c_uint32),
-    "btf__name_by_offset": (c_char_p, handle, c_uint32),
-    "btf__resolve_size": (c_int64, handle, c_uint32),
-    "btf__resolve_type": (c_int, handle, c_uint32),
+    "libbpf_set_print": (Handle, Handle),
+    "bpf_object__open_file": (Handle, c_char_p, Handle),
+    "bpf_object__load": (c_int, Handle),
+    "bpf_object__close": (None, Handle),
+    "bpf_object__btf": (Handle, Handle),
+    "bpf_object__next_map": (Handle, Handle, Handle),
+    "bpf_object__next_program": (Handle, Handle, Handle),
+    "bpf_map__name": (c_char_p, Handle),
+    "bpf_map__fd": (c_int, Handle),
+    "bpf_map__type": (c_int, Handle),
+    "bpf_map__key_size": (c_uint32, Handle),
+    "bpf_map__value_size": (c_uint32, Handle),
+    "bpf_map__max_entries": (c_uint32, Handle),
+    "bpf_map__map_flags": (c_uint32, Handle),
+    "bpf_map__is_internal": (ctypes.c_bool, Handle),
+    "bpf_map__initial_value": (Handle, Handle, POINTER(c_size_t)),
+    "bpf_map__set_max_entries": (c_int, Handle, c_uint32),
+    "bpf_map__reuse_fd": (c_int, Handle, c_int),
+    "bpf_program__name": (c_char_p, Handle),
+    "bpf_program__fd": (c_int, Handle),
+    "btf__find_by_name_kind": (c_int32, Handle, c_char_p, c_uint32),
+    "btf__type_by_id": (Handle, Handle, c_uint32),
+    "btf__name_by_offset": (c_char_p, Handle, c_uint32),
+    "btf__resolve_size": (c_int64, Handle, c_uint32),
+    "btf__resolve_type": (c_int, Handle, c_uint32),
 }
 
 _WARN = 0  # enum libbpf_print_level
@@ -108,11 +108,11 @@ def _print(level: int, message_format: bytes, arguments: int) -> int:
     with mmap.mmap(-1, _LOG_BYTES) as page:
         buffer = ctypes.c_char.from_buffer(page)
         LIBC.vsnprintf(
-            ctypes.byref(buffer), c_size_t(_LOG_BYTES), message_format, handle(arguments)
+            ctypes.byref(buffer), c_size_t(_LOG_BYTES), message_format, Handle(arguments)
         )
         del buffer
         _log.text += page[: page.find(b"\0")].decode(errors="replace")
     return 0
 
 
-_print_callback = CFUNCTYPE(c_int, c_int, c_char_p, handle)(_print)  # held as long as the library
+_print_callback = CFUNCTYPE(c_int, c_int, c_char_p, Handle)(_print)  # held as long as the library

@@ -23,7 +23,7 @@ class Kind(Enum):
 
     MAP = "bpf-map"
     PROGRAM = "bpf-prog"
-    LINK = "bpf_link"
+    LINK = "bpf-link"
 
 
 class _ObjectAttr(ctypes.Structure):
@@ -74,6 +74,7 @@ def open_pinned(path: Path, kind: Kind) -> int:
     """
     fd = bpf(Command.OBJ_GET, _ObjectAttr(os.fsencode(path)), path)
     inode = str(Path(f"/proc/self/fd/{fd}").readlink()).removeprefix("anon_inode:")
+    inode = inode.replace("_", "-")  # a link has one name where it is made and another where opened
     if inode != kind.value:
         os.close(fd)
         raise SystemRefused(
