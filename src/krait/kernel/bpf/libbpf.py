@@ -9,12 +9,14 @@ import ctypes
 import mmap
 import threading
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32
-from ctypes import c_void_p as Handle
 from functools import cache
 
 from krait.common.errors import SystemRefused
 from krait.kernel.bpf.errors import BpfRefused, refused
 from krait.kernel.bpf.syscall import LIBC
+
+Handle = ctypes.c_void_p
+"""A pointer into libbpf: an object, a map, a program or types."""
 
 _PROTOTYPES = {
     "libbpf_set_print": (Handle, Handle),
