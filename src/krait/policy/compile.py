@@ -44,6 +44,9 @@ class Pair:
     lists: tuple[PortList, PortList]
 
 
+NOBODY = 0
+"""The principal number of a prefix that nobody owns."""
+
 MISSING_PAIR = Pair(PairClass.MISSING, (0, 0), ((), ()))
 
 
@@ -64,7 +67,7 @@ class Compiled:
     flags: SelfFlag
     mesh: tuple[Network, ...]
     owners: tuple[Owner, ...]  # place i is principal number i + 1; the first is this node
-    prefixes: dict[Network, int]  # to principal numbers
+    prefixes: dict[Network, int]  # to principal numbers; NOBODY hides shorter prefixes
     layout: PairLayout
     rows: dict[int, tuple[Pair, ...]]  # identity -> its pairs with the columns, in order
     """ROWS: each row has every identity as a column. TRIANGLE: those up to and with its own."""
@@ -92,7 +95,7 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
         for i, labels in enumerate(numbers.identities)
         if labels is not None
     }
-    principals = tuple(dict.fromkeys((view.node, *view.owners.values())))
+    principals = tuple(dict.fromkeys((view.node, *filter(None, view.owners.values()))))
     number_of = {who: i for i, who in enumerate(principals, start=1)}
     flags = SelfFlag.ARMED
     flags |= SelfFlag.TRANSIT if view.transit else SelfFlag(0)
@@ -102,7 +105,7 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
         flags=flags,
         mesh=view.mesh,
         owners=tuple(_owner(who, identity_of) for who in principals),
-        prefixes={cidr: number_of[who] for cidr, who in view.owners.items()},
+        prefixes={cidr: number_of[who] if who else NOBODY for cidr, who in view.owners.items()},
         layout=PairLayout.TRIANGLE if view.transit else PairLayout.ROWS,
         rows=_rows(policy, numbers, principals, transit=view.transit),
     )

@@ -7,7 +7,7 @@ stand on the view, so it holds no table shapes, only facts.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from typing import TypeAlias
 
@@ -54,14 +54,14 @@ class View:
     """Everything that addresses mean to this node.
 
     `owners` maps prefixes to principals; the longest that holds an address decides, as in
-    WireGuard's own table.
+    WireGuard's own table. A prefix of nobody (None) hides the shorter ones around it.
     """
 
     node: Principal
     transit: bool
     mesh: tuple[Network, ...]
     peers: tuple[bytes | None, ...]  # public keys; place i is peer number i + 1
-    owners: dict[Network, Principal] = field(hash=False)
+    owners: dict[Network, Principal | None] = field(hash=False)
     warnings: tuple[str, ...] = ()
 
 
@@ -97,7 +97,7 @@ def resolve(
     scene = _Scene(document, interface, {key: i for i, key in enumerate(places, 1) if key})
     here = Principal(mine.name, node_labels(mine, scene.named), HERE)
 
-    owners = dict(scene.of_peers())
+    owners: dict[Network, Principal | None] = dict(scene.of_peers())
     warnings: list[str] = []
     for cidr, who in scene.claims():
         if scene.voucher(cidr) == who.peer:
@@ -107,6 +107,11 @@ def resolve(
     owners |= {r.cidr: _subnet(mine, r.cidr, HERE, route_labels(r)) for r in mine.routes}
     owners |= {ip_network(each.ip): here for each in interface.addresses}
     return View(here, mine.transit, scene.mesh, places, owners, tuple(warnings))
+
+
+def withhold(view: View, cidrs: Iterable[Network]) -> View:
+    """The view with these prefixes as nobody's, until it is sure whose they are."""
+    return replace(view, owners=view.owners | dict.fromkeys(cidrs))
 
 
 class _Scene:
