@@ -92,7 +92,7 @@ def _triangle(columns: int) -> int:
 class Image:
     """What a slot holds."""
 
-    arrays: Mapping[str, bytes]
+    arrays: Mapping[str, bytes]  # what is missing, or behind the end, is zero
     prefixes: Mapping[str, Mapping[bytes, int]]  # key without its slot byte -> principal
     lists: Mapping[PortList, int]  # offsets in `ports`
 

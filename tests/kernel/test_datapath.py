@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loaded object and its tables, in the running kernel."""
+
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_interface, ip_network
+from pathlib import Path
+from struct import pack
+
+import pytest
+
+from krait.common.errors import SystemRefused
+from krait.common.reason import Reason
+from krait.kernel.bpf.pin import BPFFS
+from krait.kernel.bpf.testrun import ethernet, run
+from krait.kernel.datapath import Datapath, remove_pins
+from krait.kernel.hook import Hook
+from krait.policy.compile import Compiled, compile_policy
+from krait.policy.document import load
+from krait.policy.image import EMPTY, SMALLEST, Image, draw, need
+from krait.policy.numbering import Numbers
+from krait.policy.view import Interface, Peer, resolve
+
+PASS, DROP = -1, 2
+HERE, PEER, OTHER = "10.8.0.1", "10.8.0.2", "10.8.0.3"
+
+
+def key(number: int) -> bytes:
+    return bytes(31) + bytes((number,))
+
+
+def compiled(
+    rules: str, peer_tags: str = "web", known: Numbers | None = None, peer: str = PEER
+) -> Compiled:
+    """This node is db at .1; the peer has the tags; rules are YAML list items."""
+    text = f"""
+mesh: {{cidr: 10.8.0.0/16}}
+nodes:
+  here: {{public_key: {b64encode(key(1)).decode()}, tags: [db]}}
+  there: {{public_key: {b64encode(key(2)).decode()}, tags: [{peer_tags}]}}
+  spare1: {{public_key: {b64encode(key(3)).decode()}, tags: [web]}}
+  spare2: {{public_key: {b64encode(key(4)).decode()}, tags: [app]}}
+policy:
+  rules: [{rules}]
+"""
+    document = load(text.encode(), "test.yaml")
+    allowed = tuple(map(ip_network, peer.split()))
+    interface = Interface(key(1), (ip_interface(f"{HERE}/16"),), (Peer(key(2), allowed),))
+    return compile_policy(document, resolve(document, interface), known)
+
+
+def packet(
+    source: str, destination: str, protocol: int = 17, sport: int = 40000, dport: int = 53
+) -> bytes:
+    header = pack(">BBHHHBBH", 0x45, 0, 28, 1, 0, 64, protocol, 0)
+    addresses = IPv4Address(source).packed + IPv4Address(destination).packed
+    return ethernet(header + addresses + pack(">HHHH", sport, dport, 8, 0))
+
+
+WEB_MAY = "{name: dns, from: web, to: db, ports: udp/53}"
+APP_MAY = "{name: dns, from: app, to: db, ports: udp/53}"
+
+
+class Loaded:
+    """A datapath under test, and what its slots hold."""
+
+    def __init__(self, policy: Compiled) -> None:
+        self.datapath = Datapath.load(SMALLEST.grown(need(policy)), test_ifindex=1)
+        self.images: dict[int, Image] = {0: EMPTY, 1: EMPTY}
+
+    def put(self, policy: Compiled) -> None:
+        in_force = self.datapath.in_force
+        held = self.images[in_force.slot].lists
+        self.write(in_force.idle, draw(policy, self.datapath.capacity, held))
+        self.datapath.commit(in_force.idle, in_force.revision + 1)
+        self.datapath.wait_for_readers()
+
+    def write(self, slot: int, image: Image) -> None:
+        held = self.images[slot ^ 1].lists
+        self.datapath.write(slot, image, known=self.images[slot], held=held)
+        self.images[slot] = image
+
+    def judge(self, frame: bytes, hook: Hook = Hook.INGRESS) -> Reason:
+        before = self.datapath.drops()
+        verdict = run(self.datapath.programs[hook].fd, frame).verdict
+        after = self.datapath.drops()
+        moved = [reason for reason in after if before.get(reason) != after[reason]]
+        assert (verdict, len(moved)) in ((PASS, 0), (DROP, 1))
+        return moved[0] if moved else Reason.PASS
+
+
+@pytest.fixture
+def loaded() -> Iterator[Callable[[Compiled], Loaded]]:
+    made: list[Loaded] = []
+
+    def make(policy: Compiled) -> Loaded:
+        made.append(Loaded(policy))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.datapath.close()
+
+
+@pytest.fixture
+def pins(request: pytest.FixtureRequest) -> Iterator[Path]:
+    folder = BPFFS / f"krait-test-{id(request)}"
+    yield folder
+    for each in folder.iterdir() if folder.exists() else ():
+        remove_pins(each)
+    if folder.exists():
+        folder.rmdir()
+
+
+def test_a_datapath_without_a_policy_drops_everything(loaded: Callable[..., Loaded]) -> None:
+    fresh = loaded(compiled(WEB_MAY))
+    for hook in Hook:
+        assert fresh.judge(packet(PEER, HERE), hook) is Reason.NOT_READY
+
+
+def test_a_written_slot_is_not_in_force_before_the_commit(loaded: Callable[..., Loaded]) -> None:
+    policy = compiled(WEB_MAY)
+    fresh = loaded(policy)
+    fresh.write(1, draw(policy, fresh.datapath.capacity, {}))
+    assert fresh.judge(packet(PEER, HERE)) is Reason.NOT_READY
+    fresh.datapath.commit(1, 1)
+    assert fresh.judge(packet(PEER, HERE)) is Reason.PASS
+
+
+def test_the_next_packet_of_a_flow_is_judged_by_the_next_revision(
+    loaded: Callable[..., Loaded],
+) -> None:
+    it = loaded(compiled(WEB_MAY))
+    it.put(compiled(WEB_MAY))
+    reply = packet(HERE, PEER, sport=53, dport=40000)
+    assert it.judge(packet(PEER, HERE)) is Reason.PASS
+    assert it.judge(reply, Hook.EGRESS) is Reason.PASS
+    it.put(compiled(APP_MAY))
+    assert it.judge(reply, Hook.EGRESS) is Reason.DENIED
+    assert it.judge(packet(PEER, HERE)) is Reason.DENIED
+    it.put(compiled(APP_MAY, peer_tags="app"))
+    assert it.judge(reply, Hook.EGRESS) is Reason.PASS, "the flow revives with its opener"
+
+
+def test_an_address_that_left_is_nobodys_in_both_slots(loaded: Callable[..., Loaded]) -> None:
+    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.99.0.0/24 10.8.9.0/24")
+    it = loaded(wide)
+    it.put(wide)
+    assert it.judge(packet("10.99.0.5", HERE)) is Reason.NO_IDENTITY
+    for _ in range(2):
+        it.put(compiled(WEB_MAY, peer=f"{PEER}/32"))
+        for gone in (OTHER, "10.99.0.5", "10.8.9.9"):
+            assert it.judge(packet(gone, HERE)) is Reason.UNKNOWN_SOURCE
+
+
+def test_a_disarmed_slot_leaves_nothing_for_the_policy_after_it(
+    loaded: Callable[..., Loaded],
+) -> None:
+    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.8.9.0/24")
+    it = loaded(wide)
+    it.put(wide)
+    it.put(wide)
+    for slot in (it.datapath.in_force.idle, it.datapath.in_force.slot):
+        it.write(slot, EMPTY)
+        it.datapath.commit(slot, it.datapath.in_force.revision + 1)
+        assert it.judge(packet(PEER, HERE)) is Reason.NOT_READY
+    for _ in range(2):
+        it.put(compiled(WEB_MAY, peer=f"{PEER}/32"))
+        assert it.judge(packet(OTHER, HERE)) is Reason.UNKNOWN_SOURCE
+        assert it.judge(packet("10.8.9.9", HERE)) is Reason.UNKNOWN_SOURCE
+
+
+def test_a_slot_of_which_nothing_is_known_is_rewritten_whole(
+    loaded: Callable[..., Loaded],
+) -> None:
+    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.99.0.0/24")
+    it = loaded(wide)
+    it.put(wide)
+    it.put(wide)
+    narrow = draw(compiled(WEB_MAY, peer=f"{PEER}/32"), it.datapath.capacity, {})
+    held = it.datapath.lists(it.datapath.in_force.slot)
+    idle = it.datapath.in_force.idle
+    it.datapath.write(idle, narrow, known=None, held=held)
+    it.datapath.commit(idle, 9)
+    for gone in (OTHER, "10.99.0.5"):
+        assert it.judge(packet(gone, HERE)) is Reason.UNKNOWN_SOURCE
+
+
+def test_the_lists_in_force_are_read_back_as_they_were_placed(
+    loaded: Callable[..., Loaded],
+) -> None:
+    it = loaded(compiled(WEB_MAY))
+    it.put(compiled(WEB_MAY))
+    slot = it.datapath.in_force.slot
+    assert it.datapath.lists(slot) == dict(it.images[slot].lists)
+    assert it.images[slot].lists
+
+
+def test_pinned_tables_are_found_again_with_their_policy(
+    loaded: Callable[..., Loaded], pins: Path
+) -> None:
+    it = loaded(compiled(WEB_MAY))
+    it.put(compiled(WEB_MAY))
+    it.datapath.pin(pins / "1")
+    with pytest.raises(SystemRefused):
+        Datapath.open(pins / "2")
+    found = Datapath.open(pins / "1")
+    try:
+        assert found.capacity == it.datapath.capacity
+        assert found.in_force == it.datapath.in_force
+        assert run(found.programs[Hook.INGRESS].fd, packet(PEER, HERE)).verdict == PASS
+    finally:
+        found.close()
+
+
+def test_a_larger_datapath_takes_the_flows_along(loaded: Callable[..., Loaded]) -> None:
+    it = loaded(compiled(WEB_MAY))
+    it.put(compiled(WEB_MAY))
+    assert it.judge(packet(PEER, HERE)) is Reason.PASS
+    larger = replace(it.datapath.capacity, addr4=4096, columns=64, pair=256)
+    grown = Datapath.load(larger, after=it.datapath, test_ifindex=1)
+    try:
+        image = draw(compiled(WEB_MAY), grown.capacity, {})
+        grown.write(1, image, known=EMPTY, held={})
+        grown.commit(1, it.datapath.in_force.revision + 1)
+        reply = packet(HERE, PEER, sport=53, dport=40000)
+        assert run(grown.programs[Hook.EGRESS].fd, reply).verdict == PASS
+        alone = Datapath.load(larger, test_ifindex=1)
+        alone.write(1, image, known=EMPTY, held={})
+        alone.commit(1, 1)
+        assert run(alone.programs[Hook.EGRESS].fd, reply).verdict == DROP
+        alone.close()
+    finally:
+        grown.close()
+
+
+def test_an_image_that_is_too_large_is_refused(loaded: Callable[..., Loaded]) -> None:
+    it = loaded(compiled(WEB_MAY))
+    image = draw(compiled(WEB_MAY), it.datapath.capacity, {})
+    long = Image({**image.arrays, "addr4": bytes(1 << 20)}, image.prefixes, image.lists)
+    with pytest.raises(ValueError, match="addr4"):
+        it.datapath.write(1, long, known=EMPTY, held={})
+
+
+def test_a_dry_run_says_why_and_leaves_no_trace() -> None:
+    policy = compiled(WEB_MAY)
+    live = Datapath.load(SMALLEST.grown(need(policy)))  # not under test: loopback means dry
+    try:
+        live.write(1, draw(policy, live.capacity, {}), known=EMPTY, held={})
+        live.commit(1, 1)
+        allowed = run(live.programs[Hook.INGRESS].fd, packet(PEER, HERE))
+        denied = run(live.programs[Hook.INGRESS].fd, packet(PEER, HERE, dport=54))
+        assert (allowed.verdict, allowed.cb[:2]) == (PASS, (Reason.PASS, 1))
+        assert (denied.verdict, denied.cb[:2]) == (DROP, (Reason.DENIED, 0))
+        assert live.drops() == {}
+        assert not any(count.packets for count in live.counts("rules"))
+        assert list(live.maps["flows"].items()) == []
+    finally:
+        live.close()
+
+
+def test_no_packet_is_judged_by_a_mixture_of_two_policies(loaded: Callable[..., Loaded]) -> None:
+    """Each policy denies the packet; the one's identities with the other's pairs allow it."""
+    first = compiled(APP_MAY, peer_tags="web")
+    second = compiled(WEB_MAY, peer_tags="app", known=first.numbers)
+    it = loaded(first)
+    images = [draw(each, it.datapath.capacity, {}) for each in (first, second)]
+    mixed = Image({**images[0].arrays, "pair": images[1].arrays["pair"]}, {}, images[1].lists)
+    mixed = replace(mixed, prefixes=images[0].prefixes)
+    it.write(1, mixed)
+    it.datapath.commit(1, 1)
+    assert it.judge(packet(PEER, HERE)) is Reason.PASS, "the test could not fail"
+
+    it = loaded(first)
+    it.put(first)
+    done = threading.Event()
+
+    def traffic() -> None:
+        fd = it.datapath.programs[Hook.INGRESS].fd
+        while not done.is_set():
+            run(fd, packet(PEER, HERE), repeat=10_000)
+
+    sender = threading.Thread(target=traffic)
+    sender.start()
+    try:
+        for turn in range(500):
+            it.put((second, first)[turn % 2])
+    finally:
+        done.set()
+        sender.join()
+    drops = it.datapath.drops()
+    assert set(drops) == {Reason.DENIED}
+    assert drops[Reason.DENIED].packets >= 10_000
+    assert it.datapath.counts("rules")[1].packets == 0, "the rule let a packet pass"
+    assert list(it.datapath.maps["flows"].items()) == []
