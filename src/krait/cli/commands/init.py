@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`krait init IFACE`: a document that allows what the interface does today."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+
+from krait.common.errors import ExitCode, UsageError
+from krait.kernel import wireguard
+from krait.kernel.facts import observe_facts
+from krait.kernel.link import NoSuchInterface, observe_link
+from krait.kernel.surroundings import other_links
+from krait.policy.draft import Scene, draft
+from krait.policy.view import Interface, InterfaceAddress, Peer
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("interface", metavar="IFACE", help="a WireGuard interface, such as wg0")
+
+
+def run(options: Namespace) -> int:
+    """0: the document is on standard output. Changes nothing."""
+    try:
+        text = draft(_observe(options.interface))
+    except NoSuchInterface as error:  # a slip of the pen, not a fault of the system
+        raise UsageError(error.message, hint=error.hint) from None
+    sys.stdout.write(text)
+    return ExitCode.OK
+
+
+def _observe(name: str) -> Scene:
+    link = observe_link(name)
+    if link is None:
+        raise NoSuchInterface(name)
+    device, facts = wireguard.observe(name), observe_facts()
+    families = {4: facts.forwarding4, 6: facts.forwarding6}
+    return Scene(
+        name=link.name,
+        interface=Interface(
+            device.public_key,
+            link.addresses,
+            tuple(Peer(peer.public_key, peer.allowed_ips) for peer in device.peers),
+        ),
+        host_name=os.uname().nodename,
+        endpoints={peer.public_key: peer.endpoint for peer in device.peers if peer.endpoint},
+        elsewhere=_elsewhere(link.ifindex),
+        forwards=frozenset(family for family, on in families.items() if on),
+    )
+
+
+def _elsewhere(ifindex: int) -> tuple[InterfaceAddress, ...]:
+    return tuple(
+        address
+        for link in other_links(ifindex)
+        for address in link.addresses
+        if not address.is_loopback and not address.is_link_local
+    )
