@@ -7,7 +7,7 @@ what is in force, and the programs are swapped; the flow table is handed on.
 
 import time
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -25,7 +25,7 @@ from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.word import Word
 from krait.kernel.hook import Hook
 from krait.policy.compile import PortList
-from krait.policy.image import PREFIXES, Capacity, Image
+from krait.policy.image import ARRAYS, PREFIXES, Capacity, Image
 
 OBJECT = Path(__file__).parent / "bpf" / "krait.bpf.o"
 
@@ -50,7 +50,10 @@ _TABLES = {
 """Every table that outlives the agent, and how many slots share it."""
 
 _SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", "rules", "peers")
+_SHARED = ("flows", "reasons")
+_COUNTED = ("rules", "peers")
 _ZERO_KEY = bytes(4)
+_UNKNOWN = -1  # no principal's number, nor nobody's
 _CLOCK_MONOTONIC_COARSE = 6  # include/uapi/linux/time.h; its resolution is one jiffy
 
 
@@ -99,23 +102,32 @@ class Datapath:
         capacity: Capacity,
         *,
         flows: int | Map = DEFAULT_FLOWS,
+        after: Self | None = None,
         test_ifindex: int = 0,
         path: Path = OBJECT,
     ) -> Self:
         """Load the object with tables of this capacity; both slots are empty and drop all.
 
-        `flows` is the size of a new flow table, or the table of an earlier datapath.
+        `flows` is the size of a new flow table, or the table of an earlier datapath. `after` is one
+        that the new one takes over from: its flow table and counters by reason are used further,
+        and counters by rule and by peer begin where its own are now.
         """
         if not path.exists():
             raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
         with BpfObject.open(path) as program:
             prepare(program, capacity, test_ifindex)
-            if isinstance(flows, Map):
-                program.reuse("flows", flows.fd)
-            else:
+            shared = {"flows": flows} if isinstance(flows, Map) else {}
+            if after is not None:
+                shared = {name: after.maps[name] for name in _SHARED}
+            elif isinstance(flows, int):
                 program.resize("flows", flows)
+            for name, table in shared.items():
+                program.reuse(name, table.fd)
             program.load()
-            return cls.of(program, capacity)
+            loaded = cls.of(program, capacity)
+        if after is not None:
+            loaded._count_on(after)  # noqa: SLF001 - of its own class
+        return loaded
 
     @classmethod
     def of(cls, program: BpfObject, capacity: Capacity) -> Self:
@@ -163,8 +175,9 @@ class Datapath:
         for ports, offset in new_lists.items():
             keys = array("I", range(offset, offset + len(ports))).tobytes()
             self.maps["ports"].update_batch(keys, array("Q", ports).tobytes(), len(ports))
-        for name, packed in image.arrays.items():
-            self._write_array(name, slot, packed, known.arrays.get(name, b"") if known else None)
+        for name in ARRAYS:
+            old = known.arrays.get(name, b"") if known else None
+            self._write_array(name, slot, image.arrays.get(name, b""), old)
         for name in PREFIXES:
             self._write_prefixes(
                 name, slot, image.prefixes[name], known.prefixes[name] if known else None
@@ -205,11 +218,26 @@ class Datapath:
         """The counters of `rules` or `peers`, by number."""
         return [Count(packets, size) for packets, size in self.maps[table].sums()]
 
+    def forget(self, table: str, numbers: Iterable[int]) -> None:
+        """Count anew under these numbers of `rules` or `peers`, which mean somebody else now."""
+        counters = self.maps[table]
+        for number in numbers:
+            counters.update(number.to_bytes(4, "little"), bytes(counters.value_bytes))
+
     def close(self) -> None:
         self._word.close()
         self._barrier.close()
         for each in (*self.maps.values(), *self.programs.values()):
             each.close()
+
+    def _count_on(self, after: Self) -> None:
+        """Begin with another's counters, summed: where the copies lie does not matter."""
+        for name in _COUNTED:
+            counters = self.maps[name]
+            for number, sums in enumerate(after.maps[name].sums()):
+                if any(sums) and number < counters.info.max_entries:
+                    value = abi.COUNT.codec.pack(*sums).ljust(counters.value_bytes, b"\0")
+                    counters.update(number.to_bytes(4, "little"), value)
 
     def _write_array(self, name: str, slot: int, new: bytes, old: bytes | None) -> None:
         table = self.maps[name]
@@ -229,7 +257,7 @@ class Datapath:
     ) -> None:
         table = self.maps[name]
         if old is None:
-            old = dict.fromkeys(self._prefix_keys(name, slot), 0)
+            old = dict.fromkeys(self._prefix_keys(name, slot), _UNKNOWN)
         gone = b"".join(_in_slot(key, slot) for key in old.keys() - new.keys())
         table.delete_batch(gone, len(gone) // table.info.key_bytes)
         fresh = [(key, number) for key, number in new.items() if old.get(key) != number]

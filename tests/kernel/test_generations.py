@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from krait.common import abi
+from krait.kernel.bpf.map import Map
+from krait.kernel.datapath import Count, Datapath
+from krait.kernel.generations import Generation, Generations
+from krait.kernel.hook import Hook
+from krait.policy.image import EMPTY, SMALLEST
+from tests.kernel.classifier import program_id
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    mount = tmp_path / "bpf"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", mount], check=True)
+    yield mount / "krait" / "wg0"
+    subprocess.run(["umount", mount], check=True)
+
+
+@pytest.fixture
+def generations(folder: Path) -> Generations:
+    return Generations(folder)
+
+
+@pytest.fixture
+def loaded() -> Iterator[Datapath]:
+    datapath = Datapath.load(SMALLEST)
+    yield datapath
+    datapath.close()
+
+
+def count(table: Map, number: int, packets: int) -> None:
+    each = abi.COUNT.codec.pack(packets, 100)
+    value = each * (table.value_bytes // len(each))
+    table.update(number.to_bytes(4, "little"), value)
+
+
+def test_what_is_pinned_is_known_by_the_ids_of_its_programs(
+    generations: Generations, loaded: Datapath
+) -> None:
+    assert generations.found() == ()
+    loaded.write(1, EMPTY, known=None, held={})
+    loaded.commit(1, 7)
+    made = generations.add(loaded)
+    (found,) = generations.found()
+    assert found == replace(made, revision=7)
+    assert found.programs == {hook: program_id(loaded.programs[hook].fd) for hook in Hook}
+    assert found.readable
+    assert generations.is_pinned(found)
+
+
+def test_numbers_go_on_and_removing_one_leaves_the_other(
+    generations: Generations, loaded: Datapath
+) -> None:
+    first, second = generations.add(loaded), generations.add(loaded)
+    generations.remove(first)
+    assert [each.number for each in generations.found()] == [second.number]
+    assert generations.add(loaded).number > second.number > first.number
+
+
+def test_one_of_another_layout_is_listed_but_not_readable(
+    generations: Generations, folder: Path, loaded: Datapath
+) -> None:
+    old = Generation(abi.ABI_VERSION + 1, 1, {}, 0)
+    generations.pin(old, loaded)
+    (found,) = generations.found()
+    assert (found.readable, found.revision) == (False, 0)
+    assert set(found.programs) == set(Hook)
+    assert (folder / found.name).exists()
+
+
+def test_clearing_leaves_no_folder(
+    generations: Generations, folder: Path, loaded: Datapath
+) -> None:
+    generations.add(loaded)
+    generations.add(loaded)
+    (folder / "1-9+").mkdir()
+    assert [each.number for each in generations.found()] == [1, 2]
+    generations.clear()
+    assert not folder.exists()
+    generations.clear()
+
+
+def test_a_load_after_another_goes_on_with_its_flows_and_counters(loaded: Datapath) -> None:
+    count(loaded.maps["rules"], 3, packets=5)
+    count(loaded.maps["peers"], 1, packets=6)
+    count(loaded.maps["reasons"], 12, packets=7)
+    loaded.maps["flows"].update(bytes(abi.FLOW_KEY.size_bytes), bytes(abi.FLOW.size_bytes))
+    after = Datapath.load(replace(SMALLEST, rules=128, peers=128), after=loaded)
+    try:
+        for table in ("rules", "peers"):
+            before = loaded.counts(table)
+            assert after.counts(table) == before + [Count(0, 0)] * (128 - len(before))
+            assert any(each.packets for each in before)
+        assert after.drops() == loaded.drops() != {}
+        assert after.maps["flows"].lookup(bytes(abi.FLOW_KEY.size_bytes)) is not None
+        count(loaded.maps["reasons"], 12, packets=9)
+        assert after.drops() == loaded.drops()
+    finally:
+        after.close()
+
+
+def test_a_forgotten_number_counts_anew(loaded: Datapath) -> None:
+    count(loaded.maps["rules"], 3, packets=5)
+    count(loaded.maps["rules"], 4, packets=5)
+    loaded.forget("rules", [3])
+    counts = loaded.counts("rules")
+    assert counts[3] == Count(0, 0) != counts[4]
+
+
+def test_a_prefix_that_becomes_nobodys_is_written_though_the_slot_is_unknown(
+    loaded: Datapath,
+) -> None:
+    key = (8 + 24).to_bytes(4, "little") + b"\0" + bytes((10, 1, 2, 0))
+    owned = replace(EMPTY, prefixes={"prefix4": {key: 5}, "prefix6": {}})
+    nobodys = replace(EMPTY, prefixes={"prefix4": {key: 0}, "prefix6": {}})
+    loaded.write(0, owned, known=None, held={})
+    loaded.write(0, nobodys, known=None, held={})
+    assert loaded.maps["prefix4"].lookup(key) == bytes(4)
