@@ -28,7 +28,7 @@ _NODE_KEYS = frozenset(
 
 
 def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
-    """The ranges of the mesh; none overlaps another."""
+    """The ranges of the mesh, none of which overlaps another; None if not all could be read."""
     fields = reader.mapping(tree, "mesh", _MESH_KEYS, ("cidr",))
     if fields is None:
         return None
@@ -38,10 +38,11 @@ def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
             if _overlap(cidr, other):
                 reader.problems.add(at, f"cidr: {cidr} overlaps {other}")
         cidrs.append(cidr)
-    if "cidr" in fields and not cidrs:
+    written = reader.one_or_more(fields.get("cidr"), "cidr")
+    if not written and "cidr" in fields:
         reader.problems.add(fields["cidr"], "cidr: expected at least one range")
     port = reader.value(fields.get("listen_port"), "listen_port", values.listen_port)
-    return Mesh(tuple(cidrs), port)
+    return Mesh(tuple(cidrs), port) if cidrs and len(cidrs) == len(written) else None
 
 
 def read_nodes(tree: Tree, mesh: Mesh | None, reader: Reader) -> tuple[tuple[Node, ...], Names]:

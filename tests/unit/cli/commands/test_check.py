@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from pathlib import Path
+
+import pytest
+
+from krait.cli.main import main
+from tests.documents import policy, rule
+
+EXAMPLE = Path(__file__).parents[4] / "examples" / "small.yaml"
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "krait.yaml"
+
+
+def test_a_right_document_is_ok_and_counted(capsys: Capture) -> None:
+    assert main(["check", str(EXAMPLE)]) == 0
+    assert capsys.readouterr().out == "ok: 4 nodes, 4 identities, 6 rules, 5 tests passed\n"
+
+
+def test_one_is_written_in_the_singular(file: Path, capsys: Capture) -> None:
+    file.write_text(
+        policy(
+            "{rules: [{from: [web, prod], to: db}], tests: [{from: web, to: db, expect: allow}]}"
+        )
+    )
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out == "ok: 2 nodes, 2 identities, 1 rule, 1 test passed\n"
+
+
+def test_a_failing_test_is_a_no_with_its_place_and_rule(file: Path, capsys: Capture) -> None:
+    file.write_text(EXAMPLE.read_text().replace("port: tcp/22, expect: deny", "expect: deny"))
+    assert main(["check", str(file)]) == 1
+    assert capsys.readouterr().out == (
+        f'failed: {file}:44:7: web1 to db1, tcp/5432: expected denied, but rule "web-to-db" in '
+        "line 35 allows it\n1 of 5 tests failed\n"
+    )
+
+
+def test_bad_input_is_said_on_standard_error(file: Path, capsys: Capture) -> None:
+    file.write_text(rule("from: prd, to: db"))
+    assert main(["check", str(file)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f'error: {file}:4:46: from: unknown tag or node "prd"; did you mean "prod"?\n'
+    )
+
+
+def test_advice_does_not_change_the_answer(file: Path, capsys: Capture) -> None:
+    file.write_text(policy("{rules: [{from: web, to: web}, {from: prod, to: db}]}"))
+    assert main(["check", str(file)]) == 0
+    warning, ok = capsys.readouterr().out.splitlines()
+    assert warning == (
+        f'warning: {file}:4:18: rule "rule-1" matches no two nodes or tagged subnets'
+    )
+    assert ok.startswith("ok: ")
+
+
+def test_json_holds_failures_and_warnings(file: Path, capsys: Capture) -> None:
+    file.write_text(
+        EXAMPLE.read_text()
+        .replace("tags: [office]", "tags: [office, spare]")
+        .replace("port: tcp/22, expect: deny", "expect: deny")
+    )
+    assert main(["check", "--json", str(file)]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is False
+    assert [(each["line"], each["from"], each["to"]) for each in report["failures"]] == [
+        (44, "web1", "db1")
+    ]
+    assert [each["message"] for each in report["warnings"]] == [
+        'no rule or test names the tag "spare"'
+    ]
+    assert (report["nodes"], report["rules"], report["tests"]) == (4, 6, 5)
+
+
+def test_json_of_bad_input_holds_the_problems(file: Path, capsys: Capture) -> None:
+    file.write_text(rule("from: prd, to: db"))
+    assert main(["check", "--json", str(file)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert json.loads(captured.out) == {
+        "ok": False,
+        "problems": [
+            {
+                "line": 4,
+                "column": 46,
+                "message": 'from: unknown tag or node "prd"',
+                "hint": 'did you mean "prod"?',
+            }
+        ],
+    }
+
+
+def test_a_missing_file_is_bad_usage(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["check", str(tmp_path / "nothing.yaml")]) == 2
+    assert "no such file" in capsys.readouterr().err

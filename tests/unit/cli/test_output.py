@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+import io
+import json
+import sys
+
+import pytest
+
+from krait.cli import output
+from krait.cli.output import WIDTH, Style, paint
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Put standard output and standard error on one terminal that shows colour.
+
+    No fixture: pytest puts its own streams in place again before the test itself runs.
+    """
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return stream
+
+
+def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_terminal(monkeypatch)
+    assert paint("denied", Style.RED, Style.BOLD) == "\x1b[31;1mdenied\x1b[0m"
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_a_terminal_that_wants_none_gets_none(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_terminal(monkeypatch)
+    monkeypatch.setenv(name, value)
+    assert paint("denied", Style.RED) == "denied"
+
+
+def test_an_empty_no_color_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_terminal(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "")
+    assert paint("denied", Style.RED) != "denied"
+
+
+def test_a_pipe_gets_plain_text(capsys: Capture) -> None:
+    output.line(paint("denied", Style.RED))
+    assert capsys.readouterr().out == "denied\n"
+
+
+def test_errors_are_coloured_by_their_own_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    output.error("no\nno again", "mend it")
+    label, hint = "\x1b[31;1merror:\x1b[0m", "\x1b[36;1mhint:\x1b[0m"
+    assert terminal.getvalue() == f"{label} no\n{label} no again\n{hint} mend it\n"
+
+
+def test_columns_line_up_although_cells_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    output.table([(paint("a", Style.RED), "x"), ("bbb", "y")], indent=" ")
+    assert terminal.getvalue() == " \x1b[31ma\x1b[0m    x\n bbb  y\n"
+
+
+def test_the_last_column_is_wrapped_to_the_width(capsys: Capture) -> None:
+    words = "word " * 30
+    output.table([("key", words), ("other", "short")])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert " ".join(line[7:] for line in lines[:-1]) == words.strip()
+    assert lines[1].startswith(" " * 7 + "word")
+
+
+def test_a_table_of_nothing_is_nothing(capsys: Capture) -> None:
+    output.table([])
+    assert capsys.readouterr().out == ""
+
+
+def test_json_is_one_document_and_keeps_its_letters(capsys: Capture) -> None:
+    output.document({"name": "zürich", "rows": [1, None, True]})
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {"name": "zürich", "rows": [1, None, True]}
+    assert "zürich" in shown

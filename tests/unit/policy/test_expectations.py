@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from krait.policy.document import load
+from krait.policy.expectations import Failure, run
+from tests.documents import key
+
+RULES = """
+    - {name: web-to-db, from: web, to: db, ports: [tcp/5432, icmp]}
+    - {name: no-ssh, from: "*", to: db, ports: tcp/22, action: deny}
+    - {name: admin, from: admin, to: "*"}
+    - {name: lan, from: lan, to: web1, ports: tcp/80}
+    - {name: ping, from: db, to: lan, ports: icmp}
+    - {name: words, from: lan, to: admin, ports: [tcp, udp, icmp]}
+"""
+
+
+def run_one(test: str) -> tuple[Failure, ...]:
+    text = f"""nodes:
+  db1: {{public_key: "{key(1)}", tags: [db]}}
+  web1: {{public_key: "{key(2)}", tags: [web], routes: [{{cidr: 10.1.0.0/16, tags: [lan]}}]}}
+  web2: {{public_key: "{key(3)}", tags: [web], routes: [10.2.0.0/16]}}
+  root: {{public_key: "{key(4)}", tags: [admin]}}
+policy:
+  default: deny
+  rules:{RULES}  tests:
+    - {test}
+"""
+    return run(load(text.encode(), "krait.yaml"))
+
+
+HOLDS = [
+    "{from: web, to: db, port: tcp/5432, expect: allow}",
+    "{from: web, to: db, port: icmp, expect: allow}",
+    "{from: web, to: db, port: tcp/5433-5500, expect: deny}",
+    "{from: web1, to: db1, port: tcp/22, expect: deny}",
+    "{from: db, to: web, expect: deny}",
+    "{from: web, to: web, expect: deny}",
+    "{from: admin, to: web, expect: allow}",
+    "{from: admin, to: [web, lan], expect: allow}",
+    "{from: '*', to: db, port: tcp/22, expect: deny}",
+    "{from: lan, to: web1, port: tcp/80, expect: allow}",
+    "{from: lan, to: web2, expect: deny}",
+    "{from: web2, to: web1, expect: deny}",  # no rule names web2; the test may
+]
+
+FAILS = {
+    "{from: web, to: db, port: tcp/22, expect: allow}": (
+        'web1 to db1, tcp/22: expected allowed, but rule "no-ssh" in line 10 denies it'
+    ),
+    "{from: web, to: db, port: tcp/5432-5433, expect: allow}": (
+        "web1 to db1, tcp/5432-5433: expected allowed, but "
+        "no rule matches, and the default denies it"
+    ),
+    "{from: web, to: db, expect: allow}": (
+        "web1 to db1, tcp/0-21: expected allowed, but no rule matches, and the default denies it"
+    ),
+    "{from: web, to: db, expect: deny}": (
+        'web1 to db1, tcp/5432: expected denied, but rule "web-to-db" in line 9 allows it'
+    ),
+    "{from: admin, to: db, expect: allow}": (
+        'root to db1, tcp/22: expected allowed, but rule "no-ssh" in line 10 denies it'
+    ),
+    "{from: lan, to: web, port: tcp/80, expect: deny}": (
+        "10.1.0.0/16 behind web1 to web1, tcp/80: expected denied, but "
+        'rule "lan" in line 12 allows it'
+    ),
+    "{from: web, to: '*', port: tcp/80, expect: allow}": (
+        "web1 to db1, tcp/80: expected allowed, but no rule matches, and the default denies it"
+    ),
+    "{from: db, to: lan, expect: deny}": (
+        "db1 to 10.1.0.0/16 behind web1, icmp4: expected denied, but "
+        'rule "ping" in line 13 allows it'
+    ),
+    "{from: lan, to: admin, expect: allow}": (
+        "10.1.0.0/16 behind web1 to root, every other protocol: expected allowed, but "
+        "no rule matches, and the default denies it"
+    ),
+    "{from: db, to: db, expect: deny}": "no pair of principals is from db to db",
+    "{from: {all: [web, db]}, to: db, expect: deny}": (
+        "no pair of principals is from {all: [web, db]} to db"
+    ),
+}
+
+
+@pytest.mark.parametrize("test", HOLDS)
+def test_what_the_rules_say_holds(test: str) -> None:
+    assert run_one(test) == ()
+
+
+@pytest.mark.parametrize(("test", "message"), FAILS.items(), ids=FAILS.keys())
+def test_what_they_do_not_say_fails_with_the_pair_and_the_deciding_rule(
+    test: str, message: str
+) -> None:
+    (failure,) = run_one(test)
+    assert failure.message == f"krait.yaml:16:7: {message}"
+
+
+def test_a_failure_names_the_pair_and_holds_the_decision() -> None:
+    (failure,) = run_one("{from: web, to: db, port: tcp/22, expect: allow}")
+    assert (failure.source, failure.destination) == ("web1", "db1")
+    assert failure.decision is not None
+    assert failure.decision.rule is not None
+    assert failure.decision.rule.name == "no-ssh"
+
+
+def test_two_members_of_one_identity_are_a_pair_of_distinct_principals() -> None:
+    assert run_one("{from: web2, to: web, expect: deny}") == ()

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `document.load` refuses: each bad input with its line, its column and its mend."""
+
+from base64 import b64encode
+
+import pytest
+
+from krait.common.errors import ExitCode
+from krait.policy.document import load
+from krait.policy.problems import MAX_PROBLEMS, DocumentError, Problem
+from krait.policy.yaml_source import MAX_BYTES
+from tests.documents import key, mesh, nodes, policy, ports, rule, several
+
+HERE = "»"
+"""Where a problem is expected; taken out before the document is read."""
+
+
+def problems(text: str) -> tuple[Problem, ...]:
+    with pytest.raises(DocumentError) as caught:
+        load(text.encode(), "krait.yaml")
+    return caught.value.problems
+
+
+BAD = {
+    # the file
+    "empty": (HERE, "the document is empty"),
+    "only a comment": (f"{HERE}# nothing\n", "the document is empty"),
+    "a list": (f"{HERE}- a\n", "the document: expected a mapping, found a list"),
+    "one word": (f"{HERE}krait\n", 'the document: expected a mapping, found "krait"'),
+    "nothing but a dash": (f"---\n{HERE}", "the document: expected a mapping, found nothing"),
+    "two documents": (f"{policy('{}')}{HERE}---\na: 1\n", "a second document"),
+    "a tab": (f"nodes:\n{HERE}\tdb1: {{}}\n", "a tab in the indentation"),
+    "a control character": (f"nodes: a{HERE}\x07\n", "a control character, U+0007"),
+    "no YAML": (f"nodes: {{a: b{HERE}: c}}\n", "not valid YAML"),
+    "an unclosed list": (f"nodes: [a\n{HERE}", "not valid YAML"),
+    "a star without quotes": (rule(f"from: [*{HERE}], to: db"), "not valid YAML"),
+    "an anchor": (nodes(f"tags: {HERE}&t [db]"), "an anchor, &t"),
+    "a tag of YAML": (nodes(f"tags: {HERE}!!python/name:os.system x"), "a YAML tag"),
+    "a duplicate key": (nodes(f"tags: [db], {HERE}tags: [x]"), 'duplicate key "tags"'),
+    "a list as a key": (nodes(f"{HERE}[a]: b"), "a list or mapping as a key"),
+    "depth": ("nodes: " + "[" * 15 + HERE + "[", "nested deeper than 16 levels"),
+    # its sections
+    "an unknown section": (f"{policy('{}')}{HERE}polcy: {{}}\n", 'unknown key "polcy"'),
+    "no policy": (
+        f"{HERE}nodes: {{db1: {{public_key: {key(1)}}}}}\n",
+        "the document lacks `policy`",
+    ),
+    "no nodes": (f"{HERE}policy: {{}}\n", "the document lacks `nodes`"),
+    "nodes without nodes": (f"nodes: {HERE}{{}}\npolicy: {{}}\n", "at least one"),
+    "an unknown version": (f"version: {HERE}2\n{policy('{}')}", 'unknown version "2"'),
+    "a long interface name": (
+        f"interface: {HERE}wireguard-to-berlin\n{policy('{}')}",
+        '"wireguard-to-berlin" is not an interface name',
+    ),
+    "an interface named ..": (f"interface: {HERE}..\n{policy('{}')}", "not an interface name"),
+    "an unknown node": (f"node: {HERE}db2\n{policy('{}')}", 'unknown node "db2"'),
+    # the mesh
+    "a mesh without a range": (mesh(f"{HERE}{{listen_port: 1}}"), "mesh lacks `cidr`"),
+    "a mesh of no range": (mesh(f"{{cidr: {HERE}[]}}"), "expected at least one range"),
+    "host bits": (mesh(f"{{cidr: {HERE}10.8.0.1/24}}"), '"10.8.0.1/24" has host bits set'),
+    "a range without length": (mesh(f"{{cidr: {HERE}10.8.0.0}}"), '"10.8.0.0" is not a CIDR'),
+    "a netmask": (mesh(f"{{cidr: {HERE}10.8.0.0/255.255.0.0}}"), "is not a CIDR"),
+    "a length out of range": (mesh(f"{{cidr: {HERE}10.8.0.0/33}}"), "is not a CIDR"),
+    "overlapping ranges": (
+        mesh(f"{{cidr: [10.8.0.0/16, {HERE}10.8.1.0/24]}}"),
+        "10.8.1.0/24 overlaps 10.8.0.0/16",
+    ),
+    "a listen port out of range": (
+        mesh(f"{{cidr: 10.8.0.0/24, listen_port: {HERE}65536}}"),
+        '"65536" is not a port',
+    ),
+    "listen port 0": (mesh(f"{{cidr: 10.8.0.0/24, listen_port: {HERE}0}}"), "is not a port"),
+    # nodes
+    "a node in capitals": (
+        several(f"{HERE}DB1: {{public_key: {key(1)}}}"),
+        '"DB1" is not a name',
+    ),
+    "a name that is too long": (nodes(f"tags: [{HERE}{'a' * 64}]"), "is not a name"),
+    "a name that starts with a dash": (nodes(f"tags: [{HERE}-a]"), '"-a" is not a name'),
+    "a reserved node": (
+        several(f"{HERE}self: {{public_key: {key(1)}}}"),
+        '"self" is a reserved word',
+    ),
+    "a reserved tag": (nodes(f"tags: [{HERE}all]"), '"all" is a reserved word'),
+    "a tag in a list in a list": (nodes(f"tags: [{HERE}[db]]"), "expected one value, found a list"),
+    "tags that are nothing": (nodes(f"tags: {HERE}~"), "expected a value or a list, found nothing"),
+    "a node that is a word": (
+        several(f"db1: {HERE}db"),
+        'node "db1": expected a mapping, found "db"',
+    ),
+    "a node without a key": (
+        several(f"{HERE}db1: {{tags: [a]}}"),
+        'node "db1" lacks `public_key`',
+    ),
+    "an unknown field": (nodes(f"{HERE}adress: 10.8.0.1"), 'unknown key "adress" in node "db1"'),
+    "a duplicate node": (
+        several(f"db1: {{public_key: {key(1)}}}", f"{HERE}db1: {{}}"),
+        'duplicate key "db1"',
+    ),
+    "a tag named as a node": (nodes(f"tags: [db, {HERE}web1]"), 'tag "web1" is also the name'),
+    "a tag named as its own node": (nodes(f"tags: [{HERE}db1]"), 'tag "db1" is also the name'),
+    "a route's tag named as a node": (
+        nodes(f"routes: [{{cidr: 10.1.0.0/16, tags: [{HERE}hub]}}]"),
+        'tag "hub" is also the name',
+    ),
+    "a duplicate public key": (
+        several(f"db1: {{public_key: {key(1)}}}", f"db2: {{public_key: {HERE}{key(1)}}}"),
+        "it is already that of db1 in line 2",
+    ),
+    "a short key": (several(f"a: {{public_key: {HERE}AAAA}}"), "not a public key"),
+    "a key of 33 bytes": (
+        several(f"a: {{public_key: {HERE}{b64encode(b'x' * 33).decode()}}}"),
+        "not a public key",
+    ),
+    "a key without its padding": (
+        several(f"a: {{public_key: {HERE}{key(1)[:-1]}}}"),
+        "not a public key",
+    ),
+    "a key whose last bits are not zero": (
+        several(f"a: {{public_key: {HERE}{key(1)[:-2]}F=}}"),
+        "not a public key",
+    ),
+    "a key that is no base64": (
+        several(f"a: {{public_key: {HERE}{'ü' * 43}=}}"),
+        "not a public key",
+    ),
+    "a key of zeros": (
+        several(f"a: {{public_key: {HERE}{key(0)}}}"),
+        "the public key is all zeros",
+    ),
+    "an address of another node": (
+        several(
+            f"a: {{public_key: {key(1)}, address: 10.8.0.1}}",
+            f"b: {{public_key: {key(2)}, address: [10.8.0.2, {HERE}10.8.0.1]}}",
+        ),
+        'address: "10.8.0.1" already belongs to a',
+    ),
+    "an address twice": (
+        nodes(f"address: ['fd00::1', {HERE}'fd00:0::1']"),
+        '"fd00:0::1" already belongs to db1',
+    ),
+    "a route of another node": (
+        several(
+            f"a: {{public_key: {key(1)}, routes: 10.9.0.0/16}}",
+            f"b: {{public_key: {key(2)}, routes: [{{cidr: {HERE}10.9.0.0/16, tags: lan}}]}}",
+        ),
+        'routes: "10.9.0.0/16" already belongs to a',
+    ),
+    "a route that is another's address": (
+        several(
+            f"a: {{public_key: {key(1)}, address: 10.8.0.1}}",
+            f"b: {{public_key: {key(2)}, routes: {HERE}10.8.0.1/32}}",
+        ),
+        'routes: "10.8.0.1/32" already belongs to a',
+    ),
+    "an address outside the mesh": (
+        nodes(f"address: {HERE}10.9.0.1", rest="mesh: {cidr: 10.8.0.0/24}\n"),
+        "10.9.0.1 is outside the mesh",
+    ),
+    "an address of a family that the mesh lacks": (
+        nodes(f"address: {HERE}fd00::1", rest="mesh: {cidr: 10.8.0.0/24}\n"),
+        "fd00::1 is outside the mesh",
+    ),
+    "an address with a length": (nodes(f"address: {HERE}10.8.0.1/24"), "is not one address"),
+    "an address with a zone": (nodes(f"address: {HERE}'fe80::1%eth0'"), "has a zone"),
+    "no address": (nodes(f"address: {HERE}10.8.0.256"), '"10.8.0.256" is not an IP address'),
+    "a number as an address": (nodes(f"address: {HERE}1234"), '"1234" is not an IP address'),
+    "a multicast address": (nodes(f"address: {HERE}224.0.0.1"), "cannot be the address"),
+    "a mapping as an address": (nodes(f"address: {HERE}{{a: b}}"), "found a mapping"),
+    "a route with host bits": (nodes(f"routes: {HERE}10.1.2.3/16"), "has host bits set"),
+    "a route without its range": (nodes(f"routes: [{HERE}{{tags: lan}}]"), "a route lacks `cidr`"),
+    "an endpoint without a port": (nodes(f"endpoint: {HERE}db.example"), "has no port"),
+    "an endpoint with port 0": (nodes(f"endpoint: {HERE}'db.example:0'"), "has no port"),
+    "an endpoint with a far port": (nodes(f"endpoint: {HERE}'db.example:65536'"), "has no port"),
+    "a bare IPv6 endpoint": (nodes(f"endpoint: {HERE}'fd00::1:51820'"), "stand in brackets"),
+    "a bracketed IPv4 endpoint": (nodes(f"endpoint: {HERE}'[192.0.2.1]:51820'"), "brackets"),
+    "an endpoint that is no address": (nodes(f"endpoint: {HERE}'192.0.2.300:1'"), "neither"),
+    "an endpoint with a space": (nodes(f"endpoint: {HERE}'db example:1'"), "neither an address"),
+    "an empty endpoint": (nodes(f"endpoint: {HERE}''"), "has no port"),
+    "a relative key file": (nodes(f"preshared_key_file: {HERE}psk"), "not an absolute path"),
+    "a flag in words": (nodes(f"transit: {HERE}yes"), 'expected true or false, found "yes"'),
+    "a flag in quotes": (nodes(f"transit: {HERE}'true'"), "expected true or false"),
+    "via nobody": (nodes(f"via: {HERE}huub"), 'unknown node "huub"'),
+    "via no hub": (nodes(f"via: {HERE}web1"), "web1 is no hub"),
+    "via itself": (nodes(f"transit: true, via: {HERE}db1"), "db1 cannot be reached through itself"),
+    "a chain of vias": (
+        several(
+            f"hub: {{public_key: {key(1)}, transit: true}}",
+            "mid: {transit: true, via: hub}",
+            f"far: {{via: {HERE}mid}}",
+        ),
+        "mid has a via of its own",
+    ),
+    # rules
+    "an unknown policy key": (policy(f"{{{HERE}rule: []}}"), 'unknown key "rule" in policy'),
+    "an unknown default": (policy(f"{{default: {HERE}drop}}"), "expected deny or allow"),
+    "rules that are no list": (
+        policy(f"{{rules: {HERE}{{}}}}"),
+        "expected a list, found a mapping",
+    ),
+    "rules that are nothing": (policy(f"\n  rules:{HERE}\n"), "expected a list, found nothing"),
+    "a rule that is a word": (policy(f"{{rules: [{HERE}web]}}"), "a rule: expected a mapping"),
+    "a rule without a side": (policy(f"{{rules: [{HERE}{{from: web}}]}}"), "a rule lacks `to`"),
+    "an unknown tag": (rule(f"from: [web, {HERE}prd], to: db"), 'unknown tag or node "prd"'),
+    "an unknown tag in all": (
+        rule(f"from: {{all: [web, {HERE}prd]}}, to: db"),
+        'unknown tag or node "prd"',
+    ),
+    "an empty selector": (rule(f"from: {HERE}[], to: db"), "expected at least one tag or node"),
+    "an empty text": (rule(f"from: {HERE}'', to: db"), "expected at least one tag or node"),
+    "a selector of nothing": (rule(f"from: {HERE}, to: db"), "expected one value, found nothing"),
+    "an empty all": (rule(f"from: {{all: {HERE}[]}}, to: db"), "expected at least one tag"),
+    "everyone in all": (rule(f"from: {{all: [{HERE}'*', db]}}, to: db"), '"*" inside `all`'),
+    "any of": (rule(f"from: {{all: db, {HERE}any: db}}, to: db"), 'unknown key "any" in from'),
+    "a reserved selector": (rule(f"from: {HERE}any, to: db"), '"any" is a reserved word'),
+    "a group": (rule(f"from: {HERE}'@web', to: db"), "groups are reserved"),
+    "an address as a selector": (rule(f"from: {HERE}10.8.0.2, to: db"), "is an address"),
+    "a subnet as a selector": (rule(f"from: {HERE}'fd00::/8', to: db"), "is an address"),
+    "a list in a selector": (rule(f"from: [{HERE}[web]], to: db"), "found a list"),
+    "an unknown action": (rule(f"from: web, to: db, action: {HERE}reject"), "allow or deny"),
+    "an audit in words": (rule(f"from: web, to: db, audit: {HERE}on"), "true or false"),
+    "a duplicate rule name": (
+        policy(
+            f"{{rules: [{{name: a, from: web, to: db}}, {{name: {HERE}a, from: db, to: web}}]}}"
+        ),
+        'duplicate rule name "a"',
+    ),
+    "the name of an unnamed rule": (
+        policy(f"{{rules: [{{name: {HERE}rule-2, from: web, to: db}}, {{from: db, to: web}}]}}"),
+        '"rule-2" is what the unnamed rule in line 4 is called',
+    ),
+    "a rule named default": (rule(f"name: {HERE}default, from: web, to: db"), '"default" means'),
+    "a rule name with a space": (rule(f"name: {HERE}a b, from: web, to: db"), "is not a name"),
+    # ports
+    "no ports": (ports(f"{HERE}[]"), "ports: expected at least one"),
+    "a port without a protocol": (ports(f"[{HERE}22]"), "port 22 without its protocol"),
+    "an unknown protocol": (ports(f"[{HERE}tpc/22]"), 'unknown protocol "tpc"'),
+    "a protocol of later": (ports(f"{HERE}gre"), 'unknown protocol "gre"'),
+    "a port out of range": (ports(f"[tcp/22, {HERE}tcp/65536]"), "port out of range"),
+    "a huge port": (ports(f"{HERE}tcp/9999999999"), "neither a port nor a range"),
+    "a reversed range": (ports(f"{HERE}udp/8100-8000"), "reversed range"),
+    "a port that is a word": (ports(f"{HERE}tcp/ssh"), "neither a port nor a range"),
+    "an empty port": (ports(f"{HERE}tcp/"), "neither a port nor a range"),
+    "a port in other digits": (ports(f"{HERE}tcp/\u0662"), "neither a port nor a range"),
+    "a port of icmp": (ports(f"{HERE}icmp/8"), "icmp has no ports"),
+    "a group of ports": (ports(f"{HERE}'@web'"), "port groups are reserved for later"),
+    "ports in a mapping": (ports(f"{HERE}{{tcp: 22}}"), "expected one value, found a mapping"),
+    # tests
+    "a test without an answer": (
+        policy(f"{{tests: [{HERE}{{from: web, to: db}}]}}"),
+        "a test lacks `expect`",
+    ),
+    "a test of an unknown node": (
+        policy(f"{{tests: [{{from: {HERE}web2, to: db, expect: deny}}]}}"),
+        'unknown tag or node "web2"',
+    ),
+    "a test with a bad port": (
+        policy(f"{{tests: [{{from: web, to: db, port: {HERE}http, expect: deny}}]}}"),
+        'unknown protocol "http"',
+    ),
+    "a test with ports": (
+        policy(f"{{tests: [{{from: web, to: db, {HERE}ports: tcp, expect: deny}}]}}"),
+        'unknown key "ports" in a test',
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_refused_at_its_line_and_column(text: str, message: str) -> None:
+    before, _, after = text.partition(HERE)
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    found = problems(before + after)
+    assert [(problem.line, problem.column) for problem in found] == [(line, column)]
+    assert message in found[0].message
+
+
+SUGGESTIONS = {
+    "a tag": (rule("from: prd, to: db"), 'did you mean "prod"?'),
+    "a node": (f"node: web2\n{policy('{}')}", 'did you mean "web1"?'),
+    "a key": (nodes("adress: 10.8.0.1"), 'did you mean "address"?'),
+    "a protocol": (ports("TCP/22"), 'did you mean "tcp"?'),
+    "a bare port": (ports("22"), "write `tcp/22`"),
+    "host bits": (mesh("{cidr: 10.8.0.1/24}"), "write `10.8.0.0/24`"),
+    "a star without quotes": (rule("from: *, to: db"), 'write "*" in quotes'),
+    "a bare IPv6 endpoint": (nodes("endpoint: 'fd00::1:51820'"), "write `[fd00::1]:51820`"),
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), SUGGESTIONS.values(), ids=SUGGESTIONS.keys())
+def test_a_hint_says_how_to_mend_it(text: str, hint: str) -> None:
+    assert [problem.hint for problem in problems(text)] == [hint]
+
+
+def test_an_alias_is_refused_as_well_as_its_anchor() -> None:
+    text = f"node: &n db1\n{nodes('tags: [db], via: *n')}"
+    assert [problem.message for problem in problems(text)] == ["an anchor, &n", "an alias, *n"]
+
+
+def test_a_bomb_of_aliases_is_refused_before_it_grows() -> None:
+    layers = (f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 9))
+    found = problems("l0: &l0 [x]\n" + "\n".join(layers))
+    assert len(found) == MAX_PROBLEMS
+    assert found[0].message == "an anchor, &l0"
+
+
+def test_every_problem_is_reported_at_once_in_order_of_line() -> None:
+    text = policy(
+        "\n  rules:\n    - {from: prd, to: db, ports: tcp/0-99999}\n    - {to: [], action: no}"
+    )
+    found = problems(f"version: 3\n{text}")
+    assert [(problem.line, problem.column) for problem in found] == [
+        (1, 10),
+        (7, 14),
+        (7, 34),
+        (8, 7),
+        (8, 12),
+        (8, 24),
+    ]
+
+
+def test_problems_are_in_order_of_line_whatever_the_order_of_sections() -> None:
+    text = "policy: {default: x}\nnodes: {a: {public_key: y}}\nversion: 2\n"
+    assert [problem.line for problem in problems(text)] == [1, 2, 3]
+
+
+def test_what_follows_from_an_unreadable_mesh_is_not_reported() -> None:
+    text = nodes("address: 10.8.0.1", rest="mesh: {cidr: 10.8.0.1/24}\n")
+    assert len(problems(text)) == 1
+
+
+def test_an_error_shows_file_line_column_and_hint_and_is_bad_usage() -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(rule("from: prd, to: db").encode(), "krait.yaml")
+    assert caught.value.message == (
+        'krait.yaml:4:46: from: unknown tag or node "prd"; did you mean "prod"?'
+    )
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_control_sequences_of_a_document_never_reach_the_terminal() -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(rule('from: "\\e[31mred", to: db').encode(), "krait.yaml")
+    assert "\x1b" not in caught.value.message
+    assert '"\\x1b[31mred"' in caught.value.message
+
+
+def test_bytes_that_are_not_utf8_are_refused_where_they_stand() -> None:
+    with pytest.raises(DocumentError) as caught:
+        load("nodes:\n  ü: ".encode() + b"\xff", "krait.yaml")
+    (problem,) = caught.value.problems
+    assert problem == Problem(2, 6, "not UTF-8: byte 0xff", "save the file as UTF-8")
+
+
+def test_a_document_larger_than_the_bound_is_refused_unread() -> None:
+    with pytest.raises(DocumentError, match="larger than 16 MiB"):
+        load(b"#" * (MAX_BYTES + 1), "krait.yaml")
+
+
+def test_a_document_that_starts_with_a_byte_order_mark_is_read() -> None:
+    assert load(b"\xef\xbb\xbf" + policy("{}").encode(), "krait.yaml").nodes[0].name == "db1"
