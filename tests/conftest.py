@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiers by folder: a test under tests/kernel is marked `kernel`, and runs where that tier can."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.requirements import TIERS, cannot_run
 
 HERE = Path(__file__).parent
+
+# No test is timed: machines are shared. CI tries the same examples each time, people new ones.
+settings.register_profile("krait", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("krait")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
