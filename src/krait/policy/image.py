@@ -44,11 +44,19 @@ class Capacity:
 
     def holds(self, need: Self) -> bool:
         """Whether these tables can take what needs `need`."""
-        return self.layout == need.layout and all(
+        if self.layout != need.layout or self.pair < need.pairs_in(self.columns):
+            return False
+        return all(
             getattr(self, each.name) >= getattr(need, each.name)
             for each in fields(self)
             if each.name != "layout"
         )
+
+    def pairs_in(self, columns: int) -> int:
+        """How many entries the pairs take where a row has this many columns."""
+        if self.layout == PairLayout.TRIANGLE:
+            return self.pair
+        return columns * -(-self.pair // self.columns)
 
     def grown(self, need: Self) -> Self:
         """Room for `need` and a quarter more, in powers of two; nothing shrinks."""
@@ -59,10 +67,8 @@ class Capacity:
         }
         grown = replace(self, **sizes, layout=need.layout)
         if need.layout == PairLayout.TRIANGLE:
-            pairs = _triangle(grown.columns)
-        else:
-            pairs = grown.columns * -(-need.pair // need.columns)
-        return replace(grown, pair=max(pairs, 1))
+            return replace(grown, pair=_triangle(grown.columns))
+        return replace(grown, pair=need.pairs_in(grown.columns))
 
 
 SMALLEST = Capacity(
