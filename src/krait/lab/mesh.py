@@ -14,7 +14,7 @@ from typing import Self
 
 from krait.common.errors import SystemRefused
 from krait.lab import machine as verbs
-from krait.lab.machine import TIMEOUT_S, CommandFailed, Machine, Report, silent
+from krait.lab.machine import TIMEOUT_S, CommandFailed, CommandTimedOut, Machine, Report, silent
 from krait.lab.namespace import End, NamespaceMachine, require, wire
 from krait.lab.traffic import Protocol, Target, ask
 
@@ -209,12 +209,18 @@ class Lab:
                     "no WireGuard in this kernel, and no tun device for wireguard-go",
                     hint="modprobe wireguard, or modprobe tun",
                 )
-            machine.spawn(["wireguard-go", "-f", node.interface])
+            daemon = machine.spawn(["wireguard-go", "-f", node.interface])
+            try:
+                machine.wait_until_succeeds(["wg", "show", node.interface], timeout_s=5)
+            except CommandTimedOut:
+                raise CommandFailed(
+                    f"{node.name}: wireguard-go made no {node.interface}",
+                    stdout=daemon.stdout,
+                    stderr=daemon.stderr,
+                ) from None
 
     def _configure(self, node: MeshNode) -> None:
         machine = self[node.name]
-        show = ["wg", "show", node.interface]
-        machine.wait_until_succeeds(show)  # wireguard-go takes a moment
         configuration = "\n".join(self._configuration(node))
         machine.succeed(["wg", "setconf", node.interface, "/dev/stdin"], stdin=configuration)
         machine.succeed(["ip", "-batch", "-"], stdin="\n".join([*_ip_commands(node), ""]))

@@ -39,9 +39,9 @@ from krait.lab.machine import (
 # With SIGCHLD ignored the kernel reaps the orphans that PID 1 inherits.
 _HOLDER = """
 set -e
+mount -t tmpfs -o mode=0755 krait-lab /run
 mount -t sysfs krait-lab /sys
 mount -t bpf -o mode=0700 krait-lab /sys/fs/bpf
-mount -t tmpfs -o mode=0755 krait-lab /run
 mkdir -p -m 0700 /var/lib/krait
 mount -t tmpfs -o mode=0700 krait-lab /var/lib/krait
 if [ -d /etc/krait ]; then mount -t tmpfs -o mode=0700 krait-lab /etc/krait; fi
@@ -59,6 +59,10 @@ _UNSHARE += ["--fork", "--kill-child", "--mount-proc"]
 _PATH = (
     f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
+# The parent of a command, outside the machine's PID namespace, ends as the command ends. nsenter's
+# own would stop itself with a command that is stopped, and then never reap it.
+_PARENT = '"$@"; code=$?; [ $code -le 128 ] || kill -$((code - 128)) $$; exit $code'
+
 _PACKAGES = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
@@ -80,7 +84,7 @@ def require(*tools: str) -> None:
 
 
 class NamespaceProcess(Process):
-    """A command under nsenter; the two share a process group that is theirs alone."""
+    """A command and, outside the machine, its parent; both in a process group of their own."""
 
     def __init__(self, prefix: list[str], command: Command, stdin: str) -> None:
         self.command = command
@@ -92,8 +96,8 @@ class NamespaceProcess(Process):
         with tempfile.TemporaryFile() as source:
             source.write(stdin.encode())
             source.seek(0)
-            self._nsenter = subprocess.Popen(  # noqa: S603  running what the scenario says is the purpose
-                [*prefix, "--", *arguments],
+            self._parent = subprocess.Popen(  # noqa: S603  running what the scenario says is the purpose
+                [*prefix, "--no-fork", "--", "sh", "-c", _PARENT, "sh", *arguments],
                 stdin=source,
                 stdout=self._stdout,
                 stderr=self._stderr,
@@ -110,11 +114,11 @@ class NamespaceProcess(Process):
         return _content(self._stderr)
 
     def is_running(self) -> bool:
-        return self._nsenter.poll() is None
+        return self._parent.poll() is None
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
         try:
-            return self._nsenter.wait(timeout_s)
+            return self._parent.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise CommandTimedOut(
                 f"not ended within {timeout_s:g} s: {self.command}",
@@ -123,22 +127,22 @@ class NamespaceProcess(Process):
             ) from None
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        # nsenter itself must live on, to hand back how the command ended.
+        # The command only: its parent lives on, to reap it and hand back how it ended.
         while self.is_running():
-            if child := _only_child(self._nsenter.pid):
+            if child := _only_child(self._parent.pid):
                 with suppress(ProcessLookupError):
                     os.kill(child, number)
                 return
-            time.sleep(0.001)  # nsenter has not forked yet
+            time.sleep(0.001)  # not forked yet
 
     def kill_all(self) -> None:
-        # The command first: nsenter must reap it, or it stays a zombie that holds up the machine's
-        # end. nsenter itself is left unreaped until last, so that its group cannot be another's.
+        # The command first: its parent must reap it, or a zombie holds up the machine's end.
+        # The parent itself is reaped last, so that the group's number cannot be another's.
         if self.is_running():
             self.kill()
-            os.waitid(os.P_PID, self._nsenter.pid, os.WEXITED | os.WNOWAIT)
-            os.killpg(self._nsenter.pid, signal.SIGKILL)
-            self._nsenter.wait()
+            os.waitid(os.P_PID, self._parent.pid, os.WEXITED | os.WNOWAIT)
+            os.killpg(self._parent.pid, signal.SIGKILL)
+            self._parent.wait()
 
 
 class NamespaceMachine(Machine):

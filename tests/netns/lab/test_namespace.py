@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from krait.common.errors import SystemRefused
+from krait.lab.machine import CommandFailed, CommandTimedOut
+from krait.lab.namespace import End, NamespaceMachine, require, wire
+
+Pair = tuple[NamespaceMachine, NamespaceMachine]
+
+DRIVER = """
+import sys, time
+from krait.lab.mesh import Lab, full_mesh
+with Lab(full_mesh("a", "b")) as lab:
+    for machine in lab.machines.values():
+        machine.spawn("setsid sleep 1001 & sleep 1002")
+    stopped = lab["a"].spawn("kill -STOP $$")
+    lab["a"].succeed("mkdir /sys/fs/bpf/krait")
+    links = [machine.succeed("readlink /proc/self/ns/net /proc/self/ns/mnt /proc/self/ns/pid")
+             for machine in lab.machines.values()]
+    print(*"".join(links).split(), flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_machine_has_no_process_device_or_mount_of_the_host(machine: NamespaceMachine) -> None:
+    assert machine.succeed("cat /proc/1/comm") == "cat\n"
+    assert machine.succeed("ls /sys/class/net") == "lo\n"
+    assert machine.succeed("ls /sys/fs/bpf").split() == ["maps.debug", "progs.debug"]  # bpffs' own
+    assert machine.succeed("ls -A /var/lib/krait") == ""
+    assert machine.succeed("ls -A /run") in {"", "mount\n"}  # mount(8)'s own
+    assert machine.succeed("cat /proc/sys/kernel/hostname") == "alone\n"
+
+
+def test_files_and_pins_of_one_machine_are_invisible_to_another(pair: Pair) -> None:
+    left, right = pair
+    for path in ("/run/krait", "/var/run/wireguard", "/var/lib/krait/x", "/sys/fs/bpf/krait"):
+        left.succeed(["mkdir", path])
+        right.fail(["test", "-e", path])
+        assert not Path(path, "x").exists()
+
+
+def test_a_cable_joins_two_machines_over_both_families(pair: Pair) -> None:
+    left, right = pair
+    wire(
+        End(left, "lan0", ("198.51.100.1/24", "fd00::1/64")),
+        End(right, "lan0", ("198.51.100.2/24", "fd00::2/64")),
+    )
+    right.spawn("exec python3 -m http.server --bind :: 8000")
+    left.wait_for_open_port(8000, "198.51.100.2")
+    left.wait_for_open_port(8000, "fd00::2")
+
+
+def test_a_cable_leaves_nothing_on_the_host(pair: Pair) -> None:
+    left, right = pair
+    wire(End(left, "kraitlab0"), End(right, "kraitlab1", mtu_bytes=1280))
+    names = {path.name for path in Path("/sys/class/net").iterdir()}
+    assert not {"kraitlab0", "kraitlab1"} & names
+    assert left.succeed("cat /sys/class/net/kraitlab0/mtu") == "1500\n"
+    assert right.succeed("cat /sys/class/net/kraitlab1/mtu") == "1280\n"
+
+
+def test_a_name_that_is_taken_is_refused_with_the_ends_of_the_cable(pair: Pair) -> None:
+    left, right = pair
+    with pytest.raises(SystemRefused, match="left:eth0 - right:eth1"):
+        wire(End(left, "eth0"), End(right, "eth1"))
+
+
+def test_blocking_takes_the_carrier_and_leaves_addresses_and_routes(pair: Pair) -> None:
+    left, right = pair
+    right.spawn("exec python3 -m http.server --bind :: 8000")
+    left.wait_for_open_port(8000, "2001:db8::2")
+    before = left.succeed("ip -o address show dev eth0; ip route; ip -6 route")
+    left.block()
+    assert left.succeed("cat /sys/class/net/eth0/carrier") == "0\n"
+    with pytest.raises(CommandTimedOut):
+        left.wait_for_open_port(8000, "2001:db8::2", timeout_s=0.3)
+    after = left.succeed("ip -o address show dev eth0; ip route; ip -6 route")
+    assert after.replace(" linkdown", "") == before
+    left.unblock()
+    left.wait_for_open_port(8000, "2001:db8::2")
+
+
+def test_signals_reach_the_command_and_its_end_is_told(machine: NamespaceMachine) -> None:
+    polite = machine.spawn("trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.05; done")
+    polite.wait_for_output("up")
+    assert polite.is_running()
+    polite.kill(signal.SIGTERM)
+    assert polite.wait() == 5
+    assert polite.stdout == "up\nbye\n"
+    killed = machine.spawn(["sleep", "1000"])
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    killed.kill()  # of what has ended: no error
+
+
+def test_a_stopped_command_goes_on_when_it_is_told_to(machine: NamespaceMachine) -> None:
+    process = machine.spawn("echo up; kill -STOP $$; echo on")
+    process.wait_for_output("up")
+    machine.wait_until_succeeds("grep -hs '^State:.T' /proc/[0-9]*/status")
+    process.kill(signal.SIGCONT)
+    assert process.wait() == 0
+    assert process.stdout == "up\non\n"
+
+
+def test_orphans_are_reaped(machine: NamespaceMachine) -> None:
+    machine.succeed("(sleep 0.1 &)")
+    machine.wait_until_fails("grep -hs sleep /proc/[0-9]*/comm")
+    assert machine.succeed("cat /proc/1/comm") == "cat\n"
+
+
+def test_a_crash_ends_everything_at_once_also_what_is_stopped(machine: NamespaceMachine) -> None:
+    runs = machine.spawn("setsid sleep 1000 & sleep 1000")
+    stopped = machine.spawn("kill -STOP $$")
+    spaces = machine.succeed("readlink /proc/self/ns/net /proc/self/ns/pid").split()
+    machine.crash()
+    assert runs.wait() == -signal.SIGKILL
+    assert stopped.wait() == -signal.SIGKILL
+    _wait_until(lambda: not _alive(spaces))
+    with pytest.raises(CommandFailed, match="down"):
+        machine.succeed("true")
+    machine.crash()
+
+
+def test_a_crashed_machine_starts_anew_with_nothing_of_its_former_life(pair: Pair) -> None:
+    left, right = pair
+    left.succeed("touch /run/x")
+    left.crash()
+    left.start()
+    left.fail("test -e /run/x")
+    left.fail("ip link show dev eth0")
+    wire(End(left, "eth0"), End(right, "eth1"))
+
+
+def test_a_driver_killed_by_force_leaves_nothing_behind() -> None:
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    with driver.stdout as out:
+        spaces = out.readline().split()
+    assert len(spaces) == 6
+    assert _alive(spaces)
+    driver.kill()
+    driver.wait()
+    _wait_until(lambda: not _alive(spaces))
+
+
+def test_without_root_or_a_tool_the_refusal_says_what_to_do() -> None:
+    with pytest.raises(SystemRefused, match="not installed: wg-of-another-world") as caught:
+        require("ip", "wg-of-another-world")
+    assert caught.value.hint == "apt-get install wg-of-another-world"
+    code = "from krait.lab.namespace import NamespaceMachine as M; M('x').start()"
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", code]
+    done = subprocess.run(nobody, capture_output=True, text=True, check=False)
+    assert "need root" in done.stderr
+
+
+def _alive(spaces: list[str]) -> set[str]:
+    """Those of the namespaces that any process is in, and with which mounts and devices live."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/task/[0-9]*/ns/*"):
+        try:
+            found.add(str(link.readlink()))
+        except OSError:  # ended meanwhile, or has no such namespace any more
+            continue
+    return found & set(spaces)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
