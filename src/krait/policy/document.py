@@ -19,7 +19,7 @@ from krait.policy.yaml_source import Tree, read
 
 VERSION = "1"
 
-_KEYS = frozenset({"version", "interface", "node", "mesh", "nodes", "policy"})
+DOCUMENT_KEYS = frozenset({"version", "interface", "node", "mesh", "nodes", "policy"})
 
 
 def load(data: bytes, source: str) -> Document:
@@ -35,7 +35,7 @@ def load(data: bytes, source: str) -> Document:
 
 
 def _document(tree: Tree, source: str, reader: Reader) -> Document | None:
-    fields = reader.mapping(tree, "the document", _KEYS, ("nodes", "policy"))
+    fields = reader.mapping(tree, "the document", DOCUMENT_KEYS, ("nodes", "policy"))
     if fields is None or "nodes" not in fields:
         return None
     reader.value(fields.get("version"), "version", _version)

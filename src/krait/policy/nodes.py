@@ -11,9 +11,9 @@ from krait.policy.reader import Reader
 from krait.policy.selectors import Names
 from krait.policy.yaml_source import Mapping, Scalar, Tree
 
-_MESH_KEYS = frozenset({"cidr", "listen_port"})
-_ROUTE_KEYS = frozenset({"cidr", "tags"})
-_NODE_KEYS = frozenset(
+MESH_KEYS = frozenset({"cidr", "listen_port"})
+ROUTE_KEYS = frozenset({"cidr", "tags"})
+NODE_KEYS = frozenset(
     {
         "public_key",
         "tags",
@@ -29,7 +29,7 @@ _NODE_KEYS = frozenset(
 
 def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
     """The ranges of the mesh, none of which overlaps another; None if not all could be read."""
-    fields = reader.mapping(tree, "mesh", _MESH_KEYS, ("cidr",))
+    fields = reader.mapping(tree, "mesh", MESH_KEYS, ("cidr",))
     if fields is None:
         return None
     cidrs: list[Network] = []
@@ -71,7 +71,7 @@ class _Section:
 
     def node(self, key: Scalar, tree: Tree) -> Node | None:
         name = self.reader.value(key, "node", values.name) or key.text
-        fields = self.reader.mapping(tree, f"node {quoted(name)}", _NODE_KEYS)
+        fields = self.reader.mapping(tree, f"node {quoted(name)}", NODE_KEYS)
         if fields is None:
             return None
         read = self.reader.value
@@ -160,7 +160,7 @@ class _Section:
         written: Tree | None = tree
         tags: Labels = frozenset()
         if isinstance(tree, Mapping):
-            fields = self.reader.mapping(tree, "a route", _ROUTE_KEYS, ("cidr",)) or {}
+            fields = self.reader.mapping(tree, "a route", ROUTE_KEYS, ("cidr",)) or {}
             written, tags = fields.get("cidr"), self._tags(fields.get("tags"))
         cidr = self.reader.value(written, "routes", values.network)
         if cidr is None or not isinstance(written, Scalar):

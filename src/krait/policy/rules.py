@@ -8,9 +8,9 @@ from krait.policy.reader import Reader
 from krait.policy.selectors import Names, Selectors
 from krait.policy.yaml_source import Scalar, Sequence, Tree
 
-_POLICY_KEYS = frozenset({"default", "strict", "rules", "tests"})
-_RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
-_TEST_KEYS = frozenset({"from", "to", "port", "expect"})
+POLICY_KEYS = frozenset({"default", "strict", "rules", "tests"})
+RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
+TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
 DEFAULT_RULE = "default"
 """What explanations and counters call the policy's default; no rule may take the name."""
@@ -18,7 +18,7 @@ DEFAULT_RULE = "default"
 
 def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
     """Rules get the numbers 1, 2, … in the order of the file."""
-    fields = reader.mapping(tree, "policy", _POLICY_KEYS)
+    fields = reader.mapping(tree, "policy", POLICY_KEYS)
     if fields is None:
         return None
     section = _Section(reader, names)
@@ -56,7 +56,7 @@ class _Section:
         return tuple(test for tree in trees if (test := self._test(tree)))
 
     def _rule(self, number: int, tree: Tree) -> Rule | None:
-        fields = self._reader.mapping(tree, "a rule", _RULE_KEYS, ("from", "to"))
+        fields = self._reader.mapping(tree, "a rule", RULE_KEYS, ("from", "to"))
         if fields is None:
             return None
         name = self._name(fields.get("name"), number, tree)
@@ -71,7 +71,7 @@ class _Section:
         return Rule(number, name, sources, destinations, spans, action == "allow", audit, mark)
 
     def _test(self, tree: Tree) -> PolicyTest | None:
-        fields = self._reader.mapping(tree, "a test", _TEST_KEYS, ("from", "to", "expect"))
+        fields = self._reader.mapping(tree, "a test", TEST_KEYS, ("from", "to", "expect"))
         if fields is None:
             return None
         sources = self._selectors.read(fields.get("from"), "from")

@@ -97,12 +97,8 @@ def _decode(data: bytes, problems: Problems) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig")
-        problems.stop(
-            _end_of(before),
-            f"not UTF-8: byte 0x{data[error.start]:02x}",
-            "save the file as UTF-8",
-        )
+        good, bad = error.object[: error.start].decode(), error.object[error.start]
+        problems.stop(_end_of(good), f"not UTF-8: byte 0x{bad:02x}", "save the file as UTF-8")
     if tab := _TAB_INDENT.search(text):
         problems.stop(
             _end_of(text[: tab.start(1)]), "a tab in the indentation", "YAML indents with spaces"

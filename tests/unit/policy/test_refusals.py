@@ -6,6 +6,7 @@ from base64 import b64encode
 import pytest
 
 from krait.common.errors import ExitCode
+from krait.policy import yaml_source
 from krait.policy.document import load
 from krait.policy.problems import MAX_PROBLEMS, DocumentError, Problem
 from krait.policy.yaml_source import MAX_BYTES
@@ -344,11 +345,18 @@ def test_control_sequences_of_a_document_never_reach_the_terminal() -> None:
     assert '"\\x1b[31mred"' in caught.value.message
 
 
-def test_bytes_that_are_not_utf8_are_refused_where_they_stand() -> None:
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_bytes_that_are_not_utf8_are_refused_where_they_stand(mark: bytes) -> None:
     with pytest.raises(DocumentError) as caught:
-        load("nodes:\n  ü: ".encode() + b"\xff", "krait.yaml")
+        load(mark + "nodes:\n  ü: ".encode() + b"\xff", "krait.yaml")
     (problem,) = caught.value.problems
     assert problem == Problem(2, 6, "not UTF-8: byte 0xff", "save the file as UTF-8")
+
+
+def test_more_values_than_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_source, "MAX_EVENTS", 10)
+    (problem,) = problems("nodes: [a, b, c, d, e, f, g, h]")
+    assert (problem.line, problem.message) == (1, "more than 10 words, lists and mappings")
 
 
 def test_a_document_larger_than_the_bound_is_refused_unread() -> None:
