@@ -43,11 +43,12 @@ int cold_empty(struct __sk_buff *skb)
 SEC("tc")
 int cold(struct __sk_buff *skb)
 {
-	int verdict;
+	struct verdict v = {};
+	int action;
 
 	if (!shuffle(skb))
 		return TC_ACT_SHOT;
-	verdict = krait(skb, 0);
-	seed += verdict; /* the next packet waits for this verdict: no overlap between packets */
-	return verdict;
+	action = krait(skb, 0, &v);
+	seed += v.rule; /* what was loaded last chooses the next packet: no two overlap */
+	return action;
 }

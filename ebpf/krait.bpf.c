@@ -116,7 +116,7 @@ INLINE __u32 ethernet_length(__u32 ifindex)
 	return (is_loopback | is_test) * ETH_HLEN;
 }
 
-INLINE int krait(struct __sk_buff *skb, const int egress)
+INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 {
 	__u32 ifindex = skb->ifindex;
 	struct packet_context c = {
@@ -126,29 +126,32 @@ INLINE int krait(struct __sk_buff *skb, const int egress)
 		.dry = ifindex == 1 && test_ifindex != 1,
 	};
 	struct packet p = {};
-	struct verdict v = {};
 
-	v.reason = judge(&c, &p, &v);
+	v->reason = judge(&c, &p, v);
 	if (c.dry) {
-		skb->cb[0] = v.reason;
-		skb->cb[1] = v.rule;
-		skb->cb[2] = v.path;
-	} else if (v.reason || !v.relayed || !counted_before(&p, egress)) {
-		record(skb, &v);
+		skb->cb[0] = v->reason;
+		skb->cb[1] = v->rule;
+		skb->cb[2] = v->path;
+	} else if (v->reason || !v->relayed || !counted_before(&p, egress)) {
+		record(skb, v);
 	}
-	return v.reason ? TC_ACT_SHOT : TC_ACT_UNSPEC; /* UNSPEC: the next program's turn */
+	return v->reason ? TC_ACT_SHOT : TC_ACT_UNSPEC; /* UNSPEC: the next program's turn */
 }
 
 SEC("tc")
 int krait_ingress(struct __sk_buff *skb)
 {
-	return krait(skb, 0);
+	struct verdict v = {};
+
+	return krait(skb, 0, &v);
 }
 
 SEC("tc")
 int krait_egress(struct __sk_buff *skb)
 {
-	return krait(skb, 1);
+	struct verdict v = {};
+
+	return krait(skb, 1, &v);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
