@@ -198,7 +198,7 @@ def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
 def _route(cidr: Network, tag: str) -> str:
     remark = ""
     if any(_holds(each, cidr) for each in _NEVER):
-        remark = "  # link-local or multicast: Krait drops it, whatever the rules say"
+        remark = "  # link-local or multicast: never passes"
     return f"- {{cidr: {_cidr(cidr)}, tags: [{tag}]}}{remark}"
 
 
