@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`krait doctor [IFACE]`: what this machine lacks, and how to mend it."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+
+from krait.agent.paths import Paths
+from krait.cli import output
+from krait.cli.doctor import interface, limits, machine
+from krait.cli.doctor.finding import Answer, Finding, Level, examine, fail
+from krait.cli.output import Json, Style, has_colour, paint
+from krait.common.errors import ExitCode, KraitError
+
+_TICKS = {Level.OK: "✓", Level.NOTE: "·", Level.WARN: "!", Level.FAIL: "✗"}
+_STYLES = {
+    Level.OK: Style.GREEN,
+    Level.NOTE: Style.CYAN,
+    Level.WARN: Style.YELLOW,
+    Level.FAIL: Style.RED,
+}
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "interface", metavar="IFACE", nargs="?", help="a WireGuard interface to look at as well"
+    )
+    output.json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """0: Krait can work here; 3: something fails. Changes nothing."""
+    findings = tuple(_findings(options.interface, Paths()))
+    if options.json:
+        output.document(_report(options.interface, findings))
+    else:
+        _print(options.interface, findings)
+    return ExitCode.SYSTEM if _failed(findings) else ExitCode.OK
+
+
+def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
+    yield from examine("machine", machine.checks())
+    if name is None:
+        return
+    try:
+        subject = interface.observe(name)
+    except KraitError as error:
+        yield Finding("interface", "wireguard", fail(error.message, error.hint))
+        return
+    yield from examine("interface", interface.checks(subject, paths))
+    yield from examine("limits", limits.checks(subject))
+
+
+def _print(name: str | None, findings: tuple[Finding, ...]) -> None:
+    width = max(len(finding.name) for finding in findings)
+    titles = {"interface": name or "", "limits": "what Krait does not cover"}
+    for group, members in groupby(findings, key=lambda each: each.group):
+        output.line(paint(titles.get(group, group), Style.BOLD))
+        output.table([row for each in members for row in _rows(each, width)], indent="  ")
+        output.line()
+    counts = Counter(finding.answer.level for finding in findings)
+    failed, warned = counts[Level.FAIL], counts[Level.WARN]
+    if failed:
+        verdict = paint(f"{failed} failed", Style.RED, Style.BOLD)
+    else:
+        verdict = paint("nothing fails", Style.GREEN, Style.BOLD)
+    output.line(f"{verdict}, {warned} {'warning' if warned == 1 else 'warnings'}")
+
+
+def _rows(finding: Finding, width: int) -> Iterator[tuple[str, str, str]]:
+    answer = finding.answer
+    yield _mark(answer), finding.name.ljust(width), answer.message
+    if answer.hint:
+        yield "", "", f"mend: {answer.hint}"
+
+
+def _mark(answer: Answer) -> str:
+    """A tick on a terminal; a word where a program or a log reads."""
+    if not has_colour(sys.stdout):
+        return f"{answer.level:<4}"
+    return paint(_TICKS[answer.level], _STYLES[answer.level])
+
+
+def _report(name: str | None, findings: tuple[Finding, ...]) -> Json:
+    return {
+        "interface": name,
+        "ok": not _failed(findings),
+        "findings": [
+            {
+                "group": each.group,
+                "name": each.name,
+                "level": each.answer.level,
+                "message": each.answer.message,
+                "hint": each.answer.hint,
+            }
+            for each in findings
+        ],
+    }
+
+
+def _failed(findings: tuple[Finding, ...]) -> bool:
+    return any(each.answer.level is Level.FAIL for each in findings)

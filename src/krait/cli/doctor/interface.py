@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of one interface: whether it is fit for a policy, and whether its document fits it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from krait.agent.paths import Paths
+from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, warn
+from krait.cli.files import load_document
+from krait.kernel import clsact, wireguard
+from krait.kernel.bpf.link import tcx_query
+from krait.kernel.facts import Facts, observe_facts
+from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
+from krait.kernel.hook import Hook
+from krait.kernel.link import Link, NoSuchInterface, observe_link
+from krait.kernel.surroundings import other_links
+from krait.kernel.wireguard import NO_KEY, Device
+from krait.policy import expectations
+from krait.policy.model import Network
+from krait.policy.problems import DocumentError
+from krait.policy.view import own_node
+
+_MTU_BYTES, _LEAST_MTU_BYTES = 1420, 1280
+"""What an outer MTU of 1500 leaves under an IPv6 header, and the least that IPv6 takes."""
+
+_INTERNET_BITS = 3  # an exit's prefix: everything else lies in it, and means to
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An interface, and the others that are up (`lo` among them)."""
+
+    link: Link
+    device: Device
+    others: tuple[Link, ...]
+
+    @property
+    def name(self) -> str:
+        return self.link.name
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Who is on one hook besides Krait: in all, or ahead of it where Krait is there."""
+
+    krait: bool
+    others: tuple[str, ...]
+
+
+def observe(name: str) -> Subject:
+    """Raises NoSuchInterface and NotWireguard."""
+    link = observe_link(name)
+    if link is None:
+        raise NoSuchInterface(name)
+    return Subject(link, wireguard.observe(name), other_links(link.ifindex))
+
+
+def checks(subject: Subject, paths: Paths) -> Checks:
+    link, device = subject.link, subject.device
+    return {
+        "wireguard": lambda: implementation(device),
+        "up": lambda: up(link),
+        "mtu": lambda: mtu(link),
+        "addresses": lambda: addresses(link),
+        "allowed-ips": lambda: allowed_ips(device, link),
+        "programs": lambda: programs(
+            queues(subject, paths), pinned=paths.pins_of(link.name).exists()
+        ),
+        "document": lambda: document(device, paths.configs_of(link.name)),
+        "forwarding": lambda: forwarding(observe_facts(), device, paths.configs_of(link.name)),
+    }
+
+
+def implementation(device: Device) -> Answer:
+    if device.public_key == NO_KEY:
+        return fail(f"{device.name} has no private key", f"wg set {device.name} private-key FILE")
+    if device.userspace:
+        return warn(
+            f"{device.name} is a WireGuard in userspace: several times slower",
+            "Make it anew with the kernel's WireGuard, where the kernel has one.",
+        )
+    return ok(f"{device.name} is the kernel's WireGuard")
+
+
+def up(link: Link) -> Answer:
+    if not link.up:
+        return warn("it is down: nothing passes at all", f"ip link set {link.name} up")
+    return ok("it is up")
+
+
+def mtu(link: Link) -> Answer:
+    if link.mtu > _MTU_BYTES:
+        return warn(
+            f"{link.mtu} bytes: more than {_MTU_BYTES} fits only an underlay with large frames; "
+            "elsewhere WireGuard's packets fragment or are lost",
+            f"ip link set {link.name} mtu {_MTU_BYTES}",
+        )
+    if link.mtu < _LEAST_MTU_BYTES:
+        return warn(
+            f"{link.mtu} bytes: IPv6 needs {_LEAST_MTU_BYTES}",
+            f"ip link set {link.name} mtu {_MTU_BYTES}",
+        )
+    return ok(f"{link.mtu} bytes")
+
+
+def addresses(link: Link) -> Answer:
+    if not link.addresses:
+        return warn(
+            "it has no address, so nothing inside it is addressed to this machine",
+            f"ip address add ADDRESS/LENGTH dev {link.name}",
+        )
+    return ok(", ".join(map(str, link.addresses)))
+
+
+def allowed_ips(device: Device, link: Link) -> Answer:
+    """Prefixes inside another peer's, and ones that take this machine's own address."""
+    owners = {cidr: peer.public_key for peer in device.peers for cidr in peer.allowed_ips}
+    own = {each.ip for each in link.addresses}
+    taken = sorted(str(cidr) for cidr in owners if cidr.num_addresses == 1 and cidr[0] in own)
+    if taken:
+        return warn(
+            f"{taken[0]} is this machine's and a peer's: nothing reaches that peer by it",
+            f"Take it from the peer's allowed IPs: wg set {device.name} peer KEY allowed-ips …",
+        )
+    for inner, outer in _nested(owners):
+        return warn(
+            f"{inner} of one peer lies inside {outer} of another: the longer prefix decides",
+            "Nothing to mend if it is meant so, as behind a hub.",
+        )
+    return ok(f"prefixes: {len(owners):,}, peers: {len(device.peers):,}; none inside another's")
+
+
+def programs(hooks: Mapping[Hook, Queue], *, pinned: bool) -> Answer:
+    """What runs where Krait does; `pinned` says that a policy was put there and never taken off."""
+    if pinned and (bare := [hook.value for hook, queue in hooks.items() if not queue.krait]):
+        return fail(
+            f"Krait's filter is gone from {' and '.join(bare)}: nothing is judged there",
+            "Start the agent, which puts it back, or say that it shall go: krait detach",
+        )
+    ahead = [f"{name} on {hook.value}" for hook, q in hooks.items() if q.krait for name in q.others]
+    if ahead:
+        return warn(
+            f"ahead of Krait: {', '.join(ahead)}; it may pass or redirect packets unjudged",
+            "Take it off, or start the agent, which goes back to the head where it can.",
+        )
+    attached = [hook.value for hook, q in hooks.items() if q.krait]
+    if attached:
+        return ok(f"Krait is first on {' and '.join(attached)}")
+    others = [f"{name} on {hook.value}" for hook, q in hooks.items() for name in q.others]
+    if others:
+        return note(f"{', '.join(others)}: Krait will go ahead of it")
+    return ok("none yet: Krait is not attached")
+
+
+def queues(subject: Subject, paths: Paths) -> dict[Hook, Queue]:
+    kind, ifindex = supported_kind(), subject.link.ifindex
+    krait = InterfaceFilter(paths.pins_of(subject.name), kind)
+
+    def queue(hook: Hook) -> Queue:
+        seats = krait.observe(ifindex, hook)
+        if seats:
+            return Queue(krait=True, others=seats[0].ahead)
+        attached = tcx_query(ifindex, hook) if kind is AttachKind.TCX else ()
+        filters = clsact.query(ifindex, hook)
+        names = [f"program {each.program_id}" for each in attached]
+        names += [f"{each.kind} {each.name}".strip() for each in filters]
+        return Queue(krait=False, others=tuple(dict.fromkeys(names)))
+
+    return {hook: queue(hook) for hook in Hook}
+
+
+def document(device: Device, places: Iterable[Path]) -> Answer:
+    found = _first(places)
+    if found is None:
+        return note(
+            f"none for {device.name} in /etc/krait",
+            f"krait init {device.name} >{next(iter(places))}",
+        )
+    try:
+        written = load_document(str(found))
+    except DocumentError as error:
+        return fail(f"{found} cannot be used: {error.problems[0].message}", f"krait check {found}")
+    node = own_node(written, device.public_key)
+    if failures := expectations.run(written):
+        return fail(f"{found} fails {len(failures)} of its own tests", f"krait check {found}")
+    return ok(f"{found}: this machine is {node.name}")
+
+
+def forwarding(facts: Facts, device: Device, places: Iterable[Path]) -> Answer:
+    """A machine that forwards, and a document that does not say `transit`."""
+    on = [name for name, is_on in _families(facts).items() if is_on]
+    if not on:
+        return ok("off: this machine passes nothing on between others")
+    words, found = f"{' and '.join(on)} forwarding is on", _first(places)
+    if found is None:
+        return note(f"{words}; `krait init` will say `transit: true`")
+    try:
+        node = own_node(load_document(str(found)), device.public_key)
+    except DocumentError:
+        return note(words)
+    if node.transit:
+        return ok(f"{words}, and {node.name} is a hub")
+    return warn(
+        f"{words}, but {node.name} is no hub: what passes from peer to peer is dropped",
+        f"Say `transit: true` under {node.name} if it is meant to be one.",
+    )
+
+
+def _families(facts: Facts) -> Mapping[str, bool | None]:
+    return {"IPv4": facts.forwarding4, "IPv6": facts.forwarding6}
+
+
+def _first(places: Iterable[Path]) -> Path | None:
+    return next((place for place in places if place.exists()), None)
+
+
+def _nested(owners: Mapping[Network, bytes]) -> Iterator[tuple[Network, Network]]:
+    """Prefixes of one peer in the nearest one of another, exits' aside."""
+    for cidr, owner in owners.items():
+        for length in range(cidr.prefixlen - 1, _INTERNET_BITS, -1):
+            around = cidr.supernet(new_prefix=length)
+            if around in owners:
+                if owners[around] != owner:
+                    yield cidr, around
+                break

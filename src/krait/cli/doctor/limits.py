@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Krait on an interface does not cover, as far as this machine is open to it.
+
+The threat model has the whole list; see docs/threat-model.md.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from krait.cli.doctor.finding import Answer, Checks, note, ok, warn
+from krait.cli.doctor.interface import Subject
+from krait.kernel.facts import reverse_path_filter
+from krait.kernel.link import Link
+from krait.kernel.surroundings import LOOPBACK
+
+_PACKET_SOCKETS = Path("/proc/net/packet")
+_IFINDEX = 4  # the column `Iface`; packet(7), net/packet/af_packet.c
+_STRICT = 1
+_SHOWN = 3
+
+
+def checks(subject: Subject) -> Checks:
+    others = tuple(each for each in subject.others if each.ifindex != LOOPBACK)
+    return {
+        "weak-host": lambda: weak_host(subject.link, others),
+        "spoofing": lambda: spoofing({each.name: _filter(each) for each in others}),
+        "lo": lambda: loopback(subject.link),
+        "packet-sockets": lambda: packet_sockets(subject.link, _PACKET_SOCKETS.read_text()),
+    }
+
+
+def weak_host(link: Link, others: tuple[Link, ...]) -> Answer:
+    """Linux takes a packet for any of its addresses on any interface (RFC 1122, 3.3.4.2)."""
+    if not others:
+        return ok("no other interface is up")
+    if not link.addresses:
+        return ok("no address that other interfaces could be reached by")
+    address = link.addresses[0].ip
+    names = _names([each.name for each in others])
+    family = "ip" if address.version == 4 else "ip6"
+    return warn(
+        f"{address} is reachable through {names} too, and unjudged there",
+        f'In a netfilter input chain: iifname != {{ lo, "{link.name}" }} {family} daddr {address} '
+        "drop",
+    )
+
+
+def spoofing(filters: Mapping[str, int | None]) -> Answer:
+    """`filters` is rp_filter by interface; None where it is gone meanwhile."""
+    loose = [name for name, value in filters.items() if value not in (_STRICT, None)]
+    if loose:
+        return warn(
+            f"{_names(loose)} {'takes' if len(loose) == 1 else 'take'} packets whose IPv4 source "
+            "is a mesh address",
+            f"sysctl -w net.ipv4.conf.{loose[0].replace('.', '/')}.rp_filter={_STRICT} "
+            "(strict; each path must be symmetric)",
+        )
+    return ok("no other interface takes IPv4 packets from mesh addresses")
+
+
+def loopback(link: Link) -> Answer:
+    return note(f"what this machine sends to itself passes lo, not {link.name}: not judged")
+
+
+def packet_sockets(link: Link, table: str) -> Answer:
+    """`table` is /proc/net/packet."""
+    rows = [line.split() for line in table.splitlines()[1:]]
+    open_here = sum(int(row[_IFINDEX]) in (0, link.ifindex) for row in rows)
+    count = f"; {open_here} {'is' if open_here == 1 else 'are'} open now" if open_here else ""
+    return note(
+        "a packet socket (tcpdump; CAP_NET_RAW) sees packets before they drop, and may send past "
+        f"the queue{count}"
+    )
+
+
+def _filter(link: Link) -> int | None:
+    return reverse_path_filter(link.name)
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    shown = [*names[:_SHOWN], *([f"{more} more"] if more > 0 else [])]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`krait doctor` on live machines, held against what the test did to them."""
+
+import json
+from typing import Any
+
+from krait.lab.mesh import Lab, full_mesh
+from krait.lab.namespace import NamespaceMachine
+
+
+def findings(machine: NamespaceMachine, interface: str = "wg0") -> dict[str, Any]:
+    """The finding of each check, by group and name."""
+    report = json.loads(machine.run(["krait", "doctor", "--json", interface]).stdout)
+    assert report["interface"] == interface
+    return {f"{each['group']}/{each['name']}": each for each in report["findings"]}
+
+
+def test_a_healthy_machine_passes_and_each_fault_is_found_where_it_is() -> None:
+    with Lab(full_mesh("x", "y")) as lab:
+        x = lab["x"]
+        healthy = findings(x)
+        assert not [each for each in healthy.values() if each["level"] == "fail"]
+        assert healthy["machine/object"]["level"] == "ok"
+        assert healthy["interface/mtu"]["level"] == "ok"
+        assert healthy["interface/document"]["level"] == "note"
+        slower = "warn" if lab.userspace else "ok"
+        assert healthy["interface/wireguard"]["level"] == slower
+
+        x.succeed("ip link set wg0 mtu 1500")
+        x.succeed("echo 1 >/proc/sys/net/ipv4/conf/eth0/rp_filter")
+        x.succeed("echo 1 >/proc/sys/net/ipv4/ip_forward")
+        changed = findings(x)
+        assert changed["interface/mtu"]["level"] == "warn"
+        assert changed["limits/spoofing"]["level"] == "ok"
+        assert "IPv4 forwarding is on" in changed["interface/forwarding"]["message"]
+        assert "eth0" in changed["limits/weak-host"]["message"]
+
+        x.succeed("tc qdisc add dev wg0 clsact")
+        x.succeed("tc filter add dev wg0 ingress bpf bytecode '1,6 0 0 0'")
+        assert "bpf on ingress" in findings(x)["interface/programs"]["message"]
+
+
+def test_a_failing_check_is_an_exit_code_and_a_line_with_its_mend() -> None:
+    with Lab() as lab:
+        alone = lab.add("alone", on_underlay=True)
+        outcome = alone.run(["krait", "doctor", "eth0"])
+        assert outcome.code == 3
+        assert "fail  wireguard" in outcome.stdout
+        assert "eth0 is not a WireGuard interface" in outcome.stdout
+        assert "1 failed" in outcome.stdout
+        assert max(map(len, outcome.stdout.splitlines())) <= 80
+
+        alone.succeed("umount /sys/fs/bpf")
+        outcome = alone.run(["krait", "doctor"])
+        assert outcome.code == 3
+        assert "is not on a bpf file system" in outcome.stdout
+        assert "mount -t bpf bpf /sys/fs/bpf" in outcome.stdout
+
+
+def test_a_user_without_privileges_is_told_which_are_missing() -> None:
+    with Lab() as lab:
+        alone = lab.add("alone")
+        outcome = alone.run("setpriv --reuid=65534 --clear-groups krait doctor")
+        assert outcome.code == 3
+        assert "this process lacks CAP_NET_ADMIN" in " ".join(outcome.stdout.split())

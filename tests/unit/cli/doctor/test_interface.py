@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+from base64 import b64encode
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+
+from krait.cli.doctor import interface
+from krait.cli.doctor.finding import Level
+from krait.cli.doctor.interface import Queue
+from krait.common.errors import UsageError
+from krait.kernel.facts import Facts
+from krait.kernel.hook import Hook
+from krait.kernel.link import Link
+from krait.kernel.wireguard import NO_KEY, Device, Peer
+
+LINK = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))
+KEY = b"k" * 32
+DEVICE = Device("wg0", 7, KEY, 51820, userspace=False, peers=())
+FACTS = Facts("6.12", bpf_jit=True, forwarding4=False, forwarding6=False, wireguard=True)
+DOCUMENT = f"""
+nodes:
+  hub: {{public_key: "{b64encode(KEY).decode()}", tags: [x]}}
+  other: {{public_key: "{b64encode(b"o" * 32).decode()}", tags: [x]}}
+policy: {{rules: [{{from: x, to: x}}]}}
+"""
+
+
+def with_peers(*allowed_ips: tuple[str, ...]) -> Device:
+    peers = (
+        Peer(bytes((number,)) * 32, None, tuple(map(ip_network, prefixes)), 0, 0, 0, 0)
+        for number, prefixes in enumerate(allowed_ips, start=1)
+    )
+    return replace(DEVICE, peers=tuple(peers))
+
+
+def hooks(ingress: Queue, egress: Queue) -> dict[Hook, Queue]:
+    return {Hook.INGRESS: ingress, Hook.EGRESS: egress}
+
+
+def written(folder: Path, text: str) -> list[Path]:
+    """Where a document is looked for: there is none in the first place."""
+    path = folder / "krait.yaml"
+    path.write_text(text)
+    return [folder / "wg0.yaml", path]
+
+
+@pytest.mark.parametrize(
+    ("device", "level"),
+    [
+        (DEVICE, Level.OK),
+        (replace(DEVICE, userspace=True), Level.WARN),
+        (replace(DEVICE, public_key=NO_KEY), Level.FAIL),
+    ],
+)
+def test_an_interface_needs_a_key_and_is_faster_in_the_kernel(device: Device, level: Level) -> None:
+    assert interface.implementation(device).level is level
+
+
+@pytest.mark.parametrize(
+    ("mtu", "level"),
+    [(1420, Level.OK), (1280, Level.OK), (1279, Level.WARN), (1421, Level.WARN)],
+)
+def test_an_mtu_that_ipv6_or_the_underlay_does_not_take_is_warned_of(
+    mtu: int, level: Level
+) -> None:
+    assert interface.mtu(replace(LINK, mtu=mtu)).level is level
+
+
+def test_an_interface_that_is_down_or_has_no_address_is_warned_of() -> None:
+    assert interface.up(replace(LINK, up=False)).level is Level.WARN
+    assert interface.addresses(replace(LINK, addresses=())).level is Level.WARN
+    assert interface.addresses(LINK).message == "10.8.0.1/24"
+
+
+@pytest.mark.parametrize(
+    ("peers", "level", "says"),
+    [
+        ((("10.8.0.2/32",), ("10.8.0.3/32",)), Level.OK, "prefixes: 2, peers: 2"),
+        ((("10.8.0.2/32", "10.8.0.0/24"),), Level.OK, ""),
+        ((("0.0.0.0/0",), ("10.8.0.3/32",)), Level.OK, ""),
+        ((("10.8.0.0/24",), ("10.8.0.3/32",)), Level.WARN, "10.8.0.3/32 of one peer lies inside"),
+        ((("10.8.0.1/32",),), Level.WARN, "10.8.0.1/32 is this machine's and a peer's"),
+    ],
+)
+def test_allowed_ips_that_overlap_are_warned_of_unless_one_is_an_exits(
+    peers: tuple[tuple[str, ...], ...], level: Level, says: str
+) -> None:
+    answer = interface.allowed_ips(with_peers(*peers), LINK)
+    assert answer.level is level
+    assert says in answer.message
+
+
+def test_krait_alone_on_both_hooks_is_first() -> None:
+    alone = Queue(krait=True, others=())
+    answer = interface.programs(hooks(alone, alone), pinned=True)
+    assert (answer.level, answer.message) == (Level.OK, "Krait is first on ingress and egress")
+
+
+def test_a_program_ahead_of_krait_is_warned_of() -> None:
+    alone, behind = Queue(krait=True, others=()), Queue(krait=True, others=("program 17",))
+    answer = interface.programs(hooks(alone, behind), pinned=True)
+    assert answer.level is Level.WARN
+    assert "program 17 on egress" in answer.message
+
+
+def test_a_filter_that_was_taken_off_is_a_failure_and_one_never_put_on_is_not() -> None:
+    alone, bare = Queue(krait=True, others=()), Queue(krait=False, others=())
+    answer = interface.programs(hooks(alone, bare), pinned=True)
+    assert answer.level is Level.FAIL
+    assert "gone from egress" in answer.message
+    assert interface.programs(hooks(bare, bare), pinned=False).level is Level.OK
+
+
+def test_programs_of_others_are_named_before_krait_is_there() -> None:
+    bare, other = Queue(krait=False, others=()), Queue(krait=False, others=("bpf shaper",))
+    answer = interface.programs(hooks(other, bare), pinned=False)
+    assert answer.level is Level.NOTE
+    assert "bpf shaper on ingress" in answer.message
+
+
+def test_a_document_is_looked_for_in_every_place_and_names_this_machine(tmp_path: Path) -> None:
+    assert interface.document(DEVICE, [tmp_path / "wg0.yaml"]).level is Level.NOTE
+    answer = interface.document(DEVICE, written(tmp_path, DOCUMENT))
+    assert answer.level is Level.OK
+    assert answer.message.endswith("krait.yaml: this machine is hub")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nodes: {}", "cannot be used"),
+        (
+            DOCUMENT.replace("to: x}]", "to: x}], tests: [{from: x, to: x, expect: deny}]"),
+            "fails 1 of its own tests",
+        ),
+    ],
+)
+def test_a_document_that_the_agent_would_refuse_fails(tmp_path: Path, text: str, says: str) -> None:
+    answer = interface.document(DEVICE, written(tmp_path, text))
+    assert answer.level is Level.FAIL
+    assert says in answer.message
+    assert answer.hint.startswith("krait check ")
+
+
+def test_a_document_that_does_not_name_this_machine_raises_what_a_check_fails_by(
+    tmp_path: Path,
+) -> None:
+    stranger = replace(DEVICE, public_key=b"s" * 32)
+    with pytest.raises(UsageError, match="no node has this interface's public key"):
+        interface.document(stranger, written(tmp_path, DOCUMENT))
+
+
+@pytest.mark.parametrize(
+    ("facts", "text", "level"),
+    [
+        (FACTS, DOCUMENT, Level.OK),
+        (replace(FACTS, forwarding4=True), DOCUMENT, Level.WARN),
+        (replace(FACTS, forwarding6=True), DOCUMENT, Level.WARN),
+        (replace(FACTS, forwarding6=True), "nodes: {}", Level.NOTE),
+        (
+            replace(FACTS, forwarding4=True),
+            DOCUMENT.replace("tags: [x]}", "tags: [x], transit: true}"),
+            Level.OK,
+        ),
+    ],
+)
+def test_forwarding_without_transit_is_warned_of(
+    tmp_path: Path, facts: Facts, text: str, level: Level
+) -> None:
+    assert interface.forwarding(facts, DEVICE, written(tmp_path, text)).level is level
+
+
+def test_forwarding_without_a_document_is_told(tmp_path: Path) -> None:
+    on = replace(FACTS, forwarding4=True)
+    assert interface.forwarding(on, DEVICE, [tmp_path / "wg0.yaml"]).level is Level.NOTE

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from ipaddress import ip_interface
+
+import pytest
+
+from krait.cli.doctor import limits
+from krait.cli.doctor.finding import Level
+from krait.kernel.link import Link
+
+WG0 = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))
+OTHERS = tuple(Link(8 + i, f"eth{i}", "", 1500, up=True) for i in range(5))
+
+PACKET = """\
+sk               RefCnt Type Proto  Iface R Rmem   User   Inode
+000000001a2b3c4d 3      3    0003   0     1 0      0      4711
+000000001a2b3c4e 3      3    0003   7     1 0      0      4712
+000000001a2b3c4f 3      3    0003   8     1 0      0      4713
+"""
+
+
+def test_other_interfaces_reach_the_mesh_address_and_the_first_are_named() -> None:
+    answer = limits.weak_host(WG0, OTHERS)
+    assert answer.level is Level.WARN
+    assert "10.8.0.1 is reachable through eth0, eth1, eth2 and 2 more too" in answer.message
+    assert 'iifname != { lo, "wg0" } ip daddr 10.8.0.1 drop' in answer.hint
+
+
+def test_the_mend_is_of_the_addresss_own_family() -> None:
+    only6 = replace(WG0, addresses=(ip_interface("fd7a:6b72::1/64"),))
+    assert "ip6 daddr fd7a:6b72::1 drop" in limits.weak_host(only6, OTHERS[:1]).hint
+
+
+def test_a_machine_without_another_interface_or_address_has_no_weak_host() -> None:
+    assert limits.weak_host(WG0, ()).level is Level.OK
+    assert limits.weak_host(replace(WG0, addresses=()), OTHERS).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("filters", "level"),
+    [
+        ({}, Level.OK),
+        ({"eth0": 1}, Level.OK),
+        ({"eth0": 1, "eth1": 0}, Level.WARN),
+        ({"eth0": 2}, Level.WARN),
+        ({"gone": None}, Level.OK),
+    ],
+)
+def test_only_a_strict_filter_keeps_mesh_sources_out_of_other_interfaces(
+    filters: dict[str, int | None], level: Level
+) -> None:
+    assert limits.spoofing(filters).level is level
+
+
+def test_the_setting_of_an_interface_with_a_dot_is_written_as_sysctl_takes_it() -> None:
+    assert "net.ipv4.conf.eth0/100.rp_filter=1" in limits.spoofing({"eth0.100": 0}).hint
+
+
+def test_packet_sockets_on_the_interface_or_on_all_are_counted() -> None:
+    assert limits.packet_sockets(WG0, PACKET).message.endswith("; 2 are open now")
+    assert "open now" not in limits.packet_sockets(WG0, PACKET.splitlines()[0]).message
