@@ -261,6 +261,54 @@ def test_a_dry_run_says_why_and_leaves_no_trace() -> None:
         live.close()
 
 
+def hub() -> Compiled:
+    """This node relays between two peers that may do anything to each other."""
+    nodes = {"here": (1, "hub"), "left": (2, "leaf"), "right": (3, "leaf")}
+    text = "mesh: {cidr: 10.8.0.0/16}\nnodes:\n" + "".join(
+        f"  {name}: {{public_key: {b64encode(key(number)).decode()}, tags: [{tag}], "
+        f"transit: {'true' if name == 'here' else 'false'}}}\n"
+        for name, (number, tag) in nodes.items()
+    )
+    text += "policy: {rules: [{name: leaves, from: leaf, to: leaf}]}\n"
+    document = load(text.encode(), "hub.yaml")
+    peers = (
+        Peer(key(2), (ip_network(f"{PEER}/32"),)),
+        Peer(key(3), (ip_network(f"{OTHER}/32"),)),
+    )
+    interface = Interface(key(1), (ip_interface(f"{HERE}/16"),), peers)
+    return compile_policy(document, resolve(document, interface))
+
+
+def test_a_relayed_packet_that_passes_is_counted_once(loaded: Callable[..., Loaded]) -> None:
+    it = loaded(hub())
+    it.put(hub())
+    frame = packet(PEER, OTHER)
+
+    def counted() -> int:
+        return it.datapath.counts("rules")[1].packets
+
+    for turn in range(1, 4):
+        assert it.judge(frame) is Reason.PASS
+        assert it.judge(frame, Hook.EGRESS) is Reason.PASS
+        assert counted() == turn
+    assert it.judge(frame, Hook.EGRESS) is Reason.PASS
+    assert counted() == 4, "one that ingress did not see is counted on egress"
+    assert it.judge(packet(OTHER, PEER)) is Reason.PASS
+    assert it.judge(frame, Hook.EGRESS) is Reason.PASS
+    assert counted() == 6, "other addresses are another packet"
+
+
+def test_a_gso_packet_counts_as_its_segments(loaded: Callable[..., Loaded]) -> None:
+    it = loaded(compiled(WEB_MAY))
+    it.put(compiled(WEB_MAY))
+    frame = packet(PEER, HERE, dport=54)
+    run(it.datapath.programs[Hook.INGRESS].fd, frame, gso_segs=7)
+    run(it.datapath.programs[Hook.INGRESS].fd, frame)
+    assert it.datapath.drops()[Reason.DENIED].packets == 8
+    assert it.datapath.counts("peers")[1].packets == 8
+    assert it.datapath.drops()[Reason.DENIED].bytes == 2 * len(frame)
+
+
 def test_no_packet_is_judged_by_a_mixture_of_two_policies(loaded: Callable[..., Loaded]) -> None:
     """Each policy denies the packet; the one's identities with the other's pairs allow it."""
     first = compiled(APP_MAY, peer_tags="web")
