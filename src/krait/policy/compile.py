@@ -4,7 +4,7 @@
 `policy.image` gives the result its place in tables of a certain capacity.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -85,11 +85,7 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
         rules=renumber(known.rules, (rule.name for rule in policy.rules)),
         peers=view.peers,
     )
-    if len(numbers.rules) >= MAX_RULES:
-        raise PolicyTooLarge(
-            f"{document.source}: {len(policy.rules)} rules, and the kernel counts {MAX_RULES - 1}",
-            hint="let one rule list several tags or ports instead of writing one for each",
-        )
+    _refuse_too_many_rules(document)
     identity_of = {
         labels: FIRST_IDENTITY + i
         for i, labels in enumerate(numbers.identities)
@@ -116,10 +112,26 @@ def _owner(who: Principal, identity_of: dict[Labels, int]) -> Owner:
     return Owner(0 if who.labels is None else identity_of[who.labels], who.peer, flags)
 
 
+def check_size(document: Document) -> None:
+    """Raise PolicyTooLarge if a pair of identities has more ports than the kernel's list holds."""
+    rules = document.policy.rules
+    numbers = Numbers(identities(document), tuple(rule.name for rule in rules))
+    _Pairing(document.policy, numbers).pack_all()
+
+
+def _refuse_too_many_rules(document: Document) -> None:
+    count = len(document.policy.rules)
+    if count >= MAX_RULES:
+        raise PolicyTooLarge(
+            f"{document.source}: {count} rules, and the kernel counts {MAX_RULES - 1}",
+            hint="let one rule list several tags or ports instead of writing one for each",
+        )
+
+
 def _rows(
     policy: Policy, numbers: Numbers, principals: Sequence[Principal], *, transit: bool
 ) -> dict[int, tuple[Pair, ...]]:
-    pair = _pairs(policy, numbers)
+    pairing = _Pairing(policy, numbers)
     columns = range(len(numbers.identities))
     if transit:
         if len(columns) > MAX_TRIANGLE_IDENTITIES:
@@ -128,64 +140,79 @@ def _rows(
                 hint="give nodes that are treated alike the same tags",
             )
         return {
-            FIRST_IDENTITY + high: tuple(pair(low, high) for low in range(high + 1))
+            FIRST_IDENTITY + high: tuple(pairing.pair(low, high) for low in range(high + 1))
             for high in columns
         }
     here = {who.labels for who in principals if who.peer == HERE}
     return {
-        FIRST_IDENTITY + row: tuple(pair(min(row, column), max(row, column)) for column in columns)
+        FIRST_IDENTITY + row: tuple(
+            pairing.pair(min(row, column), max(row, column)) for column in columns
+        )
         for row, labels in enumerate(numbers.identities)
         if labels is not None and labels in here
     }
 
 
-def _pairs(policy: Policy, numbers: Numbers) -> Callable[[int, int], Pair]:
-    """The pair of two columns. Pairs that the same rules concern are worked out once."""
-    sources, destinations = _concerned(policy, numbers.identities)
-    rule_numbers = {name: i for i, name in enumerate(numbers.rules, start=1) if name is not None}
-    tables = (0, *(rule_numbers[rule.name] for rule in policy.rules))
+class _Pairing:
+    """Works out pairs of columns. Those that the same rules concern are worked out once."""
 
-    @cache
-    def towards(concerned: int) -> Direction:
-        rules = [policy.rules[i] for i in _bits(concerned)]
-        return direction(rules, default_allow=policy.default_allow)
+    def __init__(self, policy: Policy, numbers: Numbers) -> None:
+        self._policy = policy
+        self._columns = numbers.identities
+        self._sources, self._destinations = _concerned(policy, numbers.identities)
+        places = {name: i for i, name in enumerate(numbers.rules, start=1) if name is not None}
+        self._tables = (0, *(places[rule.name] for rule in policy.rules))
+        # Sets of rules, as bits, are the keys; the caches go with the pairing.
+        self._towards = cache(self._direction)
+        self._packed = cache(self._pack)
+        self._joined = cache(self._join)
 
-    @cache
-    def packed(concerned: int) -> PortList:
-        found = towards(concerned).intervals
+    def pair(self, low: int, high: int) -> Pair:
+        if self._columns[low] is None or self._columns[high] is None:
+            return MISSING_PAIR
+        up = self._sources[low] & self._destinations[high]
+        down = self._sources[high] & self._destinations[low]
+        return self._joined(up, down)
+
+    def pack_all(self) -> None:
+        """Pack the list of every direction there is."""
+        sources, destinations = set(self._sources), set(self._destinations)
+        for concerned in {rules & others for rules in sources for others in destinations}:
+            self._packed(concerned)
+
+    def _direction(self, concerned: int) -> Direction:
+        rules = [self._policy.rules[i] for i in _bits(concerned)]
+        return direction(rules, default_allow=self._policy.default_allow)
+
+    def _pack(self, concerned: int) -> PortList:
+        found = self._towards(concerned).intervals
         if len(found) > MAX_LIST_LENGTH:
-            names = ", ".join(policy.rules[i].name for i in _bits(concerned)[:3])
+            names = ", ".join(self._policy.rules[i].name for i in _bits(concerned)[:3])
             raise PolicyTooLarge(
-                f"rules {names} … make {len(found)} port intervals for one pair of identities; "
+                f"rules {names}, … make {len(found)} port intervals for one pair of identities; "
                 f"the kernel's list holds {MAX_LIST_LENGTH}",
                 hint="join ports to ranges, or spread the rules over more tags",
             )
         return tuple(
-            interval(each.low, each.high, allow=each.allow, rule=tables[each.rule])
+            interval(each.low, each.high, allow=each.allow, rule=self._tables[each.rule])
             for each in found
         )
 
-    @cache
-    def joined(up: int, down: int) -> Pair:
-        both = (towards(up), towards(down))
+    def _join(self, up: int, down: int) -> Pair:
+        both = (self._towards(up), self._towards(down))
         uniform = tuple(each.uniform for each in both)
-        rules = tuple(tables[each[1]] if each else 0 for each in uniform)
+        rules = tuple(self._tables[each[1]] if each else 0 for each in uniform)
         if all(each is not None and each[0] for each in uniform):
             return Pair(PairClass.ALLOW_STATELESS, (rules[0], rules[1]), ((), ()))
         if all(each.opens_nothing for each in both):
             lists = tuple(
-                () if each.uniform else packed(concerned)
+                () if each.uniform else self._packed(concerned)
                 for each, concerned in zip(both, (up, down), strict=True)
             )
             return Pair(PairClass.DENY_BOTH, (rules[0], rules[1]), (lists[0], lists[1]))
-        return Pair(PairClass.STATEFUL, (rules[0], rules[1]), (packed(up), packed(down)))
-
-    def pair(low: int, high: int) -> Pair:
-        if numbers.identities[low] is None or numbers.identities[high] is None:
-            return MISSING_PAIR
-        return joined(sources[low] & destinations[high], sources[high] & destinations[low])
-
-    return pair
+        return Pair(
+            PairClass.STATEFUL, (rules[0], rules[1]), (self._packed(up), self._packed(down))
+        )
 
 
 def _concerned(policy: Policy, columns: Sequence[Labels | None]) -> tuple[list[int], list[int]]:

@@ -9,6 +9,7 @@ from krait.cli.output import Json, Style, paint
 from krait.common.errors import ExitCode
 from krait.policy import expectations
 from krait.policy.advice import Advice, advise
+from krait.policy.compile import check_size
 from krait.policy.document import load
 from krait.policy.expectations import Failure
 from krait.policy.identities import identities
@@ -31,6 +32,7 @@ def run(options: Namespace) -> int:
             raise
         output.document({"ok": False, "problems": _problems(error)})
         return error.exit_code
+    check_size(document)
     failures, advice = expectations.run(document), advise(document)
     if options.json:
         output.document(_report(document, failures, advice))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from ipaddress import ip_interface
+
+import pytest
+from hypothesis import given
+
+from krait.common.abi import MAX_RULES, PairClass
+from krait.policy.compile import PolicyTooLarge, check_size, compile_policy
+from krait.policy.model import TCP, Document, Labels, Mark, Node, Policy, PortSpan, Rule, Selector
+from krait.policy.view import Interface, resolve
+from tests.strategies.worlds import World, key, worlds
+
+NOWHERE = Mark(1, 1)
+A, B = frozenset({"a"}), frozenset({"b"})
+
+
+def node(name: str, tags: Labels, *, transit: bool = False) -> Node:
+    return Node(name, key(name), tags, (), (), None, None, transit, None, NOWHERE)
+
+
+def rule(number: int, ports: tuple[PortSpan, ...], name: str | None = None) -> Rule:
+    a, b = Selector((A,), "a"), Selector((B,), "b")
+    return Rule(number, name or f"r{number}", a, b, ports, allow=True, audit=False, mark=NOWHERE)
+
+
+def document(rules: tuple[Rule, ...], nodes: tuple[Node, ...] = ()) -> Document:
+    nodes = nodes or (node("x", A), node("y", B))
+    return Document("big.yaml", None, None, None, nodes, Policy(False, False, rules, ()))
+
+
+def interface(name: str) -> Interface:
+    return Interface(key(name), (ip_interface("10.8.0.1/24"),), ())
+
+
+def test_more_port_intervals_than_the_kernels_list_holds_are_refused() -> None:
+    fits = document((rule(1, tuple(PortSpan(TCP, 2 * i, 2 * i) for i in range(1023))),))
+    check_size(fits)
+    large = document((rule(1, tuple(PortSpan(TCP, 2 * i, 2 * i) for i in range(1024))),))
+    with pytest.raises(PolicyTooLarge, match="1024 port intervals") as refused:
+        check_size(large)
+    assert "join ports to ranges" in refused.value.hint
+    with pytest.raises(PolicyTooLarge):
+        compile_policy(large, resolve(large, interface("x")))
+
+
+def test_more_rules_than_the_kernel_counts_are_refused() -> None:
+    many = document(tuple(rule(i, (), f"r{i}") for i in range(1, MAX_RULES + 1)))
+    with pytest.raises(PolicyTooLarge, match="32768 rules"):
+        compile_policy(many, resolve(many, interface("x")))
+
+
+def test_a_hub_of_more_identities_than_its_triangle_holds_is_refused() -> None:
+    nodes = tuple(node(f"n{i}", frozenset({f"t{i}"})) for i in range(2049))
+    many = document((), (replace(nodes[0], transit=True), *nodes[1:]))
+    with pytest.raises(PolicyTooLarge, match="2049 identities"):
+        compile_policy(many, resolve(many, interface("n0")))
+    leaf = document((), nodes)
+    assert len(compile_policy(leaf, resolve(leaf, interface("n0"))).rows) == 1
+
+
+@given(worlds())
+def test_a_leaf_has_a_row_for_what_it_stands_for_and_a_hub_for_all(world: World) -> None:
+    compiled = compile_policy(world.document, world.view)
+    columns = len(compiled.numbers.identities)
+    if world.view.transit:
+        assert [len(row) for row in compiled.rows.values()] == list(range(1, columns + 1))
+    else:
+        assert all(len(row) == columns for row in compiled.rows.values())
+        here = {each.identity for each in compiled.owners if each.peer == 0 and each.identity}
+        assert set(compiled.rows) == here
+
+
+def test_audit_rules_leave_no_trace_in_the_pairs() -> None:
+    audited = replace(rule(1, ()), audit=True)
+    compiled = compile_policy(document((audited,)), resolve(document((audited,)), interface("x")))
+    classes = {pair.verdict_class for row in compiled.rows.values() for pair in row}
+    assert classes == {PairClass.DENY_BOTH}
