@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What should be in force: a document, as one interface sees it, in numbers.
+
+Pure: what was observed is an argument.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+
+from krait.policy.compile import Compiled, compile_policy
+from krait.policy.image import Capacity, need
+from krait.policy.model import Document, Network
+from krait.policy.numbering import Numbers
+from krait.policy.view import HERE, Interface, View, resolve, withhold
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document and where it came from."""
+
+    document: Document = field(compare=False)  # the hash says it in less
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A peer that the document names."""
+
+    name: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that a commit puts in force or writes down. Equal ones need no commit."""
+
+    source: Source
+    compiled: Compiled
+    need: Capacity
+    peers: Mapping[bytes, Named]
+    withheld: frozenset[Network]
+    warnings: tuple[str, ...]
+
+
+def desire(
+    source: Source,
+    interface: Interface,
+    known: Numbers,
+    withheld: Set[Network] = frozenset(),
+) -> Desired:
+    """Compile a document for an interface; who has a number in `known` keeps it.
+
+    `withheld` prefixes, and what the document places inside them, are nobody's for now. Raises
+    UsageError if the document does not name this node or cannot be represented.
+    """
+    document = source.document
+    view = resolve(document, interface, known.peers)
+    if withheld:
+        view = withhold(view, _withheld(view, interface, withheld))
+    compiled = compile_policy(document, view, known)
+    named = {
+        node.public_key: Named(node.name, tuple(sorted(node.tags)))
+        for node in document.nodes
+        if node.public_key
+    }
+    return Desired(
+        source=source,
+        compiled=compiled,
+        need=need(compiled),
+        peers={
+            peer.public_key: named[peer.public_key]
+            for peer in interface.peers
+            if peer.public_key in named
+        },
+        withheld=frozenset(withheld),
+        warnings=view.warnings,
+    )
+
+
+def moved(before: Interface, now: Interface) -> frozenset[Network]:
+    """The prefixes that belonged to one peer and belong to another.
+
+    Until a look told, packets of the new owner wore the old one's identity; that the old owner's
+    do not now wear the new one's is only sure once WireGuard's queues have emptied.
+    """
+    old, new = _owners(before), _owners(now)
+    changed = {cidr for cidr, _ in old.items() ^ new.items()}
+    return frozenset(
+        cidr
+        for cidr in changed
+        if (was := _owner(old, cidr)) and (became := _owner(new, cidr)) and was != became
+    )
+
+
+def _withheld(view: View, interface: Interface, withheld: Set[Network]) -> Iterator[Network]:
+    """What is in doubt of a view: the prefixes, and what lies in them and in no surer one."""
+    sure = {cidr for peer in interface.peers for cidr in peer.allowed_ips} - withheld
+    for cidr in view.owners.keys() | withheld:
+        who = view.owners.get(cidr)
+        if who is None or who.peer != HERE:
+            around = (each for each in _around(cidr) if each in withheld or each in sure)
+            if next(around, None) in withheld:
+                yield cidr
+
+
+def _owners(interface: Interface) -> dict[Network, bytes]:
+    return {cidr: peer.public_key for peer in interface.peers for cidr in peer.allowed_ips}
+
+
+def _owner(owners: Mapping[Network, bytes], cidr: Network) -> bytes | None:
+    return next((owners[each] for each in _around(cidr) if each in owners), None)
+
+
+def _around(cidr: Network) -> Iterable[Network]:
+    """The prefix and all that hold it, the longest first."""
+    return (cidr.supernet(new_prefix=length) for length in range(cidr.prefixlen, -1, -1))

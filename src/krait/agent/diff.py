@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what is desired and what was observed to the actions in between, in an order that is safe.
+
+After any prefix of the actions, and so after a crash at any place, nothing passes that both the old
+and the new policy deny, and a hook that had a filter has one. What is true of the actions of a plan
+is true of plan after plan: the agent observes again and plans again until nothing is left to do.
+
+Pure. An action's text is the account of the change that a person reads in the log.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from krait.agent.desired import Desired
+from krait.kernel.generations import Generation
+from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind, Seat
+from krait.policy.compile import PortList
+from krait.policy.image import EMPTY, SMALLEST, Capacity, Image, draw
+from krait.policy.placement import NoRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The load of the object that commits go to, as far as a plan needs to know it."""
+
+    generation: Generation
+    capacity: Capacity
+    held: Mapping[PortList, int] = field(repr=False)  # port lists of the slot in force
+    armed: bool  # a policy is in force in them; without one every packet drops
+    committed: Desired | None = None  # by this agent; None also for what an earlier one left
+    pinned: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What there is."""
+
+    ifindex: int | None  # None: no interface of that name
+    fresh: bool  # it appeared under this agent, and had no chance yet to carry traffic
+    seats: Mapping[Hook, tuple[Seat, ...]]
+    severed: frozenset[Hook]  # pinned links of an interface that was deleted
+    tables: Tables | None
+    others: tuple[Generation, ...] = ()  # pinned too, by an agent that died or was another version
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load the object anew; what follows is about these tables. Both slots are empty."""
+
+    capacity: Capacity
+    go_on: bool  # with the flows and counters of the tables now in use
+
+    def __str__(self) -> str:
+        flows = "keeping flows and counters" if self.go_on else "with no flows yet"
+        size = self.capacity
+        return f"load tables for {size.principal} principals, {size.columns} identities, {flows}"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Write the idle slot and put it in force by one store."""
+
+    image: Image = field(repr=False)
+    desired: Desired | None  # None: the slot is empty, nothing passes
+
+    def __str__(self) -> str:
+        if self.desired is None:
+            return "commit an empty slot: nothing passes"
+        numbers, held_back = self.desired.compiled.numbers, self.desired.withheld
+        rules, peers = (sum(each is not None for each in n) for n in (numbers.rules, numbers.peers))
+        withheld = f", withholding {', '.join(map(str, sorted(held_back, key=str)))}"
+        return (
+            f"commit {self.desired.source.path}: {rules} rules for {peers} peers"
+            f"{withheld if held_back else ''}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Put the tables' program on a hook, at the head; an earlier one there goes after that."""
+
+    hook: Hook
+
+    def __str__(self) -> str:
+        return f"attach to {self.hook.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Change the program on a hook for the tables' in one step."""
+
+    hook: Hook
+
+    def __str__(self) -> str:
+        return f"swap the program on {self.hook.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """Take off the program that is attached in the other way."""
+
+    hook: Hook
+    kind: AttachKind
+
+    def __str__(self) -> str:
+        return f"detach {self.kind.value} from {self.hook.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """Remove the link that a deleted interface left behind."""
+
+    hook: Hook
+
+    def __str__(self) -> str:
+        return f"remove the severed link of {self.hook.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Pin the tables again, whose folder somebody removed."""
+
+    def __str__(self) -> str:
+        return "pin the tables again"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Unpin a load that is not used any more."""
+
+    generation: Generation
+
+    def __str__(self) -> str:
+        return f"remove tables {self.generation.name}"
+
+
+Action = Load | Commit | Attach | Swap | Detach | Unlink | Pin | Drop
+
+
+def choose(
+    found: tuple[Generation, ...], seats: Mapping[Hook, tuple[Seat, ...]]
+) -> Generation | None:
+    """Which of the pinned loads an agent that starts goes on with; None if there is none.
+
+    Of two, an agent died while it replaced one by the other. A load is filled before any packet
+    meets it, so the newest that is attached is the one to finish with, and if none of the two is,
+    the one with the newest revision.
+    """
+    attached = {seat.program_id for each in seats.values() for seat in each}
+    return max(
+        (each for each in found if each.readable),
+        key=lambda each: (
+            not attached.isdisjoint(each.programs.values()),
+            each.revision,
+            each.number,
+        ),
+        default=None,
+    )
+
+
+def plan(desired: Desired | None, observed: Observed, kind: AttachKind) -> tuple[Action, ...]:
+    """What to do next; nothing if all is as it should be.
+
+    `desired` is None while it cannot be told: what is in force then stays in force.
+    """
+    if observed.ifindex is None:
+        return tuple(_wait(observed))
+    if observed.fresh:
+        return tuple(_greet(observed, kind))
+    return tuple(_keep(desired, observed, kind))
+
+
+def _wait(observed: Observed) -> Iterator[Action]:
+    """Without an interface: be armed, so that the next one meets a filter at once.
+
+    The policy in force must not greet it: it may be another interface of the same name.
+    """
+    yield from _empty_tables(observed.tables)
+    yield from _tidy(observed)
+
+
+def _greet(observed: Observed, kind: AttachKind) -> Iterator[Action]:
+    """An interface that just appeared is shut before anything else is thought of."""
+    yield from _empty_tables(observed.tables)
+    yield from (Attach(hook) for hook in Hook if _seat(observed, hook, kind) is None)
+
+
+def _empty_tables(tables: Tables | None) -> Iterator[Action]:
+    if tables is None:
+        yield Load(SMALLEST, go_on=False)
+    elif tables.armed:
+        yield Commit(EMPTY, None)
+
+
+def _keep(desired: Desired | None, observed: Observed, kind: AttachKind) -> Iterator[Action]:
+    """An interface that carries traffic. Until the commit its hooks judge by what was in force."""
+    tables = observed.tables
+    bare: tuple[Hook, ...] = ()
+    if tables is not None and _was_in_force(tables, observed):
+        # It comes back first: a bare hook does not wait for a commit.
+        bare = tuple(hook for hook in Hook if not observed.seats[hook])
+        yield from map(Attach, bare)
+    if desired is None:
+        if tables is not None and _is_attached(tables.generation, observed):
+            yield from _settle(tables, observed, kind, bare)
+    elif tables is None or (image := _fitting(desired, tables, observed, kind)) is None:
+        yield from _replace(desired, observed, kind, bare)
+    else:
+        if desired != tables.committed:
+            yield Commit(image, desired)
+        yield from _settle(tables, observed, kind, bare)
+
+
+def _settle(
+    tables: Tables, observed: Observed, kind: AttachKind, done: tuple[Hook, ...]
+) -> Iterator[Action]:
+    """These tables on both hooks, in the wanted way, and nothing else of ours anywhere."""
+    for hook in Hook:
+        seat = _seat(observed, hook, kind)
+        if hook in done:
+            continue
+        if seat is None:
+            yield Attach(hook)
+        elif seat.program_id != tables.generation.programs[hook]:
+            yield Swap(hook)
+    yield from _take_off_others(observed, kind)
+    yield from _tidy(observed)
+
+
+def _replace(
+    desired: Desired, observed: Observed, kind: AttachKind, attached: tuple[Hook, ...]
+) -> Iterator[Action]:
+    """New tables are filled before a packet meets them, and the old dropped after none does."""
+    tables = observed.tables
+    capacity = _grown(tables, desired.need)
+    yield Load(capacity, go_on=tables is not None)
+    yield Commit(draw(desired.compiled, capacity, {}), desired)
+    for hook in Hook:
+        seat = _seat(observed, hook, kind)
+        in_place = hook in attached or (seat is not None and not _is_behind(seat))
+        yield Swap(hook) if in_place else Attach(hook)
+    yield from _take_off_others(observed, kind)
+    yield from _tidy(replace(observed, tables=None))
+    if tables is not None:
+        yield Drop(tables.generation)
+
+
+def _fitting(
+    desired: Desired, tables: Tables, observed: Observed, kind: AttachKind
+) -> Image | None:
+    """The policy laid out for the tables in use; None if it needs new ones.
+
+    A program gets ahead of others by a new link only, and no program is attached twice: so new
+    tables are also the way back to the head.
+    """
+    seats = (_seat(observed, hook, kind) for hook in Hook)
+    if any(seat and _is_behind(seat) for seat in seats):
+        return None
+    if not tables.capacity.holds(desired.need):
+        return None
+    try:
+        return draw(desired.compiled, tables.capacity, tables.held)
+    except NoRoom:
+        return None
+
+
+def _grown(tables: Tables | None, need: Capacity) -> Capacity:
+    if tables is None:
+        return SMALLEST.grown(need)
+    ports = need.ports + sum(map(len, tables.held))  # room for the old lists beside the new
+    return tables.capacity.grown(replace(need, ports=ports))
+
+
+def _take_off_others(observed: Observed, kind: AttachKind) -> Iterator[Detach]:
+    """The other way of attaching, after the wanted one is in place."""
+    for hook in Hook:
+        yield from (Detach(hook, seat.kind) for seat in observed.seats[hook] if seat.kind != kind)
+
+
+def _tidy(observed: Observed) -> Iterator[Action]:
+    """What an interface that was deleted, a crash or another tool left behind."""
+    yield from (Unlink(hook) for hook in Hook if hook in observed.severed)
+    if observed.tables is not None and not observed.tables.pinned:
+        yield Pin()
+    yield from (Drop(each) for each in observed.others)
+
+
+def _was_in_force(tables: Tables, observed: Observed) -> bool:
+    """Whether the tables hold what both hooks should judge by until the next commit.
+
+    Not while other loads run; nor does an empty slot, which would cut what is allowed.
+    """
+    if any(observed.seats.values()):
+        return _is_attached(tables.generation, observed)
+    return tables.armed
+
+
+def _is_attached(generation: Generation, observed: Observed) -> bool:
+    programs = set(generation.programs.values())
+    return any(seat.program_id in programs for seats in observed.seats.values() for seat in seats)
+
+
+def _seat(observed: Observed, hook: Hook, kind: AttachKind) -> Seat | None:
+    return next((seat for seat in observed.seats[hook] if seat.kind is kind), None)
+
+
+def _is_behind(seat: Seat) -> bool:
+    return seat.kind is AttachKind.TCX and bool(seat.ahead)
