@@ -103,11 +103,11 @@ def parse(frame: bytes, ethertype: int) -> Packet | Reason:
     `frame` may be longer than the packet (padding); `ethertype` is the frame's protocol, host byte
     order. An ICMP error comes back with its `inner` packet.
     """
+    if not frame or ethertype != ETHERTYPE.get(frame[0] >> 4):
+        return Reason.MALFORMED
     header = _read(frame, whole=True)
     if isinstance(header, Reason):
         return header
-    if ethertype != ETHERTYPE[header.source.version]:
-        return Reason.MALFORMED
     packet = _next_layer(header)
     if packet.protocol not in (ICMP4, ICMP6):
         return packet

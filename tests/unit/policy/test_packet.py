@@ -177,6 +177,7 @@ def test_a_version_that_contradicts_the_frame_is_malformed() -> None:
     assert parse(ip4(A4, B4, 6, SYN_80), 0x86DD) is Reason.MALFORMED
     assert parse(ip6(A6, B6, 6, SYN_80), 0x0800) is Reason.MALFORMED
     assert parse(ip4(A4, B4, 6, SYN_80), 0x0806) is Reason.MALFORMED
+    assert parse(ip4(A4, B4, 6, SYN_80, fragment=1), 0x86DD) is Reason.MALFORMED
 
 
 @pytest.mark.parametrize("kind", [3, 4, 11, 12])
