@@ -26,9 +26,8 @@ class Extension:
 
     @classmethod
     def options(cls, number: int = DESTINATION_OPTIONS, units: int = 0) -> "Extension":
-        """Hop-by-hop or destination options, one PadN over `units` + 1 times 8 bytes."""
-        room = units * 8 + 4
-        return cls(number, bytes((units, 1, room)) + bytes(room))
+        """Hop-by-hop or destination options, all Pad1, over `units` + 1 times 8 bytes."""
+        return cls(number, bytes((units,)) + bytes(units * 8 + 6))
 
     @classmethod
     def routing(cls, segments_left: int = 0) -> "Extension":

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel program behind the words of the reference: commit, judge, and time that passes.
+
+Packets go through BPF_PROG_TEST_RUN with side effects. What became of one is read from the
+counters that moved, as an operator would see it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from krait.common import abi
+from krait.common.abi import FLOW, FLOW_KEY, FlowState, PairLayout
+from krait.common.reason import Reason
+from krait.kernel.bpf.testrun import run
+from krait.kernel.datapath import Datapath, ticks_per_second
+from krait.kernel.hook import Hook
+from krait.policy.compile import compile_policy
+from krait.policy.flow import FlowTuple
+from krait.policy.image import Capacity, Image, draw
+from krait.policy.judge import Side
+from krait.policy.model import Address
+from krait.policy.numbering import Numbers
+from tests.strategies.packets import ethernet
+from tests.strategies.worlds import World
+
+TIMER_LIST = Path("/proc/timer_list")
+LOOPBACK = 1
+GO_ON, DROP = -1, 2  # TC_ACT_UNSPEC, TC_ACT_SHOT
+
+_FINS = abi.FIN_OPENER | abi.FIN_REPLY
+_OPENER_IS_B = 1 << 30
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a packet, and under what it was counted."""
+
+    reason: Reason
+    rule: str | None  # its name
+    peer: bytes | None  # its public key; None also for a packet that passes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A flow in the table; what was decided for it shows in its packets' verdicts."""
+
+    opener: FlowTuple
+    state: FlowState
+    marks: int
+    age_s: float = field(compare=False)
+
+
+def can_run(frame: bytes, ethertype: int) -> bool:
+    """Whether BPF_PROG_TEST_RUN takes it: Linux refuses less than the header the frame promises."""
+    return len(frame) >= {0x0800: 20, 0x86DD: 40}.get(ethertype, 0)
+
+
+def capacity(layout: PairLayout) -> Capacity:
+    """Room for every world there can be."""
+    columns = 16
+    pairs = columns * (columns + 1) // 2 if layout is PairLayout.TRIANGLE else columns * columns
+    return Capacity(
+        addr4=1 << 12,
+        addr6=1 << 12,
+        prefix4=64,
+        prefix6=64,
+        principal=64,
+        columns=columns,
+        pair=pairs,
+        layout=layout,
+        ports=1 << 12,
+        rules=64,
+        peers=16,
+    )
+
+
+class _Slots:
+    """One load of the object, and what each of its slots holds."""
+
+    def __init__(self, datapath: Datapath) -> None:
+        self.datapath = datapath
+        self.images: list[Image | None] = [None, None]
+
+    def commit(self, world: World, numbers: Numbers, revision: int) -> Numbers:
+        compiled = compile_policy(world.document, world.view, numbers)
+        in_force = self.datapath.in_force
+        now, idle = self.images[in_force.slot], in_force.idle
+        held = now.lists if now else {}
+        image = draw(compiled, self.datapath.capacity, held)
+        # A write that fails leaves a slot of which nothing is known.
+        known, self.images[idle] = self.images[idle], None
+        self.datapath.write(idle, image, known=known, held=held)
+        self.images[idle] = image
+        self.datapath.commit(idle, revision)
+        return compiled.numbers
+
+
+class KernelJudge:
+    """One interface, judged by the object: a load for leaves and one for hubs share the flows."""
+
+    def __init__(self) -> None:
+        leaf = Datapath.load(capacity(PairLayout.ROWS), test_ifindex=LOOPBACK)
+        flows = leaf.maps["flows"]
+        hub = Datapath.load(capacity(PairLayout.TRIANGLE), flows=flows, test_ifindex=LOOPBACK)
+        self._slots = {False: _Slots(leaf), True: _Slots(hub)}
+        self._active = self._slots[False]
+        self._flows = flows
+        self._hz = ticks_per_second()
+        self._numbers = Numbers()
+
+    def close(self) -> None:
+        for slots in self._slots.values():
+            slots.datapath.close()
+
+    def reset(self) -> None:
+        """As if freshly loaded, so that a scenario is played alike whatever was played before."""
+        self._numbers = Numbers()
+        for key, _ in self._dump():
+            self._flows.delete(key)
+        for slots in self._slots.values():
+            slots.images = [None, None]
+
+    def commit(self, world: World, revision: int) -> None:
+        self._active = self._slots[world.view.transit]
+        self._numbers = self._active.commit(world, self._numbers, revision)
+
+    def judge(self, frame: bytes, ethertype: int, side: Side) -> Outcome:
+        datapath = self._active.datapath
+        before = _counts(datapath)
+        verdict = run(datapath.programs[Hook(side)].fd, ethernet(frame, ethertype)).verdict
+        reasons, rules, peers = (
+            [i for i, (old, new) in enumerate(zip(*tables, strict=True)) if old != new]
+            for tables in zip(before, _counts(datapath), strict=True)
+        )
+        reason = Reason(_only(reasons) or 0)
+        assert verdict == (GO_ON if reason is Reason.PASS else DROP)
+        rule, peer = _only(rules), _only(peers)
+        return Outcome(reason, self.rule(rule), self._numbers.peers[peer - 1] if peer else None)
+
+    def rule(self, number: int | None) -> str | None:
+        """The name of a rule by its number in the tables."""
+        if number is None:
+            return None
+        return self._numbers.rules[number - 1] if number else "default"
+
+    def flows(self) -> dict[FlowTuple, Entry]:
+        jiffies = _jiffies()
+        found = (self._entry(jiffies, key, value) for key, value in self._dump())
+        return {entry.opener: entry for entry in found}
+
+    def _entry(self, jiffies: int, key: bytes, value: bytes) -> Entry:
+        a_hi, a_lo, b_hi, b_lo, port_a, port_b, protocol, family, _ = FLOW_KEY.codec.unpack(key)
+        word, seen, _, state, _ = FLOW.codec.unpack(value)
+        a = (_address(family, a_hi, a_lo), port_a)
+        b = (_address(family, b_hi, b_lo), port_b)
+        opener = FlowTuple(protocol, b, a) if word & _OPENER_IS_B else FlowTuple(protocol, a, b)
+        age_s = (jiffies - seen & 0xFFFF_FFFF) / self._hz
+        return Entry(opener, FlowState(state & 7), state & _FINS, age_s)
+
+    def wait(self, seconds: float) -> None:
+        """Make every flow so much older."""
+        ticks = round(seconds * self._hz)
+        for key, value in self._dump():
+            word, seen, *rest = FLOW.codec.unpack(value)
+            self._flows.update(key, FLOW.codec.pack(word, (seen - ticks) & 0xFFFF_FFFF, *rest))
+
+    def _dump(self) -> Iterator[tuple[bytes, bytes]]:
+        for keys, values in self._flows.items():
+            for i in range(len(keys) // FLOW_KEY.size_bytes):
+                yield (
+                    keys[i * FLOW_KEY.size_bytes : (i + 1) * FLOW_KEY.size_bytes],
+                    values[i * FLOW.size_bytes : (i + 1) * FLOW.size_bytes],
+                )
+
+
+def _counts(datapath: Datapath) -> tuple[list[tuple[int, ...]], ...]:
+    return tuple(datapath.maps[name].sums() for name in ("reasons", "rules", "peers"))
+
+
+def _only(moved: list[int]) -> int | None:
+    assert len(moved) < 2, f"one packet moved several counters: {moved}"
+    return moved[0] if moved else None
+
+
+def _jiffies() -> int:
+    """Now, on the clock of `seen`."""
+    with TIMER_LIST.open() as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("jiffies:"))
+
+
+def _address(family: int, high: int, low: int) -> Address:
+    return IPv4Address(low) if family == 4 else IPv6Address(high << 64 | low)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One scenario before both judges; they have to agree after every step."""
+
+from dataclasses import replace
+from itertools import count
+
+from krait.common.abi import FLOW_TIMEOUT_S
+from krait.common.reason import Reason
+from krait.policy.judge import Judge, Verdict
+from tests.kernel.property.kernel_judge import Entry, KernelJudge, Outcome, can_run
+from tests.strategies.scenario import Commit, Scenario, Send, Wait
+from tests.strategies.worlds import World
+
+EDGE_S = 2
+"""The kernel's clock goes on while a scenario is played: no flow is looked at so near its end."""
+
+
+class Play:
+    """Plays scenarios on one kernel; packets are counted over all of them."""
+
+    def __init__(self, kernel: KernelJudge) -> None:
+        self.packets = 0
+        self._kernel = kernel
+        self._revisions = count(1)
+
+    def __call__(self, scenario: Scenario) -> None:
+        """Raises AssertionError at the first step after which the two differ."""
+        self._kernel.reset()
+        judge, now_s, world = Judge(), 0, scenario.worlds[0]
+        self._commit(judge, world)
+        for step in scenario.steps:
+            match step:
+                case Wait():
+                    waited = _wait(judge, now_s, step.seconds)
+                    now_s += waited
+                    self._kernel.wait(waited)
+                case Commit():
+                    world = scenario.worlds[step.world]
+                    self._commit(judge, world)
+                case Send() if can_run(step.frame, step.ethertype):
+                    verdict = judge.judge(step.frame, step.ethertype, step.side, now_s)
+                    self._send(step, verdict, world)
+        self._compare_flows(judge, now_s)
+
+    def _commit(self, judge: Judge, world: World) -> None:
+        revision = next(self._revisions)
+        judge.commit(world.document.policy, world.view, revision)
+        self._kernel.commit(world, revision)
+
+    def _send(self, step: Send, verdict: Verdict, world: World) -> None:
+        found = self._kernel.judge(step.frame, step.ethertype, step.side)
+        expected = _outcome(verdict, world)
+        if _counted_on_ingress(found, step, world):
+            expected = replace(expected, rule=None)
+        self.packets += 1
+        assert found == expected, f"{step.side} {step.ethertype:#06x} {step.frame.hex()}"
+
+    def _compare_flows(self, judge: Judge, now_s: float) -> None:
+        found = self._kernel.flows()
+        expected = {
+            flow.opener: Entry(flow.opener, flow.state, flow.marks, now_s - flow.seen_s)
+            for flow in judge.flows.values()
+        }
+        assert found == expected
+        for opener, entry in found.items():
+            assert abs(entry.age_s - expected[opener].age_s) < EDGE_S, f"when {opener} was seen"
+
+
+def _wait(judge: Judge, now_s: float, seconds: int) -> int:
+    """At least `seconds`, and until no flow is near the end of its life."""
+    while any(
+        abs(now_s + seconds - flow.seen_s - FLOW_TIMEOUT_S[flow.state]) < EDGE_S
+        for flow in judge.flows.values()
+    ):
+        seconds += EDGE_S
+    return seconds
+
+
+def _outcome(verdict: Verdict, world: World) -> Outcome:
+    names = {0: "default", **{rule.number: rule.name for rule in world.document.policy.rules}}
+    dropped = verdict.reason is not Reason.PASS
+    return Outcome(
+        verdict.reason,
+        None if verdict.rule is None else names[verdict.rule],
+        world.view.peers[verdict.peer - 1] if dropped and verdict.peer else None,
+    )
+
+
+def _counted_on_ingress(found: Outcome, step: Send, world: World) -> bool:
+    """A relayed packet that passes is counted once; the reference does not count."""
+    passed = found.reason is Reason.PASS and found.rule is None
+    return passed and step.side == "egress" and world.view.transit

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random packets that are likely to matter: a few conversations, replayed, disturbed and forged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Address
+from krait.policy.view import HERE, Principal, View
+from tests.strategies.packets import (
+    ACK,
+    FIN,
+    HOP_BY_HOP,
+    PSH,
+    RST,
+    SYN,
+    URG,
+    Extension,
+    echo,
+    ethertype,
+    icmp,
+    ip4,
+    ip6,
+    tcp,
+    udp,
+)
+from tests.strategies.scenario import Commit, Scenario, Send, Side, Step, Wait
+from tests.strategies.worlds import ODD_ADDRESSES, SPANS, World, landmarks, later, worlds
+
+T = TypeVar("T")
+
+STEPS = 60
+GRE, SCTP, NO_NEXT_HEADER = 47, 132, 59
+
+PORTS = tuple(
+    dict.fromkeys(
+        port
+        for span in SPANS
+        for port in (span.low, span.high, max(span.low - 1, 0), min(span.high + 1, 0xFFFF))
+    )
+)
+FLAGS = (
+    SYN, SYN | ACK, ACK, ACK, PSH | ACK, FIN | ACK, RST, RST | ACK,
+    0, FIN, SYN | FIN, SYN | RST, SYN | ACK | FIN, SYN | ACK | RST, SYN | URG, 0xFF,
+)  # fmt: skip
+MESSAGES = {
+    4: (8, 0, 8, 0, 13, 14, 9, 5, 3, 11),
+    6: (128, 129, 128, 129, 133, 135, 130, 137, 1, 255),
+}
+ERRORS = {4: (3, 11, 12, 4, 3, 5), 6: (1, 2, 3, 4, 0, 127, 137)}
+WAITS = (5, 20, 29, 31, 40, 179, 181, 7199, 7201)
+
+_options, _routing, _fragment = Extension.options, Extension.routing, Extension.fragment
+LIES: dict[int, tuple[dict[str, Any], ...]] = {
+    4: (
+        {"options": bytes(4)},
+        {"options": bytes(40)},
+        {"fragment": 0x4000},  # don't fragment
+        {"fragment": 0x2000},  # the first of several
+        {"fragment": 0x2001},
+        {"fragment": 1},
+        {"fragment": 0x1FFF},
+        {"header": 16},
+        {"header": 24},
+        {"header": 60},
+        {"total": 0},
+        {"total": 19},
+        {"total": 20},
+        {"total": 28},
+        {"total": 33},
+        {"total": 0xFFFF},
+    ),
+    6: (
+        {"extensions": (_options(),)},
+        {"extensions": (_options(HOP_BY_HOP), _routing(0))},
+        {"extensions": (_fragment(0),)},
+        {"extensions": (_fragment(8),)},
+        {"extensions": (_fragment(0), _options(units=2))},
+        {"extensions": (_routing(1),)},
+        {"extensions": (_options(), _options(HOP_BY_HOP))},
+        {"extensions": (_options(HOP_BY_HOP), _options(), _routing(0), _options(units=31))},
+        {"extensions": (_options(),) * 4},
+        {"extensions": (_options(),) * 5},
+        {"extensions": (*(_options(),) * 4, _fragment(8))},
+        {"extensions": (_options(units=255),)},
+        {"extensions": (_options(units=2),), "payload": 16},
+        {"extensions": (_options(),), "payload": 8},
+        {"payload": 0},
+        {"payload": 7},
+        {"payload": 8},
+        {"payload": 13},
+        {"payload": 0xFFFF},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Two addresses of one family and what they speak; `here` is this node's end, or should be."""
+
+    here: Address
+    there: Address
+    protocol: int
+    port_here: int
+    port_there: int
+    spare: int  # bytes after the header
+
+    def packet(self, kind: int, *, leaves: bool, lies: dict[str, Any]) -> bytes:
+        """`kind` is TCP's flags or ICMP's type."""
+        ends = (self.here, self.there) if leaves else (self.there, self.here)
+        ports = (self.port_here, self.port_there)
+        body = self._body(kind, *(ports if leaves else ports[::-1]))
+        return _ip(*ends, self.protocol, body, lies)
+
+    def _body(self, kind: int, source_port: int, destination_port: int) -> bytes:
+        match self.protocol:
+            case 6:
+                return tcp(source_port, destination_port, kind, bytes(self.spare))
+            case 17:
+                return udp(source_port, destination_port, bytes(self.spare))
+            case 1 | 58:
+                return echo(kind, self.port_here) + bytes(self.spare)
+            case _:
+                return bytes(self.spare)
+
+
+def _ip(
+    source: Address, destination: Address, protocol: int, body: bytes, lies: dict[str, Any]
+) -> bytes:
+    make = ip4 if isinstance(source, IPv4Address) else ip6
+    return make(source, destination, protocol, body, **lies)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, most_steps: int = STEPS) -> Scenario:
+    """A world, what becomes of it, and what happens meanwhile."""
+    first = draw(worlds())
+    second = draw(later(first))
+    known = (first, second, draw(later(second)))
+    cast = _Cast.of(known)
+    talks = [draw(_conversations(cast)) for _ in range(draw(st.integers(1, 4)))]
+    steps = draw(st.lists(_steps(talks, cast), min_size=most_steps // 2, max_size=most_steps))
+    return Scenario(known, tuple(step for step in steps if step))
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Who may speak: this node's addresses and peers' that have an identity, and anybody's."""
+
+    here: Sequence[Address]
+    there: Sequence[Address]
+    all: Sequence[Address]
+
+    @classmethod
+    def of(cls, known: Sequence[World]) -> "_Cast":
+        found = list(dict.fromkeys(a for world in known for a in landmarks(world.view)))
+        owners = {address: _owner(known[0].view, address) for address in found}
+        able = [
+            (address, who.peer)
+            for address, who in owners.items()
+            if who and who.labels is not None and not address.is_link_local
+        ]
+        here = [address for address, peer in able if peer == HERE]
+        there = [address for address, peer in able if peer != HERE]
+        return cls(here or found, there or found, (*found, *ODD_ADDRESSES))
+
+
+@st.composite
+def _conversations(draw: st.DrawFn, cast: _Cast) -> Conversation:
+    there = draw(st.sampled_from(draw(_usually(cast.there, cast.all))))
+    ours = draw(_usually(cast.here, cast.there, cast.all))
+    family = [address for address in ours if address.version == there.version]
+    here = draw(st.sampled_from(family or [there]))
+    icmp_number = ICMP4 if there.version == 4 else ICMP6
+    protocol = draw(st.sampled_from((TCP, TCP, UDP, icmp_number, GRE, SCTP, NO_NEXT_HEADER)))
+    served = draw(st.sampled_from(PORTS))
+    own = draw(st.sampled_from((40000, 40001, *PORTS[:4])))
+    ports = (served, own) if draw(st.booleans()) else (own, served)
+    return Conversation(here, there, protocol, *ports, draw(st.sampled_from((0, 0, 1, 24))))
+
+
+def _owner(view: View, address: Address) -> Principal | None:
+    holding = [cidr for cidr in view.owners if address in cidr]
+    return view.owners[max(holding, key=lambda cidr: cidr.prefixlen)] if holding else None
+
+
+def _usually(usual: T, *others: T) -> st.SearchStrategy[T]:
+    return st.sampled_from((*(usual,) * 12, *others))
+
+
+@st.composite
+def _steps(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Step | None:
+    # Nothing is what hypothesis shrinks to: long lists are interesting, short ones readable.
+    match draw(st.sampled_from(("nothing", *("packet",) * 14, *("error",) * 3, "wait", "commit"))):
+        case "nothing":
+            return None
+        case "wait":
+            return Wait(draw(st.sampled_from(WAITS)))
+        case "commit":
+            return Commit(draw(st.integers(0, 2)))
+        case "error":
+            return draw(_errors(talks, cast))
+        case _:
+            _, frame, leaves = draw(_packets(talks))
+            return draw(_sent(frame, leaves=leaves))
+
+
+@st.composite
+def _packets(draw: st.DrawFn, talks: Sequence[Conversation]) -> tuple[Conversation, bytes, bool]:
+    """A packet of a conversation, and whether it leaves this node."""
+    talk, leaves = draw(st.sampled_from(talks)), draw(st.booleans())
+    kinds = FLAGS if talk.protocol == TCP else MESSAGES[talk.here.version]
+    kind = draw(st.sampled_from(kinds)) if talk.protocol in (TCP, ICMP4, ICMP6) else 0
+    return talk, talk.packet(kind, leaves=leaves, lies=draw(_lies(talk.here.version))), leaves
+
+
+def _lies(version: int) -> st.SearchStrategy[dict[str, Any]]:
+    honest: dict[str, Any] = {}
+    return st.sampled_from((honest,) * 7 * len(LIES[version]) + LIES[version])
+
+
+@st.composite
+def _errors(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Send:
+    """An ICMP error about a packet of a conversation: mostly true, at times forged."""
+    talk, about, left = draw(_packets(talks))
+    ends = (talk.here, talk.there) if left else (talk.there, talk.here)
+    family = [a for a in cast.all if a.version == talk.here.version]
+    source = draw(st.sampled_from(draw(_usually([ends[1]], family, family))))
+    destination = draw(st.sampled_from(draw(_usually([ends[0]], family))))
+    length = draw(st.sampled_from((len(about), len(about), 28, 48, 27, 47, 19, 40, 34, 56)))
+    version = talk.here.version
+    body = icmp(draw(st.sampled_from(ERRORS[version])), 0, bytes(4) + about[:length])
+    protocol = ICMP4 if version == 4 else ICMP6
+    frame = _ip(source, destination, protocol, body, draw(_lies(version)))
+    return draw(_sent(frame, leaves=not left))
+
+
+@st.composite
+def _sent(draw: st.DrawFn, frame: bytes, *, leaves: bool) -> Send:
+    """Put on the wire; now and then on the wrong side, cut, padded, bent or mislabelled."""
+    side: Side = "egress" if leaves else "ingress"
+    sent = Send(frame, ethertype(frame), side)
+    match draw(st.sampled_from(("",) * 40 + ("side", "side", "cut", "pad", "bend", "label"))):
+        case "side":
+            sent = replace(sent, side="ingress" if leaves else "egress")
+        case "cut":
+            sent = replace(sent, frame=frame[: draw(st.integers(0, len(frame)))])
+        case "pad":
+            sent = replace(sent, frame=frame + bytes(draw(st.integers(1, 30))))
+        case "bend":
+            at = draw(st.integers(0, min(len(frame), 80) - 1))
+            bent = bytes((frame[at] ^ draw(st.integers(1, 255)),))
+            sent = replace(sent, frame=frame[:at] + bent + frame[at + 1 :])
+        case "label":
+            sent = replace(sent, ethertype=draw(st.sampled_from((0x0800, 0x86DD, 0x0806))))
+    return sent
