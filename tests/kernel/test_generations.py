@@ -8,8 +8,8 @@ import pytest
 
 from krait.common import abi
 from krait.kernel.bpf.map import Map
-from krait.kernel.datapath import Count, Datapath
-from krait.kernel.generations import Generation, Generations
+from krait.kernel.datapath import Count, Datapath, remove_pins
+from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.policy.image import EMPTY, SMALLEST
 from tests.kernel.classifier import program_id
@@ -25,8 +25,10 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def generations(folder: Path) -> Generations:
-    return Generations(folder)
+def generations(folder: Path) -> Iterator[Generations]:
+    found = Generations(folder)
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -43,49 +45,72 @@ def count(table: Map, number: int, packets: int) -> None:
 
 
 def test_what_is_pinned_is_known_by_the_ids_of_its_programs(
-    generations: Generations, loaded: Datapath
+    generations: Generations, folder: Path
 ) -> None:
     assert generations.found() == ()
-    loaded.write(1, EMPTY, known=None, held={})
-    loaded.commit(1, 7)
-    made = generations.add(loaded)
-    (found,) = generations.found()
+    made = generations.load(SMALLEST)
+    datapath = generations.open(made)
+    datapath.write(1, EMPTY, known=None, held={})
+    datapath.commit(1, 7)
+    (found,) = Generations(folder).found()
     assert found == replace(made, revision=7)
-    assert found.programs == {hook: program_id(loaded.programs[hook].fd) for hook in Hook}
+    assert found.programs == {hook: program_id(datapath.programs[hook].fd) for hook in Hook}
     assert found.readable
     assert generations.is_pinned(found)
 
 
-def test_numbers_go_on_and_removing_one_leaves_the_other(
-    generations: Generations, loaded: Datapath
-) -> None:
-    first, second = generations.add(loaded), generations.add(loaded)
+def test_another_process_opens_the_same_tables(generations: Generations, folder: Path) -> None:
+    made = generations.load(SMALLEST)
+    other = Generations(folder)
+    other.open(made).commit(0, 5)
+    assert generations.open(made).in_force.revision == 5
+    other.close()
+
+
+def test_numbers_go_on_and_removing_one_leaves_the_other(generations: Generations) -> None:
+    first, second = generations.load(SMALLEST), generations.load(SMALLEST)
     generations.remove(first)
     assert [each.number for each in generations.found()] == [second.number]
-    assert generations.add(loaded).number > second.number > first.number
+    assert generations.load(SMALLEST).number > second.number > first.number
+
+
+def test_one_whose_pins_were_removed_is_pinned_again(generations: Generations) -> None:
+    made = generations.load(SMALLEST)
+    remove_pins(generations.folder / made.name)
+    generations.folder.rmdir()
+    assert not generations.is_pinned(made)
+    generations.pin(made)
+    assert generations.found() == (made,)
 
 
 def test_one_of_another_layout_is_listed_but_not_readable(
-    generations: Generations, folder: Path, loaded: Datapath
+    generations: Generations, folder: Path
 ) -> None:
-    old = Generation(abi.ABI_VERSION + 1, 1, {}, 0)
-    generations.pin(old, loaded)
+    made = generations.load(SMALLEST)
+    (folder / made.name).rename(folder / f"{abi.ABI_VERSION + 1}-1")
     (found,) = generations.found()
     assert (found.readable, found.revision) == (False, 0)
     assert set(found.programs) == set(Hook)
     assert (folder / found.name).exists()
 
 
-def test_clearing_leaves_no_folder(
-    generations: Generations, folder: Path, loaded: Datapath
-) -> None:
-    generations.add(loaded)
-    generations.add(loaded)
+def test_clearing_leaves_no_folder(generations: Generations, folder: Path) -> None:
+    generations.load(SMALLEST)
+    generations.load(SMALLEST)
     (folder / "1-9+").mkdir()
     assert [each.number for each in generations.found()] == [1, 2]
     generations.clear()
     assert not folder.exists()
     generations.clear()
+
+
+def test_an_empty_slot_is_not_armed(loaded: Datapath) -> None:
+    armed = replace(EMPTY, arrays={"self": abi.SELF.codec.pack(*(0,) * 10, abi.SelfFlag.ARMED, 0)})
+    assert not loaded.is_armed()
+    loaded.write(1, armed, known=None, held={})
+    assert not loaded.is_armed()
+    loaded.commit(1, 1)
+    assert loaded.is_armed()
 
 
 def test_a_load_after_another_goes_on_with_its_flows_and_counters(loaded: Datapath) -> None:

@@ -163,6 +163,12 @@ class Datapath:
         word = self._word.value
         return InForce(revision=word >> 32, slot=word & 1)
 
+    def is_armed(self) -> bool:
+        """Whether a policy is in force; without one every packet drops."""
+        packed = self.maps["self"].lookup(self.in_force.slot.to_bytes(4, "little")) or b""
+        fields = dict(zip(abi.SELF.offsets(), abi.SELF.codec.unpack(packed), strict=True))
+        return bool(fields["flags"] & abi.SelfFlag.ARMED)
+
     def write(
         self, slot: int, image: Image, *, known: Image | None, held: Mapping[PortList, int]
     ) -> None:

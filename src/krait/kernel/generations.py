@@ -16,6 +16,7 @@ from krait.kernel.bpf.pin import Kind, open_pinned
 from krait.kernel.bpf.program import program_id
 from krait.kernel.datapath import Datapath, Program, remove_pins
 from krait.kernel.hook import Hook
+from krait.policy.image import Capacity
 
 _NAME = re.compile(r"(\d+)-(\d+)(\+?)")
 
@@ -40,15 +41,16 @@ class Generation:
 
 
 class Generations:
-    """An interface's folder on the bpf file system."""
+    """An interface's folder on the bpf file system, and what is open of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._open: dict[int, Datapath] = {}
 
     def found(self) -> tuple[Generation, ...]:
         """What is pinned, by number. Unfinished ones, which nothing can run, are left out."""
         named = ((path, _NAME.fullmatch(path.name)) for path in _entries(self.folder))
-        whole = [(path, name) for path, name in named if name and not name[3]]
+        whole = [(path, name) for path, name in named if name and not name[3] and _runs(path)]
         return tuple(
             sorted(
                 (_read(path, int(name[1]), int(name[2])) for path, name in whole),
@@ -57,40 +59,66 @@ class Generations:
         )
 
     def open(self, generation: Generation) -> Datapath:
-        """Its tables and programs. Raises SystemRefused if this version cannot read them."""
-        return Datapath.open(self.folder / generation.name)
+        """Its tables and programs, which stay this object's: `remove` or `close` closes them.
 
-    def add(self, datapath: Datapath) -> Generation:
-        """Pin a load under the next number."""
+        Raises SystemRefused if this version cannot read them.
+        """
+        if generation.number not in self._open:
+            self._open[generation.number] = Datapath.open(self.folder / generation.name)
+        return self._open[generation.number]
+
+    def load(self, capacity: Capacity, after: Generation | None = None) -> Generation:
+        """Load the object anew and pin it under the next number; see Datapath.load for `after`."""
+        datapath = Datapath.load(capacity, after=self.open(after) if after else None)
         taken = [_NAME.fullmatch(path.name) for path in _entries(self.folder)]
-        number = max((int(name[2]) for name in taken if name), default=0) + 1
-        generation = Generation(ABI_VERSION, number, _program_ids(datapath), 0)
-        self.pin(generation, datapath)
+        numbers = [*(int(name[2]) for name in taken if name), *self._open]
+        generation = Generation(
+            ABI_VERSION, max(numbers, default=0) + 1, _program_ids(datapath), revision=0
+        )
+        self._open[generation.number] = datapath
+        self.pin(generation)
         return generation
 
     def is_pinned(self, generation: Generation) -> bool:
         return (self.folder / generation.name).exists()
 
-    def pin(self, generation: Generation, datapath: Datapath) -> None:
-        """Pin a load, perhaps again: somebody may have removed its folder."""
+    def pin(self, generation: Generation) -> None:
+        """Pin one that is open, perhaps again: somebody may have removed its folder."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        datapath.pin(self.folder / generation.name)
+        self.open(generation).pin(self.folder / generation.name)
 
     def remove(self, generation: Generation) -> None:
-        """Unpin one; its programs run on where they are attached."""
-        remove_pins(self.folder / generation.name)
+        """Close and unpin one; its programs run on where they are attached."""
+        if (datapath := self._open.pop(generation.number, None)) is not None:
+            datapath.close()
+        pins = self.folder / generation.name
+        unfinished = pins.with_name(pins.name + "+")
+        remove_pins(unfinished)
+        if pins.exists():
+            pins.rename(unfinished)  # at once: half a load is none
+            remove_pins(unfinished)
 
     def clear(self) -> None:
         """Remove all of them, unfinished ones too, and the folder if nothing else is in it."""
+        self.close()
         for path in _entries(self.folder):
             if _NAME.fullmatch(path.name):
                 remove_pins(path)
         if self.folder.exists() and not _entries(self.folder):
             self.folder.rmdir()
 
+    def close(self) -> None:
+        """Close what is open; the pins stay."""
+        while self._open:
+            self._open.popitem()[1].close()
+
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def _runs(path: Path) -> bool:
+    return all((path / f"krait_{hook.value}").exists() for hook in Hook)
 
 
 def _read(path: Path, abi_version: int, number: int) -> Generation:

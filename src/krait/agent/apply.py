@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Doing what a plan says, and knowing what was done: the loads and hooks of one interface.
+
+Every action is written so that a crash inside it leaves what a crash before it would have left, or
+what a crash after it would have.
+"""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, assert_never
+
+import structlog
+
+from krait.agent import state
+from krait.agent.desired import Desired
+from krait.agent.diff import (
+    Action,
+    Attach,
+    Commit,
+    Detach,
+    Drop,
+    Load,
+    Observed,
+    Pin,
+    Swap,
+    Unlink,
+    choose,
+)
+from krait.agent.diff import Tables as Planned
+from krait.agent.ports import Filter, Loads, Tables
+from krait.common.errors import KraitError
+from krait.kernel.generations import Generation
+from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind, Seat
+from krait.policy.compile import PortList
+from krait.policy.image import Image
+from krait.policy.numbering import Numbers
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Contents:
+    """What the tables in use hold, as far as this agent knows."""
+
+    known: dict[int, Image] = field(default_factory=dict)  # by slot
+    held: Mapping[PortList, int] = field(default_factory=dict)  # of the slot in force
+    committed: Desired | None = None
+
+
+class Enforcement:
+    """What is loaded and attached for one interface. Calls come from one thread at a time."""
+
+    def __init__(self, loads: Loads, hooks: Filter, records: Path) -> None:
+        """`records` is the file in which commits are written down."""
+        self.numbers = Numbers()
+        """Who has which number in the tables in use."""
+        self._loads, self._filter, self._path = loads, hooks, records
+        self._records: state.Records = ()
+        self._generation: Generation | None = None
+        self._others: tuple[Generation, ...] = ()
+        self._contents = _Contents()
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="krait-readers")
+        self._readers: Future[None] | None = None
+
+    def start(self, ifindex: int | None) -> None:
+        """Take over what an earlier agent left: its tables, numbers and revision."""
+        found = self._loads.found()
+        self._records = state.read_records(self._path)
+        self._generation = choose(found, self._seats(ifindex))
+        self._others = tuple(each for each in found if each != self._generation)
+        tables = self._tables()
+        if tables is not None and tables.is_armed():
+            self._contents.held = tables.lists(tables.in_force.slot)
+        revision = self.revision
+        self.numbers = next(
+            (each.numbers for each in self._records if each.revision == revision), Numbers()
+        )
+
+    @property
+    def kind(self) -> AttachKind:
+        """How it attaches."""
+        return self._filter.kind
+
+    @property
+    def committed(self) -> Desired | None:
+        """What this agent put in force; None: nothing, or an empty slot."""
+        return self._contents.committed
+
+    @property
+    def revision(self) -> int:
+        """The one in force; 0: none."""
+        tables = self._tables()
+        return tables.in_force.revision if tables else 0
+
+    def is_enforcing(self, ifindex: int | None) -> bool:
+        """Whether a policy is in force on both hooks."""
+        tables = self._tables()
+        if tables is None or self._generation is None or not tables.is_armed():
+            return False
+        ours = self._generation.programs
+        seats = self._seats(ifindex)
+        return all(any(s.program_id == ours[hook] for s in seats[hook]) for hook in Hook)
+
+    def observe(self, ifindex: int | None, *, fresh: bool) -> Observed:
+        """What a plan needs to know."""
+        return Observed(
+            ifindex=ifindex,
+            fresh=fresh,
+            seats=self._seats(ifindex),
+            severed=frozenset(hook for hook in Hook if self._filter.severed(hook)),
+            tables=self._planned(),
+            others=self._others,
+        )
+
+    def apply(self, action: Action, ifindex: int | None) -> None:
+        """Do one action. Raises KraitError; what is in force then is as it was before."""
+        began_s = time.monotonic()
+        facts = self._do(action, ifindex)
+        took_ms = round((time.monotonic() - began_s) * 1e3, 1)
+        _log.info(str(action), took_ms=took_ms, **facts)
+
+    def close(self) -> None:
+        """Wait for what goes on in the background; what is in force stays."""
+        self._background.shutdown()
+
+    def _do(self, action: Action, ifindex: int | None) -> dict[str, Any]:
+        match action:
+            case Load():
+                self._load(action)
+            case Commit():
+                return self._commit(action)
+            case Attach(hook):
+                self._filter.attach(_there(ifindex), hook, self._program_fd(hook))
+            case Swap(hook):
+                self._filter.swap(_there(ifindex), hook, self._program_fd(hook))
+            case Detach(hook, kind):
+                self._filter.detach(ifindex, hook, kind)
+            case Unlink(hook):
+                self._filter.unlink_severed(hook)
+            case Pin():
+                self._loads.pin(self._in_use())
+            case Drop(generation):
+                self._wait_for_readers()
+                self._loads.remove(generation)
+                self._others = tuple(each for each in self._others if each != generation)
+            case _:
+                assert_never(action)
+        return {}
+
+    def _load(self, action: Load) -> None:
+        before = self._generation
+        self._wait_for_readers()
+        self._generation = self._loads.load(action.capacity, before if action.go_on else None)
+        self._others += (before,) if before else ()
+        self._contents = _Contents()
+        if before is None:
+            self.numbers = Numbers()
+
+    def _commit(self, action: Commit) -> dict[str, Any]:
+        """The one store, and around it what must be true before and after.
+
+        Before: no reader is left in the slot that is written; it is whole; it is written down. The
+        wait for readers begins right after the store, so that the next one seldom has to wait.
+        """
+        tables, desired = self._open(), action.desired
+        slot = tables.in_force.idle
+        self._wait_for_readers()
+        contents = self._contents
+        known = contents.known.pop(slot, None)  # unknown until it is whole
+        tables.write(slot, action.image, known=known, held=contents.held)
+        record = state.record(self._next_revision(), time.time(), desired, self.numbers)
+        self._write_down(record)
+        tables.commit(slot, record.revision)
+        stored_ns = time.monotonic_ns()
+        self._readers = self._background.submit(tables.wait_for_readers)
+        contents.held, contents.committed = action.image.lists, desired
+        facts = {"revision": record.revision, "stored_ns": stored_ns}
+        if desired is not None:  # an empty one leaves most of the slot as it was
+            contents.known[slot] = action.image
+            self._forget_the_former(tables, record.numbers)
+            self.numbers = record.numbers
+        return facts
+
+    def _write_down(self, new: state.Record) -> None:
+        """The new record, and that of what is in force now, whichever agent made it.
+
+        A full disk costs the names of numbers after a crash; it must not hold up a revocation.
+        """
+        in_force = self._open().in_force.revision
+        former = (each for each in self._records if each.revision == in_force)
+        self._records = (new, *former)
+        try:
+            state.write_records(self._path, self._records)
+        except OSError as error:
+            _log.error("cannot write down the commit", path=str(self._path), error=str(error))
+
+    def _next_revision(self) -> int:
+        written = max((each.revision for each in self._records), default=0)
+        others = max((each.revision for each in self._others), default=0)
+        return max(self._open().in_force.revision, written, others) + 1
+
+    def _forget_the_former(self, tables: Tables, now: Numbers) -> None:
+        """A number that means somebody else now counts anew. Number 0 is never reused."""
+        for table, old, new in (
+            ("rules", self.numbers.rules, now.rules),
+            ("peers", self.numbers.peers, now.peers),
+        ):
+            before = dict(enumerate(old, start=1))
+            tables.forget(
+                table,
+                (
+                    number
+                    for number, who in enumerate(new, start=1)
+                    if who is not None and before.get(number) != who
+                ),
+            )
+
+    def _wait_for_readers(self) -> None:
+        if self._readers is not None:
+            self._readers.result()
+            self._readers = None
+
+    def _seats(self, ifindex: int | None) -> dict[Hook, tuple[Seat, ...]]:
+        if ifindex is None:
+            return dict.fromkeys(Hook, ())
+        return {hook: self._filter.observe(ifindex, hook) for hook in Hook}
+
+    def _planned(self) -> Planned | None:
+        tables = self._tables()
+        if tables is None or self._generation is None:
+            return None
+        return Planned(
+            generation=self._generation,
+            capacity=tables.capacity,
+            held=self._contents.held,
+            armed=tables.is_armed(),
+            committed=self.committed,
+            pinned=self._loads.is_pinned(self._generation),
+        )
+
+    def _tables(self) -> Tables | None:
+        return self._loads.open(self._generation) if self._generation else None
+
+    def _open(self) -> Tables:
+        return self._loads.open(self._in_use())
+
+    def _in_use(self) -> Generation:
+        if self._generation is None:
+            raise KraitError("there are no tables yet")
+        return self._generation
+
+    def _program_fd(self, hook: Hook) -> int:
+        return self._open().programs[hook].fd
+
+
+def _there(ifindex: int | None) -> int:
+    if ifindex is None:
+        raise KraitError("the interface is gone")
+    return ifindex

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is enforced on an interface, asked of the kernel: for `krait status`, agent or no agent.
+
+Numbers come from the pinned tables. Their names come from what was written down of the commit
+whose revision the tables hold; where there is no such record, numbers are all there is.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from krait.agent.desired import Named
+from krait.agent.diff import choose
+from krait.agent.paths import Paths
+from krait.agent.state import Live, Record, read_live, read_records
+from krait.common.abi import FIRST_IDENTITY
+from krait.common.reason import Reason
+from krait.kernel import wireguard
+from krait.kernel.bpf.pin import unescape_interface
+from krait.kernel.datapath import Count
+from krait.kernel.filter import InterfaceFilter, supported_kind
+from krait.kernel.generations import Generation, Generations
+from krait.kernel.hook import Hook
+from krait.kernel.link import Link, observe_link
+from krait.kernel.lock import holder
+from krait.kernel.seat import Seat
+from krait.kernel.wireguard import Device, NotWireguard
+
+
+class Condition(StrEnum):
+    """The state of an interface in a word."""
+
+    ENFORCING = "enforcing"
+    """A policy judges every packet first."""
+    DEGRADED = "degraded"
+    """A policy is there, but not on every packet, or not first."""
+    WAITING = "waiting"
+    """Nothing passes: there is no interface yet, or no policy."""
+    BARE = "not enforcing"
+    """Packets pass unjudged, or would if the interface came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """One load of the object, as it is."""
+
+    generation: Generation
+    armed: bool = False
+    drops: Mapping[Reason, Count] = field(default_factory=dict)
+    rules: tuple[Count, ...] = ()  # by number
+    peers: tuple[Count, ...] = ()  # by number; dropped packets
+
+    @property
+    def revision(self) -> int:
+        return self.generation.revision
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that can be seen of Krait on one interface."""
+
+    interface: str
+    link: Link | None
+    device: Device | None
+    """None also for an interface that is not WireGuard (any more)."""
+    seats: Mapping[Hook, tuple[Seat, ...]]
+    elsewhere: bool
+    """A pinned link is attached, though there is no interface of this name here."""
+    tables: Tables | None
+    record: Record | None
+    """What was written down of the revision in force."""
+    pid: int | None
+    """Of the living agent, 0 if it did not say; None if none lives."""
+    live: Live | None
+    """What the last agent, alive or dead, said of itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """A WireGuard peer, and who it is to the policy: as far as that is known."""
+
+    peer: wireguard.Peer
+    name: str | None
+    tags: tuple[str, ...]
+    identity: int | None
+    dropped: Count | None
+
+
+def interfaces(paths: Paths) -> tuple[str, ...]:
+    """Those that have pins, whether or not they exist."""
+    if not paths.pins.exists():
+        return ()
+    return tuple(sorted(unescape_interface(each.name) for each in paths.pins.iterdir()))
+
+
+def inspect(name: str, paths: Paths) -> Inspection:
+    """Look at one interface. Raises SystemRefused where the kernel does not let us."""
+    folder = paths.pins_of(name)
+    link = observe_link(name)
+    filters = InterfaceFilter(folder, supported_kind())
+    seats = {hook: filters.observe(link.ifindex, hook) if link else () for hook in Hook}
+    with closing(Generations(folder)) as generations:
+        tables = _tables(generations, seats)
+    revision = tables.revision if tables else 0
+    records = read_records(paths.state_of(name))
+    return Inspection(
+        interface=name,
+        link=link,
+        device=_device(name, paths) if link else None,
+        seats=seats,
+        elsewhere=link is None and any(_holds_on(filters, paths, name, hook) for hook in Hook),
+        tables=tables,
+        record=next((each for each in records if revision and each.revision == revision), None),
+        pid=holder(paths.lock_of(name)),
+        live=read_live(paths.live_of(name)),
+    )
+
+
+def condition(found: Inspection) -> tuple[Condition, str]:
+    """The state in a word, and why it is not the best one."""
+    if found.link is None:
+        return _without_interface(found)
+    bare = [hook.value for hook in Hook if not found.seats[hook]]
+    if len(bare) == len(Hook):
+        return Condition.BARE, "every packet passes: Krait is not attached"
+    if bare:
+        return Condition.DEGRADED, f"nothing is judged on {bare[0]}: Krait is not attached there"
+    if found.tables is None:
+        return Condition.DEGRADED, "its tables are not pinned any more: they cannot be read"
+    if not found.tables.generation.readable:
+        return Condition.DEGRADED, "another version of Krait made its tables: they cannot be read"
+    if ahead := _ahead(found):
+        return Condition.DEGRADED, f"ahead of Krait: {ahead}"
+    if not found.tables.armed:
+        return Condition.WAITING, "nothing passes: no policy is in force"
+    return Condition.ENFORCING, ""
+
+
+def peers(found: Inspection) -> tuple[PeerSeen, ...]:
+    """The peers of the device, in its order."""
+    if found.device is None:
+        return ()
+    return tuple(_peer(found, each) for each in found.device.peers)
+
+
+def rules(found: Inspection) -> dict[str, Count]:
+    """What each rule decided, by name; `default` first. Nothing where names are not known."""
+    if found.tables is None or found.record is None:
+        return {}
+    names = ("default", *found.record.numbers.rules)
+    counts = zip(names, found.tables.rules, strict=False)
+    return {name: count for name, count in counts if name is not None}
+
+
+def _without_interface(found: Inspection) -> tuple[Condition, str]:
+    if found.elsewhere:
+        why = "the interface was renamed, or moved to another network namespace, filter and all"
+        return Condition.DEGRADED, why
+    if found.pid is not None:
+        return Condition.WAITING, "there is no such interface yet; nothing will pass until a commit"
+    return Condition.BARE, "there is no such interface, and no agent to meet it"
+
+
+def _ahead(found: Inspection) -> str:
+    return ", ".join(
+        f"{name} on {hook.value}"
+        for hook, seats in found.seats.items()
+        for name in (seats[0].ahead if seats else ())
+    )
+
+
+def _peer(found: Inspection, peer: wireguard.Peer) -> PeerSeen:
+    record, tables = found.record, found.tables
+    if record is None or tables is None:
+        return PeerSeen(peer, None, (), None, None)
+    counts = dict(zip(record.numbers.peers, tables.peers[1:], strict=False))  # number 0 is us
+    dropped, who = counts.get(peer.public_key), record.peers.get(peer.public_key)
+    if who is None:
+        return PeerSeen(peer, None, (), None, dropped)
+    return PeerSeen(peer, who.name, who.tags, _identity(record, who), dropped)
+
+
+def _identity(record: Record, who: Named) -> int | None:
+    """The number of a node's identity: its own, where a rule names it, else that of its tags."""
+    identities = record.numbers.identities
+    for labels in (frozenset({*who.tags, who.name}), frozenset(who.tags)):
+        if labels in identities:
+            return FIRST_IDENTITY + identities.index(labels)
+    return None
+
+
+def _device(name: str, paths: Paths) -> Device | None:
+    try:
+        return wireguard.observe(name, sockets=paths.sockets)
+    except NotWireguard:
+        return None
+
+
+def _holds_on(filters: InterfaceFilter, paths: Paths, name: str, hook: Hook) -> bool:
+    pinned = (paths.pins_of(name) / f"link_{hook.value}").exists()
+    return pinned and not filters.severed(hook)
+
+
+def _tables(generations: Generations, seats: Mapping[Hook, tuple[Seat, ...]]) -> Tables | None:
+    """The load in force; one that this version cannot read is there without its contents."""
+    found = generations.found()
+    generation = choose(found, seats)
+    if generation is None:
+        return Tables(found[-1]) if found else None
+    datapath = generations.open(generation)
+    return Tables(
+        generation,
+        armed=datapath.is_armed(),
+        drops=datapath.drops(),
+        rules=tuple(datapath.counts("rules")),
+        peers=tuple(datapath.counts("peers")),
+    )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent means to put in force, given the document it read and the interface it saw.
+
+Worked out once for each of them, and held back for a while where the kernel did not take it.
+"""
+
+from krait.agent.apply import Enforcement
+from krait.agent.desired import Desired, Source, desire
+from krait.agent.lookout import Sight
+from krait.common.errors import KraitError
+from krait.policy.model import Network
+from krait.policy.view import Interface
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+
+
+class Intent:
+    """A document that does not fit the interface leaves the one before it in its place."""
+
+    def __init__(self, enforcement: Enforcement) -> None:
+        self.source: Source | None = None
+        """The document read last."""
+        self.fault: KraitError | None = None
+        """Why it does not fit the interface."""
+        self._enforcement = enforcement
+        self._fitting: Source | None = None
+        self._asked: object = None
+        self._answer: Desired | None = None
+        self._failed: Desired | None = None
+        self._again_s = 0.0
+        self._pause_s = _FIRST_PAUSE_S
+
+    def of(self, sight: Sight, now_s: float) -> Desired | None:
+        """What should be in force; None while it cannot be told: leave what is.
+
+        That is: no document was read yet, or WireGuard told nothing yet of the interface.
+        """
+        if self.source is None or sight.interface is None:
+            return None
+        asked = self.source, sight.interface, sight.withheld
+        if asked != self._asked:
+            self._asked, self._answer = asked, self._work_out(*asked)
+        if self._answer is not None and self._answer == self._failed and now_s < self._again_s:
+            return self._enforcement.committed
+        return self._answer
+
+    def put_off(self, desired: Desired, now_s: float) -> None:
+        """It could not be put in force: try again later, and ever later."""
+        again = desired == self._failed
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if again else _FIRST_PAUSE_S
+        self._failed, self._again_s = desired, now_s + self._pause_s
+
+    def _work_out(
+        self, source: Source, interface: Interface, withheld: frozenset[Network]
+    ) -> Desired | None:
+        numbers = self._enforcement.numbers
+        try:
+            answer = desire(source, interface, numbers, withheld)
+        except KraitError as error:
+            self.fault = error
+        else:
+            self.fault, self._fitting = None, source
+            return answer
+        if self._fitting is None:
+            return None
+        try:  # who is who may have changed although the new document does not count
+            return desire(self._fitting, interface, numbers, withheld)
+        except KraitError:
+            return None

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document on disk: where it is, what it says, and when to look again."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+from asyncinotify import Event, Inotify, Mask
+
+from krait.agent.desired import Source
+from krait.common.errors import UsageError
+from krait.policy import expectations
+from krait.policy.document import load
+
+LOOK_S = 1.0
+
+_MASK = Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.ONLYDIR
+_FOLDER_GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED | Mask.UNMOUNT
+
+
+def find(interface: str, places: Iterable[Path]) -> Path:
+    """The first of `places` that there is. Raises UsageError, with how to begin, if none is."""
+    places = tuple(places)
+    for path in places:
+        if path.exists():
+            return path
+    raise UsageError(
+        f"no document for {interface}: looked for {', '.join(map(str, places))}",
+        hint=f"begin with one that changes nothing: krait init {interface} > {places[0]}",
+    )
+
+
+def read(path: Path, interface: str) -> Source:
+    """Read and check a document for an interface, its own tests included.
+
+    Raises UsageError: DocumentError with every problem, or what else makes it unusable.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}",
+            hint=f"put it there, or begin with: krait init {interface} > {path}",
+        ) from error
+    document = load(data, str(path))
+    if document.interface not in (None, interface):
+        raise UsageError(
+            f"{path}: `interface: {document.interface}`, but this agent keeps {interface}",
+            hint="name the document of this interface, or correct `interface:`",
+        )
+    if failures := expectations.run(document):
+        raise UsageError(
+            "\n".join(failure.message for failure in failures),
+            hint="the document's own tests fail: mend its rules, or the tests",
+        )
+    return Source(document, str(path), sha256(data).hexdigest())
+
+
+async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, None]:
+    """Yields whenever there may be a new whole document at `path`.
+
+    That is after a writer closed it, or something was renamed onto it or onto what it links to.
+    Whatever else happens in the folder says nothing about the file, which may be half-written. A
+    folder that is replaced is followed; a file that was there already is taken once it kept still
+    between two looks.
+    """
+    while True:
+        try:
+            with Inotify() as inotify, closing(_Events(inotify)) as events:
+                inotify.add_watch(path.parent, _MASK)
+                folder, target, seen = _stamp(path.parent), path.resolve(), _stamp(path)
+                while _stamp(path.parent) == folder:
+                    event = await events.next(look_s)
+                    if event is None:
+                        if seen is not None and seen == _stamp(path):
+                            yield
+                        seen = None  # from here on events tell
+                    elif event.mask & _FOLDER_GONE:
+                        break
+                    elif _is_about(event, path) or path.resolve() != target:
+                        target, seen = path.resolve(), None
+                        yield
+        except OSError:
+            pass  # no such folder now
+        await asyncio.sleep(look_s)
+
+
+class _Events:
+    """Events one by one, or None after a time; none is lost to a time-out."""
+
+    def __init__(self, inotify: Inotify) -> None:
+        self._inotify = inotify
+        self._next: asyncio.Task[Event] | None = None
+
+    async def next(self, timeout_s: float) -> Event | None:
+        if self._next is None:
+            self._next = asyncio.create_task(self._inotify.get())
+        await asyncio.wait({self._next}, timeout=timeout_s)
+        if not self._next.done():
+            return None
+        done, self._next = self._next, None
+        return done.result()
+
+    def close(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+
+
+def _is_about(event: Event, path: Path) -> bool:
+    if event.mask & Mask.Q_OVERFLOW:
+        return True
+    return event.name is not None and event.name.name == path.name
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does, or a folder is another one; None if there is nothing."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - so that a folder and a file read alike
+    except OSError:
+        return None
+    if path.is_dir():
+        return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`krait detach IFACE`: take the policy off an interface, and say what that means."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from krait.agent.leave import Left, leave
+from krait.cli import output
+from krait.common.errors import ExitCode
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("interface", metavar="IFACE", help="the interface, there or not")
+    output.json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """0: nothing of Krait is left on the interface."""
+    left = leave(options.interface)
+    if options.json:
+        output.document({"interface": options.interface, **asdict(left)})
+        return ExitCode.OK
+    for text in _warnings(options.interface, left):
+        output.warning(text)
+    if left.something_was_removed:
+        output.line(f"{options.interface}: filters, pins and state of Krait removed")
+    else:
+        output.line(f"{options.interface}: there was nothing of Krait")
+    return ExitCode.OK
+
+
+def _warnings(name: str, left: Left) -> Iterator[str]:
+    if left.was_enforcing:
+        yield f"{name} IS NOT PROTECTED ANY MORE"
+        yield "its peers may now open whatever WireGuard and the routes let through"
+        yield f"to protect it again: krait --iface {name}"
+    elif not left.interface_is_there and left.something_was_removed:
+        yield f"there is no interface {name} now; the next of that name will not be protected"
+    if left.others_keep_qdisc:
+        yield f"the clsact qdisc of {name} stays: it has filters of others"

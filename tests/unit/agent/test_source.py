@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document on disk. The tests of `changes` wait for what must come, or for a look that passes
+without it: looks are short here, and no test depends on how fast the machine is.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from krait.agent.source import changes, find, read
+from krait.common.errors import UsageError
+from krait.policy.problems import DocumentError
+from tests.unit.policy.bench import DOCUMENT
+
+LOOK_S = 0.02
+PATIENCE_S = 10.0
+QUIET_S = 10 * LOOK_S
+
+Step = Callable[[], Awaitable[None]]
+
+
+def test_the_first_place_that_has_a_document_wins(tmp_path: Path) -> None:
+    own, common = tmp_path / "wg0.yaml", tmp_path / "krait.yaml"
+    common.write_text(DOCUMENT)
+    assert find("wg0", (own, common)) == common
+    own.write_text(DOCUMENT)
+    assert find("wg0", (own, common)) == own
+
+
+def test_without_a_document_the_error_says_how_to_begin(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no document for wg0") as told:
+        find("wg0", (tmp_path / "wg0.yaml",))
+    assert f"krait init wg0 > {tmp_path / 'wg0.yaml'}" in told.value.hint
+
+
+def test_a_document_is_known_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "wg0.yaml"
+    path.write_text(DOCUMENT)
+    found = read(path, "wg0")
+    assert (found.path, found.sha256) == (str(path), sha256(DOCUMENT.encode()).hexdigest())
+    assert found.document.nodes[0].name == "db1"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"interface: wg1\n{DOCUMENT}", "`interface: wg1`, but this agent keeps wg0"),
+        (
+            f"{DOCUMENT}  tests:\n    - {{from: web, to: db, port: tcp/81, expect: allow}}\n",
+            "expected allowed",
+        ),
+    ],
+)
+def test_a_document_of_another_interface_or_whose_tests_fail_is_refused(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = tmp_path / "wg0.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=expected):
+        read(path, "wg0")
+
+
+def test_a_document_that_names_this_interface_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "wg0.yaml"
+    path.write_text(f"interface: wg0\n{DOCUMENT}")
+    assert read(path, "wg0").document.interface == "wg0"
+
+
+def test_a_broken_or_missing_document_is_told_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "wg0.yaml"
+    with pytest.raises(UsageError, match=f"cannot read {path}"):
+        read(path, "wg0")
+    path.write_text("nodes: [\n")
+    with pytest.raises(DocumentError, match=f"{path}:2:1: not valid YAML"):
+        read(path, "wg0")
+
+
+class Watching:
+    """Awaits what `changes` yields."""
+
+    def __init__(self, generator: AsyncGenerator[None, None]) -> None:
+        self._generator = generator
+        self._next: asyncio.Task[None] | None = None
+
+    async def told(self, within_s: float = PATIENCE_S) -> bool:
+        if self._next is None:
+            self._next = asyncio.ensure_future(anext(self._generator))
+        done, _ = await asyncio.wait({self._next}, timeout=within_s)
+        if not done:
+            return False
+        self._next = None
+        return True
+
+    async def settle(self) -> None:
+        """Past what is told of a file that was there at the beginning."""
+        assert await self.told()
+        assert not await self.told(QUIET_S)
+
+    async def close(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait({self._next})
+
+
+def watch(path: Path, scenario: Callable[[Watching], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with aclosing(changes(path, LOOK_S)) as generator:
+            watching = Watching(generator)
+            try:
+                await scenario(watching)
+            finally:
+                await watching.close()
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    found = folder / "wg0.yaml"
+    found.write_text("one")
+    return found
+
+
+def test_a_written_file_is_told_when_it_is_closed_and_not_before(path: Path) -> None:
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        with path.open("w") as file:
+            file.write("half")
+            file.flush()
+            assert not await watching.told(QUIET_S)
+            file.write(" and half")
+        assert await watching.told()
+
+    watch(path, scenario)
+
+
+def test_a_file_renamed_onto_it_is_told_and_its_neighbours_are_not(path: Path) -> None:
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        new = path.with_name("new")
+        new.write_text("two")
+        assert not await watching.told(QUIET_S)
+        new.rename(path)
+        assert await watching.told()
+
+    watch(path, scenario)
+
+
+def test_a_folder_that_is_replaced_is_followed(path: Path) -> None:
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        path.parent.rename(path.parent.with_name("old"))
+        path.parent.mkdir()
+        path.write_text("two")
+        await watching.settle()
+        path.write_text("three")
+        assert await watching.told()
+
+    watch(path, scenario)
+
+
+def test_a_folder_that_goes_and_comes_back_is_followed(path: Path) -> None:
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        path.unlink()
+        path.parent.rmdir()
+        assert not await watching.told(QUIET_S)
+        path.parent.mkdir()
+        path.write_text("two")
+        assert await watching.told()
+
+    watch(path, scenario)
+
+
+def test_a_link_in_the_folder_that_is_switched_is_followed(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "wg0.yaml").write_text(name)
+    data, path = tmp_path / "data", tmp_path / "wg0.yaml"
+    data.symlink_to("one")
+    path.symlink_to("data/wg0.yaml")
+
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        (tmp_path / "new").symlink_to("two")
+        (tmp_path / "new").rename(data)
+        assert await watching.told()
+
+    watch(path, scenario)
