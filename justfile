@@ -50,6 +50,12 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 [group('test')]
 check: lint test
 
+# what the filter costs, in nanoseconds a packet: ./just bench >bench/RESULTS.md (root)
+[group('test')]
+[no-exit-message]
+@bench: build-all
+    python -m bench.filter
+
 # formatting, types, layers, the C analyser, the shell scripts
 [group('code')]
 [no-exit-message]
