@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from krait.common.errors import SystemRefused
+from krait.lab import keeper
 from krait.lab import machine as verbs
 from krait.lab.machine import TIMEOUT_S, CommandFailed, CommandTimedOut, Machine, Report, silent
 from krait.lab.namespace import End, NamespaceMachine, require, wire
@@ -87,6 +88,7 @@ class Lab:
         self._underlay: dict[str, int] = {}  # host number, for each machine on the underlay
         self._keys: dict[str, _Key] = {}
         self._userspace = False
+        self._kept = False
 
     @property
     def userspace(self) -> bool:
@@ -111,9 +113,17 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def keep(self) -> int:
+        """Let the machines outlive this process; the PID of the one whose end is now theirs."""
+        pid = keeper.keep([machine.lifeline for machine in self._everyone])
+        self._kept = True
+        return pid
+
     def close(self) -> None:
-        """End every machine; may be repeated."""
-        everyone = [*self.machines.values(), self._switch]
+        """End every machine, unless they are kept; may be repeated."""
+        if self._kept:
+            return
+        everyone = self._everyone
         for machine in everyone:
             machine.let_go()
         for machine in everyone:
@@ -160,6 +170,10 @@ class Lab:
         one_way = [(node, to) for node, to in every if order.index(node.name) < order.index(to)]
         self._greet(one_way, timeout_s)
         self._greet(every, timeout_s)
+
+    @property
+    def _everyone(self) -> list[NamespaceMachine]:
+        return [*self.machines.values(), self._switch]
 
     def _greet(self, pairs: Iterable[tuple[MeshNode, str]], timeout_s: float = TIMEOUT_S) -> None:
         questions: dict[Machine, list[Target]] = {}

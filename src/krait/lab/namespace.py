@@ -5,7 +5,8 @@ Each machine is one holder, PID 1 of its own PID namespace, that waits for the e
 input. The driver holds the other end of that pipe and nothing else holds the machine: when the
 driver closes it, or dies in any way, the holder ends, the kernel kills all that runs in the
 machine, and the namespaces go with their mounts, pins and devices. No name is put on the host
-(no /run/netns, no veth end), so labs never collide.
+(no /run/netns, no veth end), so labs never collide. A process that inherits a machine's `lifeline`
+keeps it beyond the driver's end (`krait.lab.keeper`).
 
 Do not fork the driver (`os.fork`, multiprocessing's fork) while machines run: a fork inherits
 their pipes and keeps them alive.
@@ -161,6 +162,21 @@ class NamespaceMachine(Machine):
         if self._holder is None or not self.is_up():
             raise CommandFailed(f"{self.name}: the machine is down")
         return self._holder.pid
+
+    @property
+    def init_pid(self) -> int:
+        """The machine's PID 1 by its number on the host, for people's `nsenter --target`."""
+        pid = _only_child(self.pid)
+        if pid is None:
+            raise CommandFailed(f"{self.name}: the machine is down")
+        return pid
+
+    @property
+    def lifeline(self) -> int:
+        """Our descriptor of the pipe: the machine lives while anybody has a copy of it open."""
+        if self._holder is None or self._holder.stdin is None or not self.is_up():
+            raise CommandFailed(f"{self.name}: the machine is down")
+        return self._holder.stdin.fileno()
 
     @property
     def prefix(self) -> list[str]:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an act calls held. That the acts themselves do what they say is tried in tests/netns."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from krait.common.reason import Reason
+from krait.lab.demo.acts import CUT_NS, GAP_NS, Cut, Enforced, Kept, Orphaned, Revoked, Wire
+from krait.lab.demo.matrix import PROBES, Cell, Matrix, Outcome
+from krait.lab.traffic import Protocol
+from krait.policy.evaluate import Decision
+
+WIRE = Wire("a", "b", Protocol.TCP, 80, 4)
+KEPT = Kept(WIRE, gap_dead_ns=5, gap_ns=GAP_NS - 1, error="")
+CUT = Cut(WIRE, "a", "b", after_commit_ns=CUT_NS, late=0)
+
+
+def matrix(*seen: tuple[bool, str]) -> Matrix:
+    """An outcome from a to b for each (allowed, answer)."""
+    cell = Cell("a", "b", PROBES[0], 4)
+    return tuple(Outcome(cell, Decision(allow, None), answer) for allow, answer in seen)
+
+
+GOOD = matrix((True, "ok"), (False, "timeout"))
+COUNTED: Mapping[str, Mapping[Reason, int]] = {"a": {Reason.DENIED: 1}, "b": {}}
+
+
+def test_enforcing_holds_if_all_was_open_all_agrees_and_each_denied_probe_was_counted() -> None:
+    assert Enforced(2, GOOD, COUNTED).held
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        Enforced(1, GOOD, COUNTED),
+        Enforced(2, GOOD, {"a": {Reason.NO_FLOW: 9}, "b": {}}),
+        Enforced(2, matrix((True, "ok"), (False, "ok")), COUNTED),
+        Enforced(2, matrix((True, "timeout"), (False, "timeout")), COUNTED),
+    ],
+    ids=["not open before", "silent for another reason", "opened", "broken"],
+)
+def test_enforcing_does_not_hold_otherwise(act: Enforced) -> None:
+    assert not act.held
+
+
+def test_the_suspects_are_the_ends_of_what_is_wrong() -> None:
+    assert Enforced(2, matrix((False, "ok")), COUNTED).suspects == ("a", "b")
+    assert Enforced(2, GOOD, {"a": {}, "b": {}}).suspects == ("a",)
+    late = replace(CUT, source="b", destination="a", late=1)
+    assert Revoked((), 0, (CUT, late)).suspects == ("b", "a")
+    assert Orphaned(GOOD, (replace(KEPT, error="reset"),)).suspects == ("a", "b")
+
+
+def test_a_revoked_flow_must_end_soon_and_for_good() -> None:
+    assert Revoked((), 0, (CUT, replace(CUT, after_commit_ns=-9))).held
+    assert not Revoked((), 0, (CUT, replace(CUT, after_commit_ns=CUT_NS + 1))).held
+    assert not Revoked((), 0, (CUT, replace(CUT, late=1))).held
+
+
+def test_an_allowed_flow_must_neither_break_nor_pause() -> None:
+    assert Orphaned(GOOD, (KEPT,)).held
+    assert not Orphaned(GOOD, (KEPT, replace(KEPT, gap_ns=GAP_NS))).held
+    assert not Orphaned(GOOD, (replace(KEPT, error="reset"),)).held
+    assert not Orphaned(matrix((False, "ok")), (KEPT,)).held
