@@ -7,10 +7,11 @@ from hypothesis import given, settings
 
 from krait.policy.document import load
 from krait.policy.model import Document
+from tests.strategies.documents import NOWHERE
 from tests.strategies.scenario import Scenario
 from tests.strategies.text import document_as_yaml, scenario_as_json, scenario_from_json
 from tests.strategies.traffic import scenarios
-from tests.strategies.worlds import NOWHERE, World, worlds
+from tests.strategies.worlds import World, worlds
 
 
 def unmarked(document: Document) -> Document:
