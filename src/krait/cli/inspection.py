@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An inspected interface, for people and for programs (docs/cli.md has the keys)."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from krait.agent import inspect
+from krait.agent.inspect import Condition, Inspection, PeerSeen, condition
+from krait.agent.state import Live
+from krait.cli import output
+from krait.cli.amounts import ago, plural, size
+from krait.cli.output import Json, Style, paint
+from krait.common.reason import EXPLANATIONS
+from krait.kernel.datapath import Count
+from krait.kernel.wireguard import Device
+
+T = TypeVar("T")
+
+_STYLES = {
+    Condition.ENFORCING: Style.GREEN,
+    Condition.DEGRADED: Style.YELLOW,
+    Condition.WAITING: Style.YELLOW,
+    Condition.BARE: Style.RED,
+}
+_NAME_CHARACTERS = 24
+_INDENT = "  "
+
+
+def show(found: Inspection, now_s: float) -> None:
+    """Print it, at most `output.WIDTH` columns wide; `now_s` is the wall clock."""
+    word, why = condition(found)
+    output.line(f"{found.interface}: {paint(word, _STYLES[word], Style.BOLD)}")
+    if why:
+        output.table([(why,)], indent=_INDENT)
+    output.table(list(_facts(found, now_s)), indent=_INDENT)
+    _section("peers", [row for each in inspect.peers(found) for row in _peer_rows(each, now_s)])
+    _section("rules", _rule_rows(found))
+    _section("dropped", _drop_rows(found))
+
+
+def report(found: Inspection) -> Json:
+    """The same for programs; keys are only ever added."""
+    word, why = condition(found)
+    live, tables, record = found.live, found.tables, found.record
+    drops = tables.drops if tables else {}
+    return {
+        "interface": found.interface,
+        "condition": word,
+        "why": why,
+        "wireguard": _implementation(found.device),
+        "hooks": {
+            hook.value: [
+                {"kind": seat.kind.value, "first": not seat.ahead, "ahead": seat.ahead}
+                for seat in seats
+            ]
+            for hook, seats in found.seats.items()
+        },
+        "policy": {
+            "revision": tables.revision if tables else 0,
+            "in_force": bool(tables and tables.armed),
+            "named": record is not None,
+            "committed_s": record.committed_s if record else None,
+            "document": record.source if record else None,
+            "sha256": record.sha256 if record else None,
+        },
+        "agent": {
+            "pid": found.pid,
+            "faults": [asdict(fault) for fault in live.faults] if live else [],
+            "warnings": live.warnings if live else [],
+        },
+        "withheld": live.withheld if live else [],
+        "peers": [_peer(each) for each in inspect.peers(found)],
+        "rules": {name: _count(count) for name, count in inspect.rules(found).items()},
+        "drops": {reason.label: _count(count) for reason, count in drops.items()},
+    }
+
+
+def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
+    yield "policy", _policy(found, now_s)
+    if found.record and found.record.source:
+        yield "document", found.record.source
+    yield "agent", _agent(found)
+    if filters := _filters(found):
+        yield "filter", filters
+    if found.device is not None:
+        userspace = "in userspace, slower than the kernel's"
+        yield "wireguard", userspace if found.device.userspace else "in the kernel"
+    if found.live is not None:
+        yield from _own_words(found.live, now_s)
+
+
+def _own_words(live: Live, now_s: float) -> Iterator[tuple[str, str]]:
+    for fault in live.faults:
+        yield "error", f"{fault.message} ({ago(now_s - fault.since_s)})"
+        if fault.hint:
+            yield "", f"mend: {fault.hint}"
+    for warning in live.warnings:
+        yield "warning", warning
+    if live.withheld:
+        yield "withheld", f"{', '.join(live.withheld)}: just moved from one peer to another"
+
+
+def _policy(found: Inspection, now_s: float) -> str:
+    if found.tables is None or not found.tables.revision:
+        return "none was committed"
+    revision = f"revision {found.tables.revision}"
+    if found.record is None:
+        return f"{revision}; what was written down is of another, so its numbers have no names"
+    when_s = found.record.committed_s
+    stamp = datetime.fromtimestamp(when_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{revision}, committed {stamp} ({ago(now_s - when_s)})"
+
+
+def _agent(found: Inspection) -> str:
+    if found.pid is None:
+        return "none alive" + ("; what is in force stays in force" if found.tables else "")
+    return f"alive, pid {found.pid or 'unknown'}"
+
+
+def _filters(found: Inspection) -> str:
+    return "; ".join(
+        f"{hook.value}: {seat.kind.value}, {'not first' if seat.ahead else 'first'}"
+        for hook, seats in found.seats.items()
+        for seat in seats
+    )
+
+
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    if rows:
+        output.line(f"{_INDENT}{paint(title, Style.BOLD)}")
+        output.table(rows, indent=2 * _INDENT)
+
+
+def _peer_rows(seen: PeerSeen, now_s: float) -> Iterator[tuple[str, str]]:
+    peer = seen.peer
+    if seen.name is None:
+        yield "?", b64encode(peer.public_key).decode()
+    else:
+        number = f" (identity {seen.identity})" if seen.identity is not None else ""
+        yield _short(seen.name), f"{', '.join(seen.tags) or 'no tags'}{number}"
+    handshake = peer.latest_handshake_s
+    facts = [
+        peer.endpoint or "no endpoint",
+        f"handshake {ago(now_s - handshake)}" if handshake else "no handshake",
+        f"{size(peer.rx_bytes)} in",
+        f"{size(peer.tx_bytes)} out",
+        *([f"{seen.dropped.packets:,} dropped"] if seen.dropped else []),
+    ]
+    yield "", ", ".join(facts)
+
+
+def _rule_rows(found: Inspection) -> list[tuple[str, str]]:
+    counted = {name: count for name, count in inspect.rules(found).items() if count.packets}
+    return [(_short(name), plural(count.packets, "packet")) for name, count in _most(counted)]
+
+
+def _drop_rows(found: Inspection) -> list[tuple[str, str]]:
+    drops = found.tables.drops if found.tables else {}
+    return [
+        (reason.label, f"{plural(count.packets, 'packet')}: {EXPLANATIONS[reason].meaning}")
+        for reason, count in _most(drops)
+    ]
+
+
+def _most(counts: Mapping[T, Count]) -> list[tuple[T, Count]]:
+    """The largest first."""
+    return sorted(counts.items(), key=lambda each: -each[1].packets)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
+
+
+def _implementation(device: Device | None) -> str | None:
+    if device is None:
+        return None
+    return "userspace" if device.userspace else "kernel"
+
+
+def _peer(seen: PeerSeen) -> Json:
+    peer = seen.peer
+    return {
+        "public_key": b64encode(peer.public_key).decode(),
+        "name": seen.name,
+        "tags": seen.tags,
+        "identity": seen.identity,
+        "endpoint": peer.endpoint,
+        "allowed_ips": [str(cidr) for cidr in peer.allowed_ips],
+        "latest_handshake_s": peer.latest_handshake_s or None,
+        "rx_bytes": peer.rx_bytes,
+        "tx_bytes": peer.tx_bytes,
+        "dropped": _count(seen.dropped) if seen.dropped else None,
+    }
+
+
+def _count(count: Count) -> Json:
+    return {"packets": count.packets, "bytes": count.bytes}

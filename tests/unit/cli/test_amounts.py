@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from krait.cli.amounts import ago, plural, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "now"),
+        (0.9, "now"),
+        (59.9, "59 s ago"),
+        (60, "1 min ago"),
+        (7199, "1 h ago"),
+        (3 * 86400, "3 d ago"),
+    ],
+)
+def test_a_span_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
+    assert ago(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (37 << 30, "37 GiB"),
+        (5000 << 40, "5000 TiB"),
+    ],
+)
+def test_a_size_is_told_in_its_largest_unit(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 packets"), (1, "1 packet"), (12345, "12,345 packets")]
+)
+def test_one_is_not_many(count: int, text: str) -> None:
+    assert plural(count, "packet") == text

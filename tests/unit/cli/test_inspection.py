@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an inspected interface is told: to people in 80 columns, to programs with all there is."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from krait.agent.inspect import Inspection
+from krait.agent.state import Fault, Live
+from krait.cli import output
+from krait.cli.inspection import report, show
+from krait.common.reason import Reason
+from krait.kernel.datapath import Count
+from krait.kernel.wireguard import Peer
+from tests.unit.agent.test_inspect import FOUND, RECORD, TABLES, WEB
+
+NOW_S = RECORD.committed_s + 200
+LIVE = Live(
+    pid=4711,
+    since_s=900.0,
+    kind="tcx",
+    enforcing=True,
+    revision=7,
+    faults=(Fault("wg0.yaml:3:5: unknown tag", "did you mean web?", NOW_S - 60),),
+    warnings=("web1: not in its peer's allowed IPs, so nothing reaches it",),
+    withheld=("10.8.0.7/32",),
+)
+BUSY = Peer(
+    WEB,
+    "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:51820",
+    (),
+    latest_handshake_s=int(NOW_S) - 12,
+    rx_bytes=1536,
+    tx_bytes=5 << 20,
+    keepalive_s=0,
+)
+
+
+@pytest.fixture
+def found() -> Inspection:
+    assert FOUND.device
+    drops = {Reason.DENIED: Count(1204, 99_000), Reason.NO_FLOW: Count(1, 60)}
+    _, *others = FOUND.device.peers
+    return replace(
+        FOUND,
+        device=replace(FOUND.device, peers=(BUSY, *others)),
+        tables=replace(TABLES, drops=drops),
+        live=LIVE,
+    )
+
+
+def shown(found: Inspection, capsys: pytest.CaptureFixture[str]) -> str:
+    show(found, NOW_S)
+    return capsys.readouterr().out
+
+
+def test_the_state_the_policy_and_the_agent_come_first(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, policy, document, agent, filters, *_ = shown(found, capsys).splitlines()
+    assert first == "wg0: enforcing"
+    assert policy.startswith("  policy     revision 7, committed 1970-01-01")
+    assert policy.endswith("(3 min ago)")
+    assert document == "  document   /etc/krait/wg0.yaml"
+    assert agent == "  agent      alive, pid 4711"
+    assert filters == "  filter     ingress: tcx, first; egress: tcx, first"
+
+
+def test_errors_peers_rules_and_drops_are_told(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = " ".join(shown(found, capsys).split())
+    for part in (
+        "error wg0.yaml:3:5: unknown tag (1 min ago) mend: did you mean web?",
+        "warning web1: not in its peer's allowed IPs",
+        "withheld 10.8.0.7/32: just moved",
+        "web1 web (identity 256)",
+        "handshake 12 s ago, 1.5 KiB in, 5.0 MiB out, 20 dropped",
+        "db1 db (identity 258) no endpoint, no handshake",
+        "no-ssh 3 packets",
+        "denied 1,204 packets: The policy denies this flow",
+        "no-flow 1 packet: ",
+    ):
+        assert part in text
+
+
+def test_no_line_is_wider_than_a_terminal(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = replace(RECORD, peers={WEB: replace(RECORD.peers[WEB], name="w" * 63)})
+    for each in (found, replace(found, record=long), replace(found, record=None)):
+        lines = shown(each, capsys).splitlines()
+        assert max(map(len, lines)) <= output.WIDTH
+
+
+def test_a_dead_agent_and_numbers_without_names_are_said(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = " ".join(shown(replace(found, pid=None, record=None), capsys).split())
+    assert "agent none alive; what is in force stays in force" in text
+    assert "revision 7; what was written down is of another" in text
+    assert "web1 web" not in text
+
+
+def test_programs_get_everything_as_json(found: Inspection) -> None:
+    told = json.loads(json.dumps(report(found)))
+    assert told["condition"] == "enforcing"
+    assert told["wireguard"] == "kernel"
+    assert told["hooks"]["egress"] == [{"kind": "tcx", "first": True, "ahead": []}]
+    assert told["policy"] == {
+        "revision": 7,
+        "in_force": True,
+        "named": True,
+        "committed_s": 1000.0,
+        "document": "/etc/krait/wg0.yaml",
+        "sha256": "ab",
+    }
+    assert told["agent"]["pid"] == 4711
+    assert told["agent"]["faults"][0]["message"] == "wg0.yaml:3:5: unknown tag"
+    assert told["withheld"] == ["10.8.0.7/32"]
+    assert [each["name"] for each in told["peers"]] == ["web1", "db1", None]
+    assert told["peers"][0]["dropped"] == {"packets": 20, "bytes": 0}
+    assert told["rules"]["no-ssh"] == {"packets": 3, "bytes": 0}
+    assert told["drops"] == {
+        "denied": {"packets": 1204, "bytes": 99_000},
+        "no-flow": {"packets": 1, "bytes": 60},
+    }
