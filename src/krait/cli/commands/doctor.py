@@ -10,7 +10,7 @@ from itertools import groupby
 from krait.agent.paths import Paths
 from krait.cli import output
 from krait.cli.doctor import interface, limits, machine
-from krait.cli.doctor.finding import Answer, Finding, Level, examine, fail
+from krait.cli.doctor.finding import Answer, Finding, Level, examine, refusal
 from krait.cli.output import Json, Style, has_colour, paint
 from krait.common.errors import ExitCode, KraitError
 
@@ -47,7 +47,7 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
     try:
         subject = interface.observe(name)
     except KraitError as error:
-        yield Finding("interface", "wireguard", fail(error.message, error.hint))
+        yield Finding("interface", "wireguard", refusal(error))
         return
     yield from examine("interface", interface.checks(subject, paths))
     yield from examine("limits", limits.checks(subject))

@@ -69,4 +69,9 @@ def answer(check: Check) -> Answer:
     try:
         return check()
     except KraitError as error:
-        return fail(error.message, error.hint)
+        return refusal(error)
+
+
+def refusal(error: KraitError) -> Answer:
+    """An error as an answer; of a document with many problems, the first."""
+    return fail(error.message.partition("\n")[0], error.hint)

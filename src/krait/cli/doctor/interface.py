@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of one interface: whether it is fit for a policy, and whether its document fits it."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from krait.agent import source
 from krait.agent.paths import Paths
-from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, warn
-from krait.cli.files import load_document
+from krait.agent.state import read_records
+from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, refusal, warn
+from krait.common.errors import UsageError
 from krait.kernel import clsact, wireguard
 from krait.kernel.bpf.link import tcx_query
 from krait.kernel.facts import Facts, observe_facts
@@ -16,7 +18,6 @@ from krait.kernel.hook import Hook
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.surroundings import other_links
 from krait.kernel.wireguard import NO_KEY, Device
-from krait.policy import expectations
 from krait.policy.model import Network
 from krait.policy.problems import DocumentError
 from krait.policy.view import own_node
@@ -58,6 +59,7 @@ def observe(name: str) -> Subject:
 
 def checks(subject: Subject, paths: Paths) -> Checks:
     link, device = subject.link, subject.device
+    places = documents(link.name, paths)
     return {
         "wireguard": lambda: implementation(device),
         "up": lambda: up(link),
@@ -67,8 +69,8 @@ def checks(subject: Subject, paths: Paths) -> Checks:
         "programs": lambda: programs(
             queues(subject, paths), pinned=paths.pins_of(link.name).exists()
         ),
-        "document": lambda: document(device, paths.configs_of(link.name)),
-        "forwarding": lambda: forwarding(observe_facts(), device, paths.configs_of(link.name)),
+        "document": lambda: document(device, places),
+        "forwarding": lambda: forwarding(observe_facts(), device, places),
     }
 
 
@@ -170,24 +172,18 @@ def queues(subject: Subject, paths: Paths) -> dict[Hook, Queue]:
     return {hook: queue(hook) for hook in Hook}
 
 
-def document(device: Device, places: Iterable[Path]) -> Answer:
+def document(device: Device, places: Sequence[Path]) -> Answer:
     found = _first(places)
     if found is None:
-        return note(
-            f"none for {device.name} in /etc/krait",
-            f"krait init {device.name} >{next(iter(places))}",
-        )
+        return note("none where the agent looks", f"krait init {device.name} >{places[0]}")
     try:
-        written = load_document(str(found))
+        written = source.read(found, device.name).document
     except DocumentError as error:
-        return fail(f"{found} cannot be used: {error.problems[0].message}", f"krait check {found}")
-    node = own_node(written, device.public_key)
-    if failures := expectations.run(written):
-        return fail(f"{found} fails {len(failures)} of its own tests", f"krait check {found}")
-    return ok(f"{found}: this machine is {node.name}")
+        return replace(refusal(error), hint=f"krait check {found}")
+    return ok(f"{found}: this machine is {own_node(written, device.public_key).name}")
 
 
-def forwarding(facts: Facts, device: Device, places: Iterable[Path]) -> Answer:
+def forwarding(facts: Facts, device: Device, places: Sequence[Path]) -> Answer:
     """A machine that forwards, and a document that does not say `transit`."""
     on = [name for name, is_on in _families(facts).items() if is_on]
     if not on:
@@ -196,9 +192,9 @@ def forwarding(facts: Facts, device: Device, places: Iterable[Path]) -> Answer:
     if found is None:
         return note(f"{words}; `krait init` will say `transit: true`")
     try:
-        node = own_node(load_document(str(found)), device.public_key)
-    except DocumentError:
-        return note(words)
+        node = own_node(source.read(found, device.name).document, device.public_key)
+    except UsageError:
+        return note(words)  # what is wrong is the answer of `document`
     if node.transit:
         return ok(f"{words}, and {node.name} is a hub")
     return warn(
@@ -207,11 +203,17 @@ def forwarding(facts: Facts, device: Device, places: Iterable[Path]) -> Answer:
     )
 
 
+def documents(name: str, paths: Paths) -> tuple[Path, ...]:
+    """Where the document is: the one last committed, else where an agent would look."""
+    last = (Path(each.source) for each in read_records(paths.state_of(name)) if each.source)
+    return *last, *paths.configs_of(name)
+
+
 def _families(facts: Facts) -> Mapping[str, bool | None]:
     return {"IPv4": facts.forwarding4, "IPv6": facts.forwarding6}
 
 
-def _first(places: Iterable[Path]) -> Path | None:
+def _first(places: Sequence[Path]) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 

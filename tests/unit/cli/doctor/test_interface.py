@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from krait.cli.doctor import interface
+from krait.agent.paths import Paths
+from krait.agent.state import Record, write_records
+from krait.cli.doctor import finding, interface
 from krait.cli.doctor.finding import Level
 from krait.cli.doctor.interface import Queue
 from krait.common.errors import UsageError
@@ -14,6 +16,7 @@ from krait.kernel.facts import Facts
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
+from krait.policy.numbering import Numbers
 
 LINK = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))
 KEY = b"k" * 32
@@ -127,21 +130,30 @@ def test_a_document_is_looked_for_in_every_place_and_names_this_machine(tmp_path
     assert answer.message.endswith("krait.yaml: this machine is hub")
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("nodes: {}", "cannot be used"),
-        (
-            DOCUMENT.replace("to: x}]", "to: x}], tests: [{from: x, to: x, expect: deny}]"),
-            "fails 1 of its own tests",
-        ),
-    ],
-)
-def test_a_document_that_the_agent_would_refuse_fails(tmp_path: Path, text: str, says: str) -> None:
-    answer = interface.document(DEVICE, written(tmp_path, text))
+def test_a_document_that_cannot_be_read_fails_by_its_first_problem(tmp_path: Path) -> None:
+    answer = interface.document(DEVICE, written(tmp_path, "nodes: {}\nrules: []"))
     assert answer.level is Level.FAIL
-    assert says in answer.message
-    assert answer.hint.startswith("krait check ")
+    assert ":1:1: " in answer.message
+    assert answer.hint == f"krait check {tmp_path / 'krait.yaml'}"
+
+
+def test_a_document_that_fails_its_own_tests_fails_here_too(tmp_path: Path) -> None:
+    text = DOCUMENT.replace("to: x}]", "to: x}], tests: [{from: x, to: x, expect: deny}]")
+    places = written(tmp_path, text)
+    answer = finding.answer(lambda: interface.document(DEVICE, places))
+    assert answer.level is Level.FAIL
+    assert "expected denied" in answer.message
+
+
+def test_the_document_that_was_committed_is_looked_at_before_all_others(tmp_path: Path) -> None:
+    paths = Paths(state=tmp_path, config=Path("/etc/krait"))
+    record = Record(1, 0.0, "/srv/mesh.yaml", "", Numbers())
+    write_records(paths.state_of("wg0"), (record,))
+    assert [str(each) for each in interface.documents("wg0", paths)] == [
+        "/srv/mesh.yaml",
+        "/etc/krait/wg0.yaml",
+        "/etc/krait/krait.yaml",
+    ]
 
 
 def test_a_document_that_does_not_name_this_machine_raises_what_a_check_fails_by(
