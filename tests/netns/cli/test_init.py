@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`krait init` on live interfaces: of a leaf and of a hub, and what it refuses."""
 
+import json
 from dataclasses import replace
 
-from krait.lab.machine import Outcome
+from krait.lab.machine import Machine, Outcome
 from krait.lab.mesh import Lab, MeshPeer, full_mesh, hub_and_spokes
-from krait.lab.namespace import NamespaceMachine
+from krait.lab.namespace import End, NamespaceMachine
+from krait.lab.traffic import Protocol, Target, ask
 from krait.policy.document import load
 from krait.policy.model import Document
 
@@ -53,3 +55,35 @@ def test_what_is_no_wireguard_interface_is_refused_as_bad_usage() -> None:
             assert (outcome.code, outcome.stdout) == (2, "")
             assert complaint in outcome.stderr
             assert "hint:" in outcome.stderr
+
+
+def test_a_hub_with_a_lan_that_adopts_its_draft_changes_nothing() -> None:
+    hub, *spokes = hub_and_spokes("hub", "s1", "s2")
+    to_hub = MeshPeer("hub", (*spokes[0].peers[0].allowed_ips, "10.20.0.0/24", "fd20::/64"))
+    with Lab((hub, *(replace(spoke, peers=(to_hub,)) for spoke in spokes))) as lab:
+        host = lab.add("host")
+        lab.wire(
+            End(lab["hub"], "lan0", ("10.20.0.1/24", "fd20::1/64")),
+            End(host, "lan0", ("10.20.0.2/24", "fd20::2/64")),
+        )
+        host.succeed("ip route add default via 10.20.0.1; ip -6 route add default via fd20::1")
+        for name in ("hub", "s1"):
+            lab[name].succeed("krait init wg0 >/run/wg0.yaml")
+            lab[name].spawn(["krait", "--iface", "wg0", "--config", "/run/wg0.yaml"])
+            lab[name].wait_until_succeeds("krait status wg0 | grep -q 'wg0: enforcing'")
+        spoke, lan = [*lab.nodes["s2"].hosts, "10.20.0.1", "fd20::1"], ["10.20.0.2", "fd20::2"]
+        ways = {lab["s1"]: [*spoke, *lan], lab["hub"]: [*lab.nodes["s1"].hosts, *lan], host: spoke}
+        questions: dict[Machine, list[Target]] = {
+            machine: [Target(Protocol.ICMP, address) for address in addresses]
+            for machine, addresses in ways.items()
+        }
+        for answers in ask(questions).values():
+            assert [answer.target.address for answer in answers if not answer.ok] == []
+        for name in ("hub", "s1"):
+            (status,) = json.loads(lab[name].succeed("krait status --json"))["interfaces"]
+            assert set(status["drops"]) <= {
+                "multicast",
+                "link-local",
+                "redirect",
+            }  # under every policy
+            assert status["rules"]["allow-all"]["packets"] > 0
