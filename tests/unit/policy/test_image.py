@@ -17,7 +17,8 @@ from krait.policy.numbering import Numbers
 from krait.policy.pair import pair_class
 from krait.policy.placement import NoRoom
 from krait.policy.view import HERE, Interface, Peer, Principal, View, resolve
-from tests.strategies.worlds import ODD_ADDRESSES, SPANS, World, landmarks, later, worlds
+from tests.strategies.documents import SPANS
+from tests.strategies.worlds import ODD_ADDRESSES, World, landmarks, later, worlds
 from tests.unit.policy.tables import tables
 
 PROBES = sorted(
