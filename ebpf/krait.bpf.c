@@ -105,7 +105,8 @@ INLINE enum krait_reason judge(const struct packet_context *c, struct packet *p,
 }
 
 /* 14 where `ifindex` is the loopback device, on which only BPF_PROG_TEST_RUN runs us, or the one
- * under test. By arithmetic: a branch would have the verifier walk everything behind it twice. */
+ * under test. By arithmetic: a branch would have the verifier walk everything behind it twice. `& 1`
+ * is for Linux 6.1's, which takes the result of `|` between two variables for any number. */
 INLINE __u32 ethernet_length(__u32 ifindex)
 {
 	__u64 is_loopback = ((__u64)(ifindex ^ 1) - 1) >> 63;
@@ -113,7 +114,7 @@ INLINE __u32 ethernet_length(__u32 ifindex)
 
 	asm volatile("" : "+r"(is_loopback));
 	asm volatile("" : "+r"(is_test));
-	return (is_loopback | is_test) * ETH_HLEN;
+	return ((is_loopback | is_test) & 1) * ETH_HLEN;
 }
 
 INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
