@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from krait.cli import output
 from krait.cli.demo import page, progress, report
 from krait.common.errors import ExitCode
+from krait.kernel.seat import AttachKind
 from krait.lab import keeper
 from krait.lab.demo import acts
 from krait.lab.demo.acts import Act
@@ -15,7 +16,11 @@ from krait.lab.demo.stage import Stage
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--attach", choices=("tcx", "clsact"), help="how the agents attach")
+    parser.add_argument(
+        "--attach",
+        choices=[kind.value for kind in AttachKind],
+        help="how the agents attach (default: the best this kernel knows)",
+    )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--keep", action="store_true", help="leave the hosts up, to try things")
     group.add_argument("--down", action="store_true", help="take down what --keep left up")
@@ -27,9 +32,9 @@ def run(options: Namespace) -> int:
     if options.down:
         return _take_down()
     started_s = time.monotonic()
-    attach = ("--attach", options.attach) if options.attach else ()
+    kind = AttachKind(options.attach) if options.attach else None
     try:
-        with Stage(attach, report=progress.show) as stage:
+        with Stage(kind, report=progress.show) as stage:
             seen = _perform(stage, quiet=options.json)
             took_s = time.monotonic() - started_s
             pid = stage.keep() if options.keep else None
@@ -56,7 +61,7 @@ def _perform(stage: Stage, *, quiet: bool) -> tuple[Act, ...]:
         seen.append(act)
         if not quiet:
             progress.clear()
-            page.play(act, stage.attach_kind)
+            page.play(act)
             sys.stdout.flush()
     return tuple(seen)
 

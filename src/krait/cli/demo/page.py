@@ -9,7 +9,7 @@ from textwrap import wrap
 
 from krait.cli.demo import grid
 from krait.cli.output import WIDTH, Style, line, paint
-from krait.lab.demo.acts import Act, Cut, Enforced, Orphaned, Revoked, Wire
+from krait.lab.demo.acts import CUT_NS, Act, Cut, Enforced, Orphaned, Revoked, Wire
 from krait.lab.demo.document import SUSPECT, shortened
 from krait.lab.demo.matrix import Matrix, wrong
 from krait.lab.demo.stage import INTERFACE, POLICY, Host, Stage
@@ -26,25 +26,25 @@ def opening(stage: Stage) -> None:
         "wireguard-go (userspace, slower; same policy path)" if stage.userspace else "the kernel's"
     )
     line(paint("Krait: four hosts, one policy, real traffic", Style.BOLD))
-    line(f"WireGuard: {wireguard}")
+    line(f"WireGuard: {wireguard}; filter: {stage.kind.value}")
     _title("The policy", f"{POLICY} on every host")
     for text in shortened(stage.policy()).splitlines():
         line(f"  {text}")
 
 
-def play(act: Act, kind: str) -> None:
-    """What an act showed; `kind` is how the agents attach."""
+def play(act: Act) -> None:
+    """What an act showed."""
     match act:
         case Enforced():
-            _enforced(act, kind)
+            _enforced(act)
         case Revoked():
             _revoked(act)
         case Orphaned():
             _orphaned(act)
 
 
-def _enforced(act: Enforced, kind: str) -> None:
-    _title("Who reaches whom", f"from row to column; an agent on every host, {kind.upper()}")
+def _enforced(act: Enforced) -> None:
+    _title("Who reaches whom", "from row to column, an agent on every host")
     _matrix(act.matrix)
     closed = sum(not outcome.decision.allow for outcome in act.matrix)
     _verdict(
@@ -65,9 +65,12 @@ def _revoked(act: Revoked) -> None:
     line()
     for cut in act.cuts:
         way = f"{_wire(cut.wire)}, {cut.source} to {cut.destination}"
-        _verdict(cut.held, f"{way}: {_end(cut)} the commit{_late(cut)}")
-    waited = _ms(act.rename_to_commit_ns)
-    line(f"    the commit, a store to the pinned control word, came {waited} after the rename")
+        _verdict(cut.held, f"{way}: {_end(cut)} the commit")
+        if not cut.held or cut.after_commit_ns > CUT_NS:
+            line(f"      {_ms(cut.slack_ns)} of it may be this machine's delay")
+            line(f"      {cut.late} packets long after it, {cut.in_vain} sent in vain")
+    lost, waited = sum(cut.in_vain for cut in act.cuts), _ms(act.rename_to_commit_ns)
+    line(f"    {lost:,} packets were sent in vain; file to commit took {waited}")
 
 
 def _orphaned(act: Orphaned) -> None:
@@ -150,10 +153,6 @@ def _end(cut: Cut) -> str:
     if cut.after_commit_ns <= 0:
         return "no packet after"
     return f"last packet {_ms(cut.after_commit_ns)} after"
-
-
-def _late(cut: Cut) -> str:
-    return f", and {cut.late} long after" if cut.late else ""
 
 
 def _ms(duration_ns: int) -> str:

@@ -19,7 +19,7 @@ def report(stage: Stage, acts: Sequence[Act], took_s: float, keeper_pid: int | N
         "ok": all(act.held for act in acts),
         "took_s": round(took_s, 3),
         "wireguard": "userspace" if stage.userspace else "kernel",
-        "attach": stage.attach_kind,
+        "attach": stage.kind.value,
         "policy": stage.policy(),
         "acts": played,
         "kept": {"pid": keeper_pid, "prefixes": prefixes} if keeper_pid else None,
@@ -66,7 +66,9 @@ def _cut(cut: Cut) -> dict[str, Json]:
         "to": cut.destination,
         **_wire(cut.wire),
         "last_packet_after_commit_ns": max(cut.after_commit_ns, 0),
+        "slack_ns": cut.slack_ns,
         "late_packets": cut.late,
+        "packets_in_vain": cut.in_vain,
         "held": cut.held,
     }
 

@@ -6,8 +6,9 @@ machines of namespaces have in common.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from difflib import unified_diff
 
@@ -19,12 +20,12 @@ from krait.lab.demo.stage import Stage
 from krait.lab.traffic import Flow, FlowReport, Protocol, Target
 
 CUT_NS = 10_000_000
-"""The longest that a revoked flow may still be heard after the commit."""
+"""The longest that a revoked flow may still be heard after the commit, on a machine at leisure."""
 GAP_NS = 1_000_000_000
 """A gap that no scheduling explains: an allowed flow with one has been broken."""
 
-_COMMIT_S = 10.0
-_POLL_S = 0.00005
+_WAIT_S = 10.0
+_LOOK_S = 0.00005
 _SETTLE_S = 0.4
 _WARM = 50  # ticks in both directions before anything is done to a flow
 
@@ -43,11 +44,11 @@ class Enforced:
 
         Silence alone could be anything; each denied probe is dropped where it leaves.
         """
-        denied = dict.fromkeys(self.drops, 0)
-        for outcome in self.matrix:
-            denied[outcome.cell.source] += not outcome.decision.allow
+        denied = Counter(each.cell.source for each in self.matrix if not each.decision.allow)
         return tuple(
-            host for host, drops in self.drops.items() if drops.get(Reason.DENIED, 0) < denied[host]
+            host
+            for host, probes in denied.items()
+            if self.drops.get(host, {}).get(Reason.DENIED, 0) < probes
         )
 
     @property
@@ -82,11 +83,14 @@ class Cut:
     source: str
     destination: str
     after_commit_ns: int  # the last packet that its receiver read; 0 or less: none after
+    slack_ns: int  # by how much a busy machine may have made that late; see `revoke`
     late: int  # packets that arrived when it should long have been cut
+    in_vain: int  # packets that were sent and never arrived: its sender did not stop by itself
 
     @property
     def held(self) -> bool:
-        return self.after_commit_ns <= CUT_NS and not self.late
+        in_time = self.after_commit_ns <= CUT_NS + self.slack_ns
+        return in_time and not self.late and self.in_vain > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,24 +164,25 @@ def enforce(stage: Stage) -> Enforced:
 
 
 def revoke(stage: Stage) -> Revoked:
-    """Put a host in quarantine while it talks."""
+    """Put a host in quarantine while it talks.
+
+    A receiver that the machine keeps waiting reads late what arrived in time: by as much as the
+    longest gap while the flow was allowed. So does a look at the control word that comes late.
+    """
     before, after = stage.policy(), stage.policy(quarantine=True)
     wires = (
         Wire(SUSPECT, "web2", Protocol.TCP, 8081, 4),
         Wire(SUSPECT, "web2", Protocol.UDP, 8081, 6),
     )
     with _flowing(stage, wires) as flows:
-        renamed_ns, committed_ns = _commit(stage, after)
+        renamed_ns, commits = _commit(stage, after)
         time.sleep(_SETTLE_S)
         settled = {wire: flow.report() for wire, flow in flows.items()}
         time.sleep(_SETTLE_S)
         ended = {wire: flow.report() for wire, flow in flows.items()}
-    first_ns = min(committed_ns[end] for end in (SUSPECT, "web2"))
-    return Revoked(
-        _changed(before, after),
-        first_ns - renamed_ns,
-        tuple(cut for wire in wires for cut in _cuts(wire, settled[wire], ended[wire], first_ns)),
-    )
+    first = min((commits[end] for end in (SUSPECT, "web2")), key=lambda each: each.earliest_ns)
+    cuts = (cut for wire in wires for cut in _cuts(wire, settled[wire], ended[wire], first))
+    return Revoked(_changed(before, after), first.earliest_ns - renamed_ns, tuple(cuts))
 
 
 def orphan(stage: Stage) -> Orphaned:
@@ -211,7 +216,7 @@ def _flow(stage: Stage, wire: Wire) -> Flow:
 def _wait_until_warm(flows: Mapping[Wire, Flow]) -> None:
     """Until each direction of each flow has carried something from now on."""
     begun = {wire: _received(flow.report()) for wire, flow in flows.items()}
-    deadline = time.monotonic() + _COMMIT_S
+    deadline = time.monotonic() + _WAIT_S
     for wire, flow in flows.items():
         while _least(_received(flow.report()), begun[wire]) < _WARM:
             if time.monotonic() > deadline:
@@ -219,44 +224,51 @@ def _wait_until_warm(flows: Mapping[Wire, Flow]) -> None:
             time.sleep(0.01)
 
 
-def _commit(stage: Stage, text: str) -> tuple[int, dict[str, int]]:
-    """Replace the policy; when the first file was renamed, and when each host's kernel took it.
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """Between two looks at a control word: the last that saw the old one, and the next."""
 
-    The pinned control words are watched, so the time of a commit is that of the last look that saw
-    the old revision: too early by at most one look, which makes a cut seem slower and never faster.
-    """
+    earliest_ns: int
+    latest_ns: int
+
+
+def _commit(stage: Stage, text: str) -> tuple[int, dict[str, _Commit]]:
+    """Replace the policy; when the first file was renamed, and when each host's kernel took it."""
     names = [host.name for host in stage.hosts]
     with ExitStack() as stack:
-        tables = {name: stage.tables(name) for name in names}
-        for each in tables.values():
-            stack.callback(each.close)
+        tables = {name: stack.enter_context(closing(stage.tables(name))) for name in names}
         old = {name: each.in_force for name, each in tables.items()}
-        committed: dict[str, int] = {}
         renamed_ns = stage.replace_policy(text)
-        deadline_ns = renamed_ns + int(_COMMIT_S * 1e9)
-        seen_old_ns = dict.fromkeys(names, renamed_ns)
-        while len(committed) < len(names):
-            for name in names:
+        looked_ns = dict.fromkeys(names, renamed_ns)
+        commits: dict[str, _Commit] = {}
+        while missing := [name for name in names if name not in commits]:
+            if time.monotonic_ns() > renamed_ns + _WAIT_S * 1e9:
+                raise KraitError(f"no commit within {_WAIT_S:g} s on {', '.join(missing)}")
+            for name in missing:
                 now_ns = time.monotonic_ns()
                 if tables[name].in_force == old[name]:
-                    seen_old_ns[name] = now_ns
+                    looked_ns[name] = now_ns
                 else:
-                    committed.setdefault(name, seen_old_ns[name])
-            if now_ns > deadline_ns:
-                missing = ", ".join(name for name in names if name not in committed)
-                raise KraitError(f"no commit within {_COMMIT_S:g} s on {missing}")
-            time.sleep(_POLL_S)
-    return renamed_ns, committed
+                    commits[name] = _Commit(looked_ns[name], time.monotonic_ns())
+            time.sleep(_LOOK_S)
+    return renamed_ns, commits
 
 
-def _cuts(wire: Wire, settled: FlowReport, ended: FlowReport, commit_ns: int) -> Iterator[Cut]:
+def _cuts(wire: Wire, settled: FlowReport, ended: FlowReport, commit: _Commit) -> Iterator[Cut]:
     """Both directions, the opener's first."""
     ends = (wire.source, wire.destination)
     for way, then, now in (
         (ends, settled.forward, ended.forward),
         (ends[::-1], settled.backward, ended.backward),
     ):
-        yield Cut(wire, *way, now.last_ns - commit_ns, now.received - then.received)
+        yield Cut(
+            wire,
+            *way,
+            after_commit_ns=now.last_ns - commit.earliest_ns,
+            slack_ns=now.longest_gap_ns + commit.latest_ns - commit.earliest_ns,
+            late=now.received - then.received,
+            in_vain=now.sent - now.received,
+        )
 
 
 def _least(now: tuple[int, int], before: tuple[int, int]) -> int:

@@ -6,7 +6,7 @@ says of itself.
 """
 
 import time
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,9 @@ from krait.agent.state import read_live
 from krait.common.errors import KraitError
 from krait.common.reason import Reason
 from krait.kernel.datapath import Datapath
+from krait.kernel.filter import supported_kind
 from krait.kernel.generations import Generations
+from krait.kernel.seat import AttachKind
 from krait.lab.demo.document import TAGS, write
 from krait.lab.demo.matrix import FAMILIES, PROBES, Cell, Matrix, cells, compare, expect
 from krait.lab.machine import Machine, Outcome, Process, Report, silent
@@ -52,9 +54,9 @@ class Host:
 class Stage:
     """A context manager; leaving it ends all machines, unless `keep` was called."""
 
-    def __init__(self, agent_options: Sequence[str] = (), *, report: Report = silent) -> None:
-        """`agent_options` go to every agent; `report` gets a line for each step."""
-        self._agent_options = tuple(agent_options)
+    def __init__(self, kind: AttachKind | None = None, *, report: Report = silent) -> None:
+        """`kind` is how agents attach, None the kernel's best; `report` gets a line a step."""
+        self._kind = kind
         self._report = report
         self._lab = Lab(full_mesh(*TAGS), report=report)
         self._agents: dict[str, Process] = {}
@@ -82,10 +84,9 @@ class Stage:
         return self._lab.userspace
 
     @property
-    def attach_kind(self) -> str:
-        """How the agents attach: `tcx`, `clsact`, or both; nothing before they do."""
-        lives = (read_live(_paths(self[name]).live_of(INTERFACE)) for name in TAGS)
-        return ", ".join(sorted({live.kind for live in lives if live}))
+    def kind(self) -> AttachKind:
+        """How the agents attach."""
+        return self._kind or supported_kind()
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -119,7 +120,7 @@ class Stage:
 
     def start_agents(self) -> None:
         """An agent on every host; returns when all of them enforce. Raises NotReady."""
-        command = ["krait", "--iface", INTERFACE, "--config", POLICY, *self._agent_options]
+        command = ["krait", "--iface", INTERFACE, "--config", POLICY, "--attach", self.kind.value]
         self._report("an agent starts on every host")
         since_s = time.time()
         self._agents = {name: self[name].spawn(command) for name in TAGS}
@@ -139,18 +140,15 @@ class Stage:
             agent.wait()
 
     def tables(self, name: str) -> Datapath:
-        """The tables that a host's packets are judged by; the caller closes them."""
+        """What a host's packets are judged by; the caller closes it. Raises NotReady."""
         generations = Generations(_paths(self[name]).pins_of(INTERFACE))
-        return generations.open(generations.found()[-1])
+        if not (found := generations.found()):
+            raise NotReady(f"{name}: no filter is pinned")
+        return generations.open(found[-1])
 
     def drops(self) -> dict[str, dict[Reason, int]]:
-        """Dropped packets by reason, for each host."""
-        found = {}
-        for name in TAGS:
-            tables = self.tables(name)
-            found[name] = {reason: count.packets for reason, count in tables.drops().items()}
-            tables.close()
-        return found
+        """Dropped packets by reason, for each host that has a filter."""
+        return {name: drops for name in TAGS if (drops := self._drops(name)) is not None}
 
     def try_all(self, document: Document) -> Matrix:
         """Send every probe between every two hosts, and hold the answers against the document."""
@@ -176,6 +174,14 @@ class Stage:
     def keep(self) -> int:
         """Leave everything up when the stage is left; the PID whose end takes it down."""
         return self._lab.keep()
+
+    def _drops(self, name: str) -> dict[Reason, int] | None:
+        try:
+            tables = self.tables(name)
+        except NotReady:
+            return None
+        with closing(tables):
+            return {reason: count.packets for reason, count in tables.drops().items()}
 
     def _target(self, cell: Cell) -> Target:
         probe = cell.probe

@@ -14,7 +14,7 @@ from krait.policy.evaluate import Decision
 
 WIRE = Wire("a", "b", Protocol.TCP, 80, 4)
 KEPT = Kept(WIRE, gap_dead_ns=5, gap_ns=GAP_NS - 1, error="")
-CUT = Cut(WIRE, "a", "b", after_commit_ns=CUT_NS, late=0)
+CUT = Cut(WIRE, "a", "b", after_commit_ns=CUT_NS, slack_ns=0, late=0, in_vain=1)
 
 
 def matrix(*seen: tuple[bool, str]) -> Matrix:
@@ -57,6 +57,15 @@ def test_a_revoked_flow_must_end_soon_and_for_good() -> None:
     assert Revoked((), 0, (CUT, replace(CUT, after_commit_ns=-9))).held
     assert not Revoked((), 0, (CUT, replace(CUT, after_commit_ns=CUT_NS + 1))).held
     assert not Revoked((), 0, (CUT, replace(CUT, late=1))).held
+
+
+def test_a_machine_that_reads_late_by_some_time_may_see_the_end_that_much_later() -> None:
+    assert Revoked((), 0, (replace(CUT, after_commit_ns=CUT_NS + 7, slack_ns=7),)).held
+    assert not Revoked((), 0, (replace(CUT, after_commit_ns=CUT_NS + 8, slack_ns=7),)).held
+
+
+def test_a_flow_that_its_sender_ended_was_not_cut() -> None:
+    assert not Revoked((), 0, (CUT, replace(CUT, in_vain=0))).held
 
 
 def test_an_allowed_flow_must_neither_break_nor_pause() -> None:
