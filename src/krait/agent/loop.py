@@ -26,7 +26,7 @@ from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
 from krait.common.errors import KraitError
-from krait.kernel.link import LinkEvent
+from krait.kernel.link import LinkEvent, Resync
 
 _PLANS = 6  # a start needs three; more would mean that somebody works against us
 _LONGEST_PAUSE_S = 60.0
@@ -73,9 +73,11 @@ class Agent:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
-            await asyncio.to_thread(self.start)
-            self._setup.notifier.ready(self._status())
-            await self._go_on()
+            async with aclosing(source.changes(self._setup.document)) as changes:
+                await anext(changes)  # it watches: what is read from here on cannot change unseen
+                await asyncio.to_thread(self.start)
+                self._setup.notifier.ready(self._status())
+                await self._go_on(changes)
         finally:
             self._setup.notifier.stopping()
             self._enforcement.close()
@@ -108,10 +110,10 @@ class Agent:
         self._attempt("enforcement", self._enforce)
         self._tell()
 
-    async def _go_on(self) -> None:
-        watching = [
-            asyncio.create_task(self._follow(self._setup.eyes.events, self._heard)),
-            asyncio.create_task(self._follow(self._changes, self._changed)),
+    async def _go_on(self, changes: AsyncGenerator[None, None]) -> None:
+        listening = [
+            asyncio.create_task(self._hear_of_links()),
+            asyncio.create_task(self._hear_of_document(changes)),
         ]
         try:
             while True:
@@ -124,32 +126,28 @@ class Agent:
                 await asyncio.to_thread(self.round)
                 self._report()
         finally:
-            for task in watching:
+            for task in listening:
                 task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
+            await asyncio.gather(*listening, return_exceptions=True)
 
-    async def _follow(
-        self, events: Callable[[], AsyncGenerator[object, None]], heard: Callable[[object], None]
-    ) -> None:
+    async def _hear_of_links(self) -> None:
         while True:
             try:
-                async with aclosing(events()) as generator:
-                    async for event in generator:
-                        heard(event)
+                async with aclosing(self._setup.eyes.events()) as events:
+                    async for event in events:
+                        self._heard(event)
             except KraitError as error:
                 _log.error(error.message, hint=error.hint)
             await asyncio.sleep(INTERVAL_S)  # meanwhile there is a look a second
 
-    def _changes(self) -> AsyncGenerator[object, None]:
-        return source.changes(self._setup.document)
-
-    def _heard(self, event: object) -> None:
-        if not isinstance(event, LinkEvent) or event.name == self._setup.interface:
+    async def _hear_of_document(self, changes: AsyncGenerator[None, None]) -> None:
+        async for _ in changes:
+            self._must_read = True
             self._wake.set()
 
-    def _changed(self, _: object) -> None:
-        self._must_read = True
-        self._wake.set()
+    def _heard(self, event: LinkEvent | Resync) -> None:
+        if not isinstance(event, LinkEvent) or event.name == self._setup.interface:
+            self._wake.set()
 
     def _reload(self) -> None:
         self._setup.notifier.reloading()

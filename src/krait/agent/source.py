@@ -62,29 +62,37 @@ def read(path: Path, interface: str) -> Source:
 async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, None]:
     """Yields whenever there may be a new whole document at `path`.
 
-    That is after a writer closed it, or something was renamed onto it or onto what it links to.
-    Whatever else happens in the folder says nothing about the file, which may be half-written. A
-    folder that is replaced is followed; a file that was there already is taken once it kept still
-    between two looks.
+    First once it watches: a document that is read then cannot change unseen. After that when a
+    writer closed the file, or something was renamed onto it or onto what it links to. Whatever
+    else happens in the folder says nothing about the file, which may be half-written. A folder
+    that is replaced is followed; the file in the new one is taken once it kept still for a look.
     """
+    is_first = True
     while True:
         try:
             with Inotify() as inotify, closing(_Events(inotify)) as events:
                 inotify.add_watch(path.parent, _MASK)
-                folder, target, seen = _stamp(path.parent), path.resolve(), _stamp(path)
+                folder, target = _stamp(path.parent), path.resolve()
+                still = None if is_first else _stamp(path)
+                if is_first:
+                    is_first = False
+                    yield
                 while _stamp(path.parent) == folder:
                     event = await events.next(look_s)
                     if event is None:
-                        if seen is not None and seen == _stamp(path):
+                        if still is not None and still == _stamp(path):
                             yield
-                        seen = None  # from here on events tell
+                        still = None  # from here on events tell
                     elif event.mask & _FOLDER_GONE:
                         break
                     elif _is_about(event, path) or path.resolve() != target:
-                        target, seen = path.resolve(), None
+                        target, still = path.resolve(), None
                         yield
         except OSError:
             pass  # no such folder now
+        if is_first:
+            is_first = False
+            yield
         await asyncio.sleep(look_s)
 
 

@@ -96,7 +96,7 @@ class Watching:
         return True
 
     async def settle(self) -> None:
-        """Past what is told of a file that was there at the beginning."""
+        """Past what is told at the beginning, or of a file that kept still in a new folder."""
         assert await self.told()
         assert not await self.told(QUIET_S)
 
@@ -138,6 +138,30 @@ def test_a_written_file_is_told_when_it_is_closed_and_not_before(path: Path) -> 
         assert await watching.told()
 
     watch(path, scenario)
+
+
+def test_a_writer_who_began_before_the_watching_is_waited_for(path: Path) -> None:
+    async def scenario(watching: Watching) -> None:
+        with path.open("w") as file:
+            file.write("half")
+            file.flush()
+            await watching.settle()
+            file.write(" and half")
+        assert await watching.told()
+
+    watch(path, scenario)
+
+
+def test_a_folder_that_is_not_there_is_waited_for(path: Path) -> None:
+    later = path.parent / "later" / "wg0.yaml"
+
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        later.parent.mkdir()
+        later.write_text("one")
+        assert await watching.told()
+
+    watch(later, scenario)
 
 
 def test_a_file_renamed_onto_it_is_told_and_its_neighbours_are_not(path: Path) -> None:

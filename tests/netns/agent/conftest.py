@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three machines in a WireGuard mesh, a document for one of them, and the agent on it.
+
+`alice` and `carol` talk to `bob`, who runs Krait. All that a test made on bob is taken off again
+after it, so that one lab serves all tests.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from krait.agent.diff import Attach
+from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind
+from krait.lab.machine import CommandFailed, Process
+from krait.lab.mesh import Lab, full_mesh
+from krait.lab.namespace import NamespaceMachine
+from krait.lab.traffic import Answer, Protocol, Target, ask
+
+CONFIG = "/etc/wg/wg0.yaml"
+OPEN_TCP, OPEN_UDP, SHUT = 80, 53, 81
+BOB = "10.8.0.2"
+ATTACHED = [str(Attach(hook)) for hook in Hook]
+PATIENCE_S = 20.0
+
+RULES = """
+    - {name: ping, from: "*", to: "*", ports: icmp}
+    - {name: web, from: a, to: b, ports: [tcp/80, udp/53]}
+"""
+
+_DROPS = """
+import json
+from krait.agent.inspect import inspect
+from krait.agent.paths import Paths
+tables = inspect("wg0", Paths()).tables
+print(json.dumps({reason.label: count.packets for reason, count in tables.drops.items()}))
+"""
+
+_SEATS = """
+import json
+from krait.agent.inspect import inspect
+from krait.agent.paths import Paths
+seats = [seat for each in inspect("wg0", Paths()).seats.values() for seat in each]
+print(json.dumps([(seat.kind.value, seat.ahead) for seat in seats]))
+"""
+
+
+class Agent:
+    """`krait --iface wg0` on a machine, and its log."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    def log(self) -> list[dict[str, Any]]:
+        lines = self.process.stderr.splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def events(self) -> list[str]:
+        return [str(each["event"]) for each in self.log()]
+
+    def wait_for(self, event: str, *, after: int = 0) -> dict[str, Any]:
+        """The first line after so many whose event begins like this."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            running = self.process.is_running() and time.monotonic() < deadline_s
+            for line in self.log()[after:]:
+                if line["event"].startswith(event):
+                    return line
+            if not running:
+                raise CommandFailed(f"no {event!r} in the log", stderr=self.process.stderr)
+            time.sleep(0.01)
+
+    def mark(self) -> int:
+        """How many lines there are, for `wait_for(after=…)`."""
+        return len(self.log())
+
+    def stop(self) -> int:
+        self.process.kill(signal.SIGTERM)
+        return self.process.wait()
+
+
+class Node:
+    """The machine with the agent."""
+
+    def __init__(self, lab: Lab, kind: AttachKind) -> None:
+        self.lab, self.machine, self.kind = lab, lab["bob"], kind
+        self.agents: list[Agent] = []
+        self._configuration = ""
+
+    def document(self, rules: str = RULES, *, more: str = "") -> str:
+        """Tags a, b and c for alice, bob and carol; `more` are further nodes."""
+        nodes = "".join(
+            f'  {name}: {{public_key: "{self.lab.public_key(name)}", tags: [{name[0]}]}}\n'
+            for name in ("alice", "bob", "carol")
+        )
+        return f"nodes:\n{nodes}{more}policy:\n  rules:{rules}"
+
+    def write(self, text: str) -> None:
+        """Put a document in place as careful tools do."""
+        self.machine.write(f"{CONFIG}.new", text)
+        self.machine.succeed(["mv", f"{CONFIG}.new", CONFIG])
+
+    def spawn(self, *options: str) -> Agent:
+        command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self.kind.value]
+        self.agents.append(Agent(self.machine.spawn([*command, *options])))
+        return self.agents[-1]
+
+    def start(self, text: str | None = None) -> Agent:
+        """An agent whose policy is in force on both hooks."""
+        self.write(text or self.document())
+        agent = self.spawn()
+        for event in ATTACHED:
+            agent.wait_for(event)
+        return agent
+
+    def drops(self) -> dict[str, int]:
+        """Dropped packets by the label of their reason."""
+        found: dict[str, int] = json.loads(self.machine.succeed(["python", "-c", _DROPS]))
+        return found
+
+    def live(self) -> dict[str, Any]:
+        """What the agent says of itself."""
+        found: dict[str, Any] = json.loads(self.machine.succeed(["cat", "/run/krait/wg0.json"]))
+        return found
+
+    def seats(self) -> list[tuple[str, list[str]]]:
+        """Of each hook, how Krait is attached and who is ahead of it."""
+        found = json.loads(self.machine.succeed(["python", "-c", _SEATS]))
+        return [(kind, ahead) for kind, ahead in found]
+
+    def ask(self, *ports: int, sender: str = "alice", protocol: str = "tcp") -> list[str]:
+        """What became of one echo with each port of bob."""
+        targets = [Target(Protocol(protocol), BOB, port) for port in ports]
+        answers: tuple[Answer, ...] = ask({self.lab[sender]: targets})[self.lab[sender]]
+        return [each.answer for each in answers]
+
+    def unplug(self) -> None:
+        """Delete wg0, whichever way it was made."""
+        self._configuration = self.machine.succeed(["wg", "showconf", "wg0"])
+        self.machine.succeed(["ip", "link", "delete", "wg0"])
+
+    def plug(self) -> None:
+        """Make it again as it was before `unplug`, by the public tools."""
+        code, _ = self.machine.execute(["ip", "link", "add", "wg0", "type", "wireguard"])
+        if code:
+            self.machine.spawn(["wireguard-go", "-f", "wg0"])
+        self.machine.wait_until_succeeds(["wg", "show", "wg0"])
+        self.machine.succeed(["wg", "setconf", "wg0", "/dev/stdin"], stdin=self._configuration)
+        addresses = " && ".join(
+            f"ip address add {address} dev wg0" for address in self.lab.nodes["bob"].addresses
+        )
+        self.machine.succeed(f"{addresses} && ip link set wg0 up")
+
+    def greet(self) -> None:
+        """Begin new sessions from bob's side: his peers would talk into the old ones for 15 s."""
+        peers = (self.lab.nodes[name] for name in ("alice", "carol"))
+        targets = [Target(Protocol.ICMP, host) for peer in peers for host in peer.hosts]
+        assert all(answer.ok for answer in ask({self.machine: targets}, 10.0)[self.machine])
+
+    def clean(self) -> None:
+        for agent in self.agents:
+            agent.process.kill_all()
+        self.machine.succeed("krait detach wg0; rm -rf /etc/wg /sys/fs/bpf/stranger")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    with Lab(full_mesh("alice", "bob", "carol")) as mesh:
+        yield mesh
+
+
+@pytest.fixture(params=list(AttachKind), ids=lambda kind: str(kind.value))
+def node(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Node]:
+    found = Node(lab, request.param)
+    yield found
+    found.clean()
+
+
+@pytest.fixture
+def bob(lab: Lab) -> NamespaceMachine:
+    return lab["bob"]

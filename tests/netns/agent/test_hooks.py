@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other tools at work on the hooks, the pins and the peers of an interface that an agent keeps."""
+
+import time
+
+from krait.agent.diff import Attach, Pin
+from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind
+from tests.netns.agent.conftest import CONFIG, OPEN_TCP, RULES, SHUT, Node
+
+_STRANGER = """
+from pathlib import Path
+from socket import if_nametoindex
+from krait.kernel.bpf.link import TcxLink
+from krait.kernel.bpf.program import load_instructions
+from krait.kernel.hook import Hook
+go_on = load_instructions(bytes.fromhex("b7000000ffffffff9500000000000000"))
+TcxLink.create(go_on, if_nametoindex("wg0"), Hook.INGRESS).pin(Path("/sys/fs/bpf/stranger"))
+"""
+_TAKE_OFF = {
+    AttachKind.TCX: "rm /sys/fs/bpf/krait/wg0/link_ingress",
+    AttachKind.CLSACT: "tc filter delete dev wg0 ingress",
+}
+
+
+def test_a_filter_that_another_tool_takes_off_is_back_within_a_second_or_so(node: Node) -> None:
+    agent = node.start()
+    mark, taken_s = agent.mark(), time.monotonic()
+    node.machine.succeed(_TAKE_OFF[node.kind])
+    agent.wait_for(str(Attach(Hook.INGRESS)), after=mark)
+    print(f"back after {time.monotonic() - taken_s:.2f} s")  # noqa: T201
+    assert node.seats() == [(node.kind.value, [])] * 2
+    assert node.ask(SHUT, OPEN_TCP + 4) == ["timeout", "timeout"]
+    assert node.drops()["denied"] > 0
+
+
+def test_a_program_that_is_put_before_krait_does_not_stay_there(node: Node) -> None:
+    agent = node.start()
+    mark = agent.mark()
+    node.machine.succeed(["python", "-c", _STRANGER])
+    if node.kind is AttachKind.CLSACT:  # nothing gets before TCX from there: it is reported
+        (ingress, egress) = node.seats()
+        assert ingress[0] == "clsact"
+        assert ingress[1][0].startswith("program ")
+        assert egress == ("clsact", [])
+        return
+    agent.wait_for("remove tables", after=mark)
+    assert [ahead for _, ahead in node.seats()] == [[], []]
+    assert node.ask(OPEN_TCP) == ["refused"]
+    assert node.ask(SHUT) == ["timeout"]
+
+
+def test_a_change_from_one_kind_to_the_other_leaves_the_new_one_alone_on_the_hooks(
+    node: Node,
+) -> None:
+    (other,) = set(AttachKind) - {node.kind}
+    first = node.start()
+    first.process.kill()
+    first.process.wait()
+    node.kind = other
+    second = node.spawn()
+    second.wait_for("detach")
+    second.wait_for("detach", after=len(second.log()) - 1)
+    assert [kind for kind, _ in node.seats()] == [other.value] * 2
+
+
+def test_pins_that_are_removed_are_made_again(node: Node) -> None:
+    agent = node.start()
+    mark = agent.mark()
+    node.machine.succeed("rm -r /sys/fs/bpf/krait/wg0/*")
+    agent.wait_for(str(Pin()), after=mark)
+    assert node.seats() == [(node.kind.value, [])] * 2
+    assert node.ask(SHUT) == ["timeout"]
+    assert node.drops()["denied"] > 0
+
+
+def test_a_prefix_that_moves_to_another_peer_is_nobodys_for_a_moment(node: Node) -> None:
+    agent = node.start()
+    mark = agent.mark()
+    carol, alice = node.lab.public_key("carol"), node.lab.public_key("alice")
+    node.machine.succeed(
+        ["wg", "set", "wg0", "peer", carol, "allowed-ips", "10.8.0.1/32,10.8.0.3/32,fd7a:6b72::3"]
+    )
+    held = agent.wait_for("commit", after=mark)
+    assert held["event"].endswith("withholding 10.8.0.1/32")
+    again = agent.wait_for("commit", after=agent.mark())
+    assert "withholding" not in again["event"]
+    assert again["stored_ns"] - held["stored_ns"] > 0.9e9
+    node.machine.succeed(
+        f"wg set wg0 peer {carol} allowed-ips 10.8.0.3/32,fd7a:6b72::3/128"
+        f" && wg set wg0 peer {alice} allowed-ips 10.8.0.1/32,fd7a:6b72::1/128"
+    )
+    agent.wait_for("commit", after=agent.mark())
+
+
+def test_a_peer_that_another_tool_adds_is_unknown_until_the_document_names_it(node: Node) -> None:
+    text = node.document().replace(
+        f'  carol: {{public_key: "{node.lab.public_key("carol")}", tags: [c]}}\n', ""
+    )
+    agent = node.start(text)
+    node.ask(OPEN_TCP, sender="carol")
+    assert node.drops()["unknown-peer"] > 0
+    mark = agent.mark()
+    node.write(node.document(RULES + "    - {name: c, from: c, to: b}\n"))
+    agent.wait_for("commit", after=mark)
+    assert node.ask(OPEN_TCP, sender="carol") == ["refused"]
+
+
+def test_a_bad_document_changes_nothing_and_a_good_one_mends_it(node: Node) -> None:
+    agent = node.start()
+    mark = agent.mark()
+    node.write(node.document().replace("from: a", "from: nobody"))
+    told = agent.wait_for("/etc/wg/wg0.yaml:", after=mark)
+    assert "nobody" in told["event"]
+    assert node.ask(OPEN_TCP, SHUT) == ["refused", "timeout"]
+    wait_for_faults(node, 1)
+    assert node.live()["revision"] == 1
+    node.write(node.document())
+    agent.wait_for("document: mended", after=mark)
+    wait_for_faults(node, 0)
+
+
+def wait_for_faults(node: Node, count: int) -> None:
+    while len(node.live()["faults"]) != count:
+        time.sleep(0.02)
+
+
+def test_a_document_is_not_read_while_it_is_half_written(node: Node) -> None:
+    agent = node.start()
+    mark = agent.mark()
+    text = node.document(RULES.replace("tcp/80", "tcp/83"))
+    script = f"exec >{CONFIG}; head -c 40; sleep 2; cat"
+    writer = node.machine.spawn(["sh", "-c", script], stdin=text)
+    agent.wait_for("commit", after=mark)
+    assert writer.wait() == 0
+    told = [each.split()[0] for each in agent.events()[mark:]]
+    assert told == ["document", "commit"]  # and no error about half a document
