@@ -186,6 +186,7 @@ def test_a_hub_relays_and_judges_at_both_hooks() -> None:
     assert bench.outcome(answered, "ingress") == "pass peers"
     assert bench.outcome(answered, "egress") == "pass peers"
     assert bench.outcome(of_tcp(APP, WEB, SYN), "ingress") == "denied default"
+    assert bench.outcome(of_tcp(WEB, STRANGE, SYN), "ingress") == "unknown-peer"
     assert bench.outcome(error(APP, WEB, 3, opened), "ingress") == "pass peers"
     assert bench.outcome(error(APP, WEB, 3, opened), "egress") == "pass peers"
 

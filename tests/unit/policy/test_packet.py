@@ -53,7 +53,7 @@ DROPPED = {
     "IPv4 total length below the header's": (ip4(A4, B4, 6, SYN_80, total=19), Reason.MALFORMED),
     "IPv4 total length beyond the frame": (ip4(A4, B4, 6, SYN_80, total=41), Reason.MALFORMED),
     "IPv4 later fragment": (ip4(A4, B4, 6, SYN_80, fragment=185), Reason.FRAGMENT),
-    "IPv4 last offset": (ip4(A4, B4, 6, SYN_80, fragment=0x1FFF), Reason.FRAGMENT),
+    "the highest bit of the offset": (ip4(A4, B4, 6, SYN_80, fragment=0x1000), Reason.FRAGMENT),
     "lengths are asked before the fragment": (
         ip4(A4, B4, 6, SYN_80, fragment=1, total=41),
         Reason.MALFORMED,
