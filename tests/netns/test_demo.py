@@ -16,7 +16,8 @@ import pytest
 from krait.cli.demo import page
 from krait.cli.output import WIDTH
 from krait.lab import keeper
-from krait.lab.demo.acts import Enforced, enforce
+from krait.lab.demo.acts import enforce
+from krait.lab.demo.findings import Enforced
 from krait.lab.demo.matrix import wrong
 from krait.lab.demo.stage import INTERFACE, Stage
 

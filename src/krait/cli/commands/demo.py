@@ -11,7 +11,7 @@ from krait.common.errors import ExitCode
 from krait.kernel.seat import AttachKind
 from krait.lab import keeper
 from krait.lab.demo import acts
-from krait.lab.demo.acts import Act
+from krait.lab.demo.findings import Act
 from krait.lab.demo.stage import Stage
 
 

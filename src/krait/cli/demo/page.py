@@ -9,8 +9,8 @@ from textwrap import wrap
 
 from krait.cli.demo import grid
 from krait.cli.output import WIDTH, Style, line, paint
-from krait.lab.demo.acts import CUT_NS, Act, Cut, Enforced, Orphaned, Revoked, Wire
 from krait.lab.demo.document import SUSPECT, shortened
+from krait.lab.demo.findings import CUT_NS, Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
 from krait.lab.demo.matrix import Matrix, wrong
 from krait.lab.demo.stage import INTERFACE, POLICY, Host, Stage
 from krait.lab.machine import Outcome
@@ -64,11 +64,10 @@ def _revoked(act: Revoked) -> None:
         line(f"  {paint(text, Style.GREEN if text.startswith('+') else Style.RED)}")
     line()
     for cut in act.cuts:
-        way = f"{_wire(cut.wire)}, {cut.source} to {cut.destination}"
-        _verdict(cut.held, f"{way}: {_end(cut)} the commit")
-        if not cut.held or cut.after_commit_ns > CUT_NS:
-            line(f"      {_ms(cut.slack_ns)} of it may be this machine's delay")
-            line(f"      {cut.late} packets long after it, {cut.in_vain} sent in vain")
+        _verdict(cut.held, f"{_way(cut.wire, cut.source, cut.destination)}: {_end(cut)}")
+        if cut.after_commit_ns > CUT_NS:
+            line(f"      {_ms(cut.slack_ns)} of it may be a delay of this machine")
+    _kept(act.kept)
     lost, waited = sum(cut.in_vain for cut in act.cuts), _ms(act.rename_to_commit_ns)
     line(f"    {lost:,} packets were sent in vain; file to commit took {waited}")
 
@@ -77,10 +76,13 @@ def _orphaned(act: Orphaned) -> None:
     _title("Every agent killed", "SIGKILL; all is tried again; then new agents take over")
     _agreement(act.matrix, "with no agent alive, ")
     for kept in act.kept:
-        fate = kept.error or f"flows on, longest gap {_ms(kept.gap_ns)}"
-        _verdict(
-            kept.held, f"{_wire(kept.wire)}, {kept.wire.source} to {kept.wire.destination}: {fate}"
-        )
+        _kept(kept)
+
+
+def _kept(kept: Kept) -> None:
+    fate = kept.fault or f"flows on, longest gap {_ms(kept.gap_ns)}"
+    wire = kept.wire
+    _verdict(kept.held, f"{_way(wire, wire.source, wire.destination)}: {fate}")
 
 
 def status(host: str, outcome: Outcome) -> None:
@@ -145,14 +147,16 @@ def _verdict(held: bool, text: str) -> None:
     line(f"  {mark} {text}")
 
 
-def _wire(wire: Wire) -> str:
-    return f"{wire} over IPv{wire.family}"
+def _way(wire: Wire, source: str, destination: str) -> str:
+    return f"{wire} over IPv{wire.family}, {source} to {destination}"
 
 
 def _end(cut: Cut) -> str:
+    if not cut.in_vain:
+        return "its sender ended it"
     if cut.after_commit_ns <= 0:
-        return "no packet after"
-    return f"last packet {_ms(cut.after_commit_ns)} after"
+        return "no packet after the commit"
+    return f"last packet {_ms(cut.after_commit_ns)} after the commit"
 
 
 def _ms(duration_ns: int) -> str:

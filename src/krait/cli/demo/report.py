@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from krait.cli.output import Json
-from krait.lab.demo.acts import Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
+from krait.lab.demo.findings import Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
 from krait.lab.demo.matrix import Matrix
 from krait.lab.demo.stage import Stage
 
@@ -39,6 +39,7 @@ def _act(act: Act) -> dict[str, Json]:
                 "diff": act.diff,
                 "rename_to_commit_ns": act.rename_to_commit_ns,
                 "cuts": [_cut(cut) for cut in act.cuts],
+                "flows": [_kept(act.kept)],
             }
         case Orphaned():
             return {"cells": _cells(act.matrix), "flows": [_kept(kept) for kept in act.kept]}
@@ -67,7 +68,6 @@ def _cut(cut: Cut) -> dict[str, Json]:
         **_wire(cut.wire),
         "last_packet_after_commit_ns": max(cut.after_commit_ns, 0),
         "slack_ns": cut.slack_ns,
-        "late_packets": cut.late,
         "packets_in_vain": cut.in_vain,
         "held": cut.held,
     }
@@ -78,9 +78,8 @@ def _kept(kept: Kept) -> dict[str, Json]:
         "from": kept.wire.source,
         "to": kept.wire.destination,
         **_wire(kept.wire),
-        "longest_gap_while_dead_ns": kept.gap_dead_ns,
         "longest_gap_ns": kept.gap_ns,
-        "error": kept.error,
+        "fault": kept.fault,
         "held": kept.held,
     }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an act calls held. That the acts themselves do what they say is tried in tests/netns."""
+"""What may be called held. That the acts do what they say is tried in tests/netns."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from krait.common.reason import Reason
-from krait.lab.demo.acts import CUT_NS, GAP_NS, Cut, Enforced, Kept, Orphaned, Revoked, Wire
+from krait.lab.demo.findings import CUT_NS, GAP_NS, Cut, Enforced, Kept, Orphaned, Revoked, Wire
 from krait.lab.demo.matrix import PROBES, Cell, Matrix, Outcome
 from krait.lab.traffic import Protocol
 from krait.policy.evaluate import Decision
 
 WIRE = Wire("a", "b", Protocol.TCP, 80, 4)
-KEPT = Kept(WIRE, gap_dead_ns=5, gap_ns=GAP_NS - 1, error="")
-CUT = Cut(WIRE, "a", "b", after_commit_ns=CUT_NS, slack_ns=0, late=0, in_vain=1)
+KEPT = Kept(WIRE, gap_ns=GAP_NS - 1, fault="")
+CUT = Cut(WIRE, "a", "b", after_commit_ns=CUT_NS, slack_ns=0, in_vain=1)
 
 
 def matrix(*seen: tuple[bool, str]) -> Matrix:
@@ -48,28 +48,28 @@ def test_enforcing_does_not_hold_otherwise(act: Enforced) -> None:
 def test_the_suspects_are_the_ends_of_what_is_wrong() -> None:
     assert Enforced(2, matrix((False, "ok")), COUNTED).suspects == ("a", "b")
     assert Enforced(2, GOOD, {"a": {}, "b": {}}).suspects == ("a",)
-    late = replace(CUT, source="b", destination="a", late=1)
-    assert Revoked((), 0, (CUT, late)).suspects == ("b", "a")
-    assert Orphaned(GOOD, (replace(KEPT, error="reset"),)).suspects == ("a", "b")
+    late = replace(CUT, source="b", destination="a", after_commit_ns=CUT_NS + 1)
+    assert Revoked((), 0, (CUT, late), KEPT).suspects == ("b", "a")
+    assert Revoked((), 0, (CUT,), replace(KEPT, fault="reset")).suspects == ("a", "b")
+    assert Orphaned(GOOD, (replace(KEPT, fault="reset"),)).suspects == ("a", "b")
 
 
 def test_a_revoked_flow_must_end_soon_and_for_good() -> None:
-    assert Revoked((), 0, (CUT, replace(CUT, after_commit_ns=-9))).held
-    assert not Revoked((), 0, (CUT, replace(CUT, after_commit_ns=CUT_NS + 1))).held
-    assert not Revoked((), 0, (CUT, replace(CUT, late=1))).held
+    assert Revoked((), 0, (CUT, replace(CUT, after_commit_ns=-9)), KEPT).held
+    assert not Revoked((), 0, (CUT, replace(CUT, after_commit_ns=CUT_NS + 1)), KEPT).held
 
 
 def test_a_machine_that_reads_late_by_some_time_may_see_the_end_that_much_later() -> None:
-    assert Revoked((), 0, (replace(CUT, after_commit_ns=CUT_NS + 7, slack_ns=7),)).held
-    assert not Revoked((), 0, (replace(CUT, after_commit_ns=CUT_NS + 8, slack_ns=7),)).held
+    assert Revoked((), 0, (replace(CUT, after_commit_ns=CUT_NS + 7, slack_ns=7),), KEPT).held
+    assert not Revoked((), 0, (replace(CUT, after_commit_ns=CUT_NS + 8, slack_ns=7),), KEPT).held
 
 
 def test_a_flow_that_its_sender_ended_was_not_cut() -> None:
-    assert not Revoked((), 0, (CUT, replace(CUT, in_vain=0))).held
+    assert not Revoked((), 0, (CUT, replace(CUT, in_vain=0)), KEPT).held
 
 
 def test_an_allowed_flow_must_neither_break_nor_pause() -> None:
     assert Orphaned(GOOD, (KEPT,)).held
     assert not Orphaned(GOOD, (KEPT, replace(KEPT, gap_ns=GAP_NS))).held
-    assert not Orphaned(GOOD, (replace(KEPT, error="reset"),)).held
+    assert not Orphaned(GOOD, (replace(KEPT, fault="reset"),)).held
     assert not Orphaned(matrix((False, "ok")), (KEPT,)).held

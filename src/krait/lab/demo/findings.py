@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the acts of the demo found, and what of it may be called held. Pure.
+
+Times are CLOCK_MONOTONIC nanoseconds, which all machines of namespaces have in common.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from krait.common.reason import Reason
+from krait.lab.demo.matrix import Matrix, wrong
+from krait.lab.traffic import Protocol
+
+CUT_NS = 10_000_000
+"""The longest that a revoked flow may still be heard after the commit, on a machine at leisure."""
+GAP_NS = 3_000_000_000
+"""A gap that no scheduling explains: an allowed flow with one has been broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """Act 1. `open` counts the probes that came back before Krait was there."""
+
+    open: int
+    matrix: Matrix
+    drops: Mapping[str, Mapping[Reason, int]]  # packets, by host
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Hosts that dropped fewer packets as denied than probes of theirs are to be denied.
+
+        Silence alone could be anything; each denied probe is dropped where it leaves.
+        """
+        denied = Counter(each.cell.source for each in self.matrix if not each.decision.allow)
+        return tuple(
+            host
+            for host, probes in denied.items()
+            if self.drops.get(host, {}).get(Reason.DENIED, 0) < probes
+        )
+
+    @property
+    def held(self) -> bool:
+        return self.open == len(self.matrix) and not self.suspects
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """The hosts to look at: both ends of the first thing that is wrong."""
+        return _ends_of_wrong(self.matrix) or self.uncounted
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A live flow: who opened it to whom."""
+
+    source: str
+    destination: str
+    protocol: Protocol
+    port: int
+    family: int
+
+    def __str__(self) -> str:
+        return f"{self.protocol}/{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An allowed flow: the longest silence in either direction, while others were cut or died."""
+
+    wire: Wire
+    gap_ns: int
+    fault: str  # empty while it is whole
+
+    @property
+    def held(self) -> bool:
+        return self.gap_ns < GAP_NS and not self.fault
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One direction of a revoked flow."""
+
+    wire: Wire
+    source: str
+    destination: str
+    after_commit_ns: int  # the last packet that its receiver read; 0 or less: none after
+    slack_ns: int  # by how much a busy machine may have made that late; see `revoke`
+    in_vain: int  # packets that were sent and never arrived: its sender did not stop by itself
+
+    @property
+    def held(self) -> bool:
+        return self.after_commit_ns <= CUT_NS + self.slack_ns and self.in_vain > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Act 2. The commit is the first at either end of the flows; the rename that of the file."""
+
+    diff: tuple[str, ...]
+    rename_to_commit_ns: int
+    cuts: tuple[Cut, ...]
+    kept: Kept
+
+    @property
+    def held(self) -> bool:
+        return not self.suspects
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """The hosts to look at: both ends of the first thing that is wrong."""
+        uncut = ((cut.source, cut.destination) for cut in self.cuts if not cut.held)
+        return next(uncut, ()) or _ends_of_broken((self.kept,))
+
+
+@dataclass(frozen=True, slots=True)
+class Orphaned:
+    """Act 3. The matrix was taken while every agent was dead."""
+
+    matrix: Matrix
+    kept: tuple[Kept, ...]
+
+    @property
+    def held(self) -> bool:
+        return not self.suspects
+
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """The hosts to look at: both ends of the first thing that is wrong."""
+        return _ends_of_wrong(self.matrix) or _ends_of_broken(self.kept)
+
+
+Act = Enforced | Revoked | Orphaned
+
+
+def _ends_of_wrong(matrix: Matrix) -> tuple[str, ...]:
+    return next(((each.cell.source, each.cell.destination) for each in wrong(matrix)), ())
+
+
+def _ends_of_broken(kept: Iterable[Kept]) -> tuple[str, ...]:
+    return next(((each.wire.source, each.wire.destination) for each in kept if not each.held), ())
