@@ -89,6 +89,12 @@ INLINE int is_own_open(const struct packet *p, int reply)
 	return reply && is_syn(p);
 }
 
+/* ICMP that is neither echo request nor reply has no flow; its bytes 4 to 5 identify nothing. */
+INLINE int has_flow(const struct packet *p)
+{
+	return !is_icmp(p) || is_echo_request(p) || is_echo_reply(p);
+}
+
 INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
 {
 	__u8 base = state & KRAIT_STATE_MASK, fins = state & ~KRAIT_STATE_MASK;
@@ -159,7 +165,7 @@ INLINE enum krait_reason judge_open(const struct exchange *x, const struct krait
 	v->rule = decision & RULE_MASK;
 	if (!(decision & MAY_OPEN))
 		return KRAIT_DENIED;
-	if (is_icmp(x->p) && !is_echo_request(x->p))
+	if (!has_flow(x->p))
 		return KRAIT_PASS;
 	return insert_flow(x, key, tag, reply, v->rule);
 }
@@ -206,7 +212,7 @@ INLINE enum krait_reason judge_flow(const struct exchange *x, struct verdict *v)
 
 	make_key(x->p, x->from_b, &key);
 	tag = tag_of(&key);
-	flow = bpf_map_lookup_elem(&flows, &key);
+	flow = has_flow(x->p) ? bpf_map_lookup_elem(&flows, &key) : 0;
 	if (flow) {
 		__u64 word = *(volatile __u64 *)&flow->word;
 		int reply = x->from_b ^ !!(word & WORD_OPENER_IS_B);

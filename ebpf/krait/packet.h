@@ -120,7 +120,7 @@ INLINE enum krait_reason read_ipv4(const struct iphdr *ip, __u32 at, struct pack
 {
 	__u32 header = ip->ihl * 4;
 
-	if (header < sizeof(*ip))
+	if (header < sizeof(*ip) || at + header > p->end)
 		return KRAIT_MALFORMED;
 	if (ip->frag_off & bpf_htons(0x1fff))
 		return KRAIT_FRAGMENT;
@@ -192,8 +192,7 @@ INLINE enum krait_reason parse_ip(struct __sk_buff *skb, __u32 at, struct packet
 		return KRAIT_MALFORMED;
 	if (ip4->version == 4) {
 		total = bpf_ntohs(ip4->tot_len);
-		if (skb->protocol != bpf_htons(ETH_P_IP) || total < ip4->ihl * 4 ||
-		    total > skb->len - at)
+		if (skb->protocol != bpf_htons(ETH_P_IP) || total > skb->len - at)
 			return KRAIT_MALFORMED;
 		p->end = at + total;
 		return read_ipv4(ip4, at, p);
