@@ -46,7 +46,7 @@ _NESTED, _TYPE_MASK = 0x8000, 0x3FFF
 _T = TypeVar("_T")
 
 
-class DumpInterrupted(Exception):  # noqa: N818 - it is an event, answered by looking again
+class DumpInterrupted(Exception):
     """What was dumped changed meanwhile, so its parts may not fit together."""
 
 

@@ -9,7 +9,8 @@ from krait.common.abi import MAX_RULES, PairClass
 from krait.policy.compile import PolicyTooLarge, check_size, compile_policy
 from krait.policy.model import TCP, Document, Labels, Mark, Node, Policy, PortSpan, Rule, Selector
 from krait.policy.view import Interface, resolve
-from tests.strategies.worlds import World, key, worlds
+from tests.strategies.documents import key
+from tests.strategies.worlds import World, worlds
 
 NOWHERE = Mark(1, 1)
 A, B = frozenset({"a"}), frozenset({"b"})

@@ -7,7 +7,7 @@ import pytest
 from krait.common.errors import UsageError
 from krait.policy.model import Document, Labels, Mark, Mesh, Node, Policy, Route
 from krait.policy.view import HERE, Interface, Peer, Principal, resolve
-from tests.strategies.worlds import key
+from tests.strategies.documents import key
 
 NOWHERE = Mark(1, 1)
 
@@ -120,7 +120,9 @@ def test_a_spoke_with_a_peer_of_its_own_is_not_reached_by_the_hub() -> None:
 
 def test_a_peer_that_the_document_does_not_name_is_unknown() -> None:
     view = resolve(document(ME), interface(x="10.8.0.2/32"))
-    assert view.owners[ip_network("10.8.0.2/32")].unknown_peer
+    stranger = view.owners[ip_network("10.8.0.2/32")]
+    assert stranger is not None
+    assert stranger.unknown_peer
 
 
 def test_this_nodes_own_addresses_and_subnets_beat_a_peers_allowed_ips() -> None:
