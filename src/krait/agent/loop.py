@@ -79,10 +79,10 @@ class Agent:
                 self._setup.notifier.ready(self._status())
                 await self._go_on(changes)
         finally:
-            self._setup.notifier.stopping()
             self._enforcement.close()
-            self._setup.live.unlink(missing_ok=True)
-            _log.info("stopped; what is in force stays in force")
+        self._setup.notifier.stopping()
+        self._setup.live.unlink(missing_ok=True)
+        _log.info("stopped; what is in force stays in force")
 
     def start(self) -> None:
         """The first round, whose errors end it unless an earlier agent's policy is in force."""

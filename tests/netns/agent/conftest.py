@@ -18,10 +18,9 @@ from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from krait.lab.machine import CommandFailed, Process
 from krait.lab.mesh import Lab, full_mesh
-from krait.lab.namespace import NamespaceMachine
-from krait.lab.traffic import Answer, Protocol, Target, ask
+from krait.lab.traffic import Protocol, Target, ask
 
-CONFIG = "/etc/wg/wg0.yaml"
+CONFIG = "/run/wg/wg0.yaml"
 OPEN_TCP, OPEN_UDP, SHUT = 80, 53, 81
 BOB = "10.8.0.2"
 ATTACHED = [str(Attach(hook)) for hook in Hook]
@@ -105,7 +104,10 @@ class Node:
         self.machine.succeed(["mv", f"{CONFIG}.new", CONFIG])
 
     def spawn(self, *options: str) -> Agent:
-        command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self.kind.value]
+        return self.spawn_on("wg0", CONFIG, "--attach", self.kind.value, *options)
+
+    def spawn_on(self, interface: str, config: str, *options: str) -> Agent:
+        command = ["krait", "--iface", interface, "--config", config]
         self.agents.append(Agent(self.machine.spawn([*command, *options])))
         return self.agents[-1]
 
@@ -127,15 +129,22 @@ class Node:
         found: dict[str, Any] = json.loads(self.machine.succeed(["cat", "/run/krait/wg0.json"]))
         return found
 
+    def wait_for_faults(self, count: int) -> None:
+        """Until the agent says that so many things are wrong."""
+        script = 'test "$(grep -o since_s /run/krait/wg0.json | wc -l)" = "$0"'
+        self.machine.wait_until_succeeds(["sh", "-c", script, str(count + 1)])  # and its own
+
     def seats(self) -> list[tuple[str, list[str]]]:
         """Of each hook, how Krait is attached and who is ahead of it."""
         found = json.loads(self.machine.succeed(["python", "-c", _SEATS]))
         return [(kind, ahead) for kind, ahead in found]
 
-    def ask(self, *ports: int, sender: str = "alice", protocol: str = "tcp") -> list[str]:
-        """What became of one echo with each port of bob."""
-        targets = [Target(Protocol(protocol), BOB, port) for port in ports]
-        answers: tuple[Answer, ...] = ask({self.lab[sender]: targets})[self.lab[sender]]
+    def ask(self, *ports: int, sender: str = "alice") -> list[str]:
+        """What became of one TCP echo with each port of bob, where nothing listens: a packet that
+        passes is `refused`.
+        """
+        targets = [Target(Protocol.TCP, BOB, port) for port in ports]
+        answers = ask({self.lab[sender]: targets})[self.lab[sender]]
         return [each.answer for each in answers]
 
     def unplug(self) -> None:
@@ -164,7 +173,13 @@ class Node:
     def clean(self) -> None:
         for agent in self.agents:
             agent.process.kill_all()
-        self.machine.succeed("krait detach wg0; rm -rf /etc/wg /sys/fs/bpf/stranger")
+        if self._configuration:
+            if self.machine.execute("ip address show wg0 | grep -q inet")[0]:
+                self.machine.execute(["ip", "link", "delete", "wg0"])
+                self.plug()
+            self.machine.succeed(["krait", "detach", "wg0"])
+            self.greet()
+        self.machine.succeed("krait detach wg0; rm -rf /run/wg /sys/fs/bpf/stranger")
 
 
 @pytest.fixture(scope="session")
@@ -173,13 +188,19 @@ def lab() -> Iterator[Lab]:
         yield mesh
 
 
-@pytest.fixture(params=list(AttachKind), ids=lambda kind: str(kind.value))
-def node(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Node]:
-    found = Node(lab, request.param)
-    yield found
-    found.clean()
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> AttachKind:
+    """TCX, unless a test is parametrized with `BOTH_KINDS`."""
+    return getattr(request, "param", AttachKind.TCX)
+
+
+BOTH_KINDS = pytest.mark.parametrize(
+    "kind", list(AttachKind), indirect=True, ids=[each.value for each in AttachKind]
+)
 
 
 @pytest.fixture
-def bob(lab: Lab) -> NamespaceMachine:
-    return lab["bob"]
+def node(lab: Lab, kind: AttachKind) -> Iterator[Node]:
+    found = Node(lab, kind)
+    yield found
+    found.clean()

@@ -6,7 +6,7 @@ import time
 from krait.agent.diff import Attach, Pin
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
-from tests.netns.agent.conftest import CONFIG, OPEN_TCP, RULES, SHUT, Node
+from tests.netns.agent.conftest import BOTH_KINDS, CONFIG, OPEN_TCP, RULES, SHUT, Node
 
 _STRANGER = """
 from pathlib import Path
@@ -23,6 +23,7 @@ _TAKE_OFF = {
 }
 
 
+@BOTH_KINDS
 def test_a_filter_that_another_tool_takes_off_is_back_within_a_second_or_so(node: Node) -> None:
     agent = node.start()
     mark, taken_s = agent.mark(), time.monotonic()
@@ -34,6 +35,7 @@ def test_a_filter_that_another_tool_takes_off_is_back_within_a_second_or_so(node
     assert node.drops()["denied"] > 0
 
 
+@BOTH_KINDS
 def test_a_program_that_is_put_before_krait_does_not_stay_there(node: Node) -> None:
     agent = node.start()
     mark = agent.mark()
@@ -50,6 +52,7 @@ def test_a_program_that_is_put_before_krait_does_not_stay_there(node: Node) -> N
     assert node.ask(SHUT) == ["timeout"]
 
 
+@BOTH_KINDS
 def test_a_change_from_one_kind_to_the_other_leaves_the_new_one_alone_on_the_hooks(
     node: Node,
 ) -> None:
@@ -64,6 +67,7 @@ def test_a_change_from_one_kind_to_the_other_leaves_the_new_one_alone_on_the_hoo
     assert [kind for kind, _ in node.seats()] == [other.value] * 2
 
 
+@BOTH_KINDS
 def test_pins_that_are_removed_are_made_again(node: Node) -> None:
     agent = node.start()
     mark = agent.mark()
@@ -110,19 +114,14 @@ def test_a_bad_document_changes_nothing_and_a_good_one_mends_it(node: Node) -> N
     agent = node.start()
     mark = agent.mark()
     node.write(node.document().replace("from: a", "from: nobody"))
-    told = agent.wait_for("/etc/wg/wg0.yaml:", after=mark)
+    told = agent.wait_for("/run/wg/wg0.yaml:", after=mark)
     assert "nobody" in told["event"]
     assert node.ask(OPEN_TCP, SHUT) == ["refused", "timeout"]
-    wait_for_faults(node, 1)
+    node.wait_for_faults(1)
     assert node.live()["revision"] == 1
     node.write(node.document())
     agent.wait_for("document: mended", after=mark)
-    wait_for_faults(node, 0)
-
-
-def wait_for_faults(node: Node, count: int) -> None:
-    while len(node.live()["faults"]) != count:
-        time.sleep(0.02)
+    node.wait_for_faults(0)
 
 
 def test_a_document_is_not_read_while_it_is_half_written(node: Node) -> None:

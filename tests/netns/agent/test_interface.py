@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interfaces that are not there yet, go, and come back."""
 
-from tests.netns.agent.conftest import ATTACHED, OPEN_TCP, SHUT, Node
+from tests.netns.agent.conftest import ATTACHED, BOTH_KINDS, OPEN_TCP, SHUT, Node
 
 EMPTY = "commit an empty slot"
 
@@ -12,10 +12,11 @@ def position(events: list[str], start: str) -> int:
 
 def assert_shut_then_opened(events: list[str]) -> None:
     """The filter came before the policy."""
-    opened = position(events, "commit /etc")
+    opened = position(events, "commit /run")
     assert all(position(events, event) < opened for event in ATTACHED)
 
 
+@BOTH_KINDS
 def test_an_interface_that_is_made_again_is_shut_until_its_policy_is_committed(
     node: Node,
 ) -> None:
@@ -26,7 +27,7 @@ def test_an_interface_that_is_made_again_is_shut_until_its_policy_is_committed(
     agent.wait_for(EMPTY, after=mark)
     mark = agent.mark()
     node.plug()
-    agent.wait_for("commit /etc", after=mark)
+    agent.wait_for("commit /run", after=mark)
     assert_shut_then_opened(agent.events()[mark:])
     node.greet()
     assert node.ask(OPEN_TCP, SHUT) == ["refused", "timeout"]
@@ -38,6 +39,7 @@ def pins(node: Node) -> list[str]:
     return node.machine.succeed(["ls", "/sys/fs/bpf/krait/wg0"]).split()
 
 
+@BOTH_KINDS
 def test_an_agent_that_starts_before_the_interface_waits_armed(node: Node) -> None:
     node.unplug()
     node.write(node.document())
@@ -46,7 +48,7 @@ def test_an_agent_that_starts_before_the_interface_waits_armed(node: Node) -> No
     node.machine.wait_until_succeeds(["test", "-e", "/run/krait/wg0.json"])
     assert not node.live()["enforcing"]
     node.plug()
-    agent.wait_for("commit /etc")
+    agent.wait_for("commit /run")
     assert_shut_then_opened(agent.events())
     node.greet()
     assert node.ask(OPEN_TCP, SHUT) == ["refused", "timeout"]
@@ -54,12 +56,13 @@ def test_an_agent_that_starts_before_the_interface_waits_armed(node: Node) -> No
     assert agent.stop() == 0
 
 
+@BOTH_KINDS
 def test_an_agent_that_finds_the_policy_of_a_deleted_interface_empties_it(node: Node) -> None:
     node.start().stop()
     node.unplug()
     agent = node.spawn()
     agent.wait_for(EMPTY)
     node.plug()
-    agent.wait_for("commit /etc")
+    agent.wait_for("commit /run")
     assert_shut_then_opened(agent.events())
     node.greet()

@@ -12,10 +12,19 @@ from contextlib import contextmanager
 from krait.agent.diff import Swap
 from krait.kernel.hook import Hook
 from krait.lab.traffic import Direction, Flow, FlowReport, Protocol, Target
-from tests.netns.agent.conftest import BOB, OPEN_TCP, OPEN_UDP, RULES, SHUT, Node
+from tests.netns.agent.conftest import (
+    BOB,
+    BOTH_KINDS,
+    OPEN_TCP,
+    OPEN_UDP,
+    PATIENCE_S,
+    RULES,
+    SHUT,
+    Node,
+)
 
 SETTLE_S = 0.4
-CUT_S = 0.25  # measured: a few milliseconds
+CUT_S = 1.0  # measured: a millisecond; the probes of a busy machine read late
 REVOKED = RULES.replace("tcp/80, udp/53", "tcp/82")
 
 
@@ -40,15 +49,20 @@ def assert_goes_on(live: Flow, since: FlowReport) -> FlowReport:
 
 
 def assert_silent(live: Flow) -> None:
-    """Neither direction receives while both send."""
-    before = live.report()
-    time.sleep(SETTLE_S)
-    after = live.report()
-    for one, other in zip(directions(before), directions(after), strict=True):
-        assert one.received == other.received
+    """Neither direction receives while both send, once what was on its way has been read."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        before = live.report()
+        time.sleep(SETTLE_S)
+        after = live.report()
+        pairs = zip(directions(before), directions(after), strict=True)
+        if all(one.received == other.received for one, other in pairs):
+            break
+        assert time.monotonic() < deadline_s, after
     assert after.forward.sent > before.forward.sent
 
 
+@BOTH_KINDS
 def test_a_live_mesh_is_adopted_without_cutting_what_the_policy_allows(node: Node) -> None:
     with flow(node, Protocol.TCP, OPEN_TCP) as tcp, flow(node, Protocol.UDP, OPEN_UDP) as udp:
         time.sleep(SETTLE_S)
@@ -62,6 +76,7 @@ def test_a_live_mesh_is_adopted_without_cutting_what_the_policy_allows(node: Nod
     assert node.drops()["denied"] > 0
 
 
+@BOTH_KINDS
 def test_an_edit_cuts_a_live_flow_in_both_directions_within_milliseconds(node: Node) -> None:
     agent = node.start()
     with flow(node, Protocol.TCP, OPEN_TCP) as tcp, flow(node, Protocol.UDP, OPEN_UDP) as udp:
@@ -81,6 +96,7 @@ def test_an_edit_cuts_a_live_flow_in_both_directions_within_milliseconds(node: N
     assert node.drops()["denied"] > denied
 
 
+@BOTH_KINDS
 def test_a_killed_agent_leaves_its_policy_and_the_next_goes_on_from_it(node: Node) -> None:
     first = node.start()
     with flow(node, Protocol.UDP, OPEN_UDP) as udp:
@@ -106,6 +122,7 @@ def test_a_killed_agent_leaves_its_policy_and_the_next_goes_on_from_it(node: Nod
         assert_silent(udp)
 
 
+@BOTH_KINDS
 def test_tables_that_grow_keep_live_flows(node: Node) -> None:
     agent = node.start()
     # Replies of UDP pass by their flow alone: they would end with the flow table.
