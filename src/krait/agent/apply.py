@@ -220,8 +220,10 @@ class Enforcement:
             )
 
     def _wait_for_readers(self) -> None:
+        """Return only when it is sure that none is left, whatever became of the first try."""
         if self._readers is not None:
-            self._readers.result()
+            if self._readers.exception() is not None:
+                self._open().wait_for_readers()
             self._readers = None
 
     def _seats(self, ifindex: int | None) -> dict[Hook, tuple[Seat, ...]]:

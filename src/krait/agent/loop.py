@@ -108,7 +108,7 @@ class Agent:
             self._must_read = False
             self._attempt("document", self._read)
         self._attempt("enforcement", self._enforce)
-        self._tell()
+        self._attempt("status", self._tell)
 
     async def _go_on(self, changes: AsyncGenerator[None, None]) -> None:
         listening = [
@@ -141,9 +141,12 @@ class Agent:
             await asyncio.sleep(INTERVAL_S)  # meanwhile there is a look a second
 
     async def _hear_of_document(self, changes: AsyncGenerator[None, None]) -> None:
-        async for _ in changes:
-            self._must_read = True
-            self._wake.set()
+        try:
+            async for _ in changes:
+                self._must_read = True
+                self._wake.set()
+        except KraitError as error:
+            self._note("watching", error)
 
     def _heard(self, event: LinkEvent | Resync) -> None:
         if not isinstance(event, LinkEvent) or event.name == self._setup.interface:

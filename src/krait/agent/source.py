@@ -11,7 +11,7 @@ from pathlib import Path
 from asyncinotify import Event, Inotify, Mask
 
 from krait.agent.desired import Source
-from krait.common.errors import UsageError
+from krait.common.errors import SystemRefused, UsageError
 from krait.policy import expectations
 from krait.policy.document import load
 
@@ -66,6 +66,7 @@ async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, No
     writer closed the file, or something was renamed onto it or onto what it links to. Whatever
     else happens in the folder says nothing about the file, which may be half-written. A folder
     that is replaced is followed; the file in the new one is taken once it kept still for a look.
+    Raises SystemRefused where the kernel has no more watches to give.
     """
     is_first = True
     while True:
@@ -88,8 +89,13 @@ async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, No
                     elif _is_about(event, path) or path.resolve() != target:
                         target, still = path.resolve(), None
                         yield
-        except OSError:
-            pass  # no such folder now
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # not now
+        except OSError as error:
+            raise SystemRefused(
+                f"cannot watch {path.parent}: {error.strerror}",
+                hint="raise fs.inotify.max_user_instances and max_user_watches (sysctl)",
+            ) from error
         if is_first:
             is_first = False
             yield
