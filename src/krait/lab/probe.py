@@ -27,7 +27,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-TICK_BYTES = 16
+TICK = struct.Struct("!QQ")  # its number, and when it was sent
+_NONCE_BYTES = 16
 _RESEND_S = 0.3
 _ECHO = {
     socket.AF_INET: (socket.IPPROTO_ICMP, 8, 0),
@@ -97,7 +98,7 @@ async def _ask_one(protocol: str, address: str, port: int, timeout_s: float) -> 
 
 
 async def _ask_tcp(address: str, port: int) -> None:
-    nonce = secrets.token_bytes(TICK_BYTES)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
     reader, writer = await asyncio.open_connection(address, port)
     try:
         writer.write(nonce)
@@ -108,7 +109,7 @@ async def _ask_tcp(address: str, port: int) -> None:
 
 
 async def _ask_udp(address: str, port: int) -> None:
-    nonce = secrets.token_bytes(TICK_BYTES)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
     with socket.socket(_family(address), socket.SOCK_DGRAM) as sock:
         sock.connect((address, port))
         await _exchange(sock, nonce, nonce.__eq__)
@@ -117,7 +118,7 @@ async def _ask_udp(address: str, port: int) -> None:
 async def _ask_icmp(address: str, _port: int) -> None:
     # A datagram ICMP socket: the kernel fills in identifier and checksum, and hands over only the
     # replies to this socket. Wants net.ipv4.ping_group_range, which the machine sets.
-    nonce = secrets.token_bytes(TICK_BYTES)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
     protocol, request, reply = _ECHO[_family(address)]
     with socket.socket(_family(address), socket.SOCK_DGRAM, protocol) as sock:
         sock.connect((address, 0))
@@ -155,10 +156,12 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
         self._transport: Any = None
         self._send: Callable[[bytes], None] | None = None
         self._got_bytes = 0
+        self._unread = b""  # the beginning of a tick whose rest is still to come
         self._reports = 0
         self.sent = 0
         self.first_ns = 0
         self.last_ns = 0
+        self.last_sent_ns = 0
         self.longest_gap_ns = 0
         self.error = ""
 
@@ -168,9 +171,10 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
         say(
             report=self._reports,
             sent=self.sent,
-            received=self._got_bytes // TICK_BYTES,
+            received=self._got_bytes // TICK.size,
             first_ns=self.first_ns,
             last_ns=self.last_ns,
+            last_sent_ns=self.last_sent_ns,
             longest_gap_ns=self.longest_gap_ns,
             error=self.error,
         )
@@ -181,12 +185,12 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
             self._start(getattr(transport, "sendto", None) or self._transport.write)
 
     def data_received(self, data: bytes) -> None:
-        self._took(len(data))
+        self._took(data)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         if self._send is None:  # a listening socket learns here whom to answer
             self._start(lambda tick: self._transport.sendto(tick, addr))
-        self._took(len(data))
+        self._took(data)
 
     def error_received(self, exc: Exception) -> None:
         self.error = repr(exc)
@@ -195,13 +199,18 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
         self._send = None
         self.error = repr(exc) if exc else "closed by the other end"
 
-    def _took(self, size_bytes: int) -> None:
+    def _took(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
         if self.last_ns:
             self.longest_gap_ns = max(self.longest_gap_ns, now_ns - self.last_ns)
         self.first_ns = self.first_ns or now_ns
         self.last_ns = now_ns
-        self._got_bytes += size_bytes
+        self._got_bytes += len(data)
+        got = self._unread + data
+        whole = len(got) // TICK.size * TICK.size
+        self._unread = got[whole:]
+        for _, sent_ns in TICK.iter_unpack(got[:whole]):
+            self.last_sent_ns = max(self.last_sent_ns, sent_ns)  # datagrams may overtake others
 
     def _start(self, send: Callable[[bytes], None]) -> None:
         self._send = send
@@ -210,7 +219,7 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
     def _tick(self, due_s: float) -> None:
         if self._send is None:
             return
-        self._send(self.sent.to_bytes(TICK_BYTES, "big"))
+        self._send(TICK.pack(self.sent, time.monotonic_ns()))
         self.sent += 1
         loop = asyncio.get_running_loop()
         # By the schedule, not by the last tick, so that the rate holds; what was slept through

@@ -76,12 +76,15 @@ class Direction:
     """One direction of a flow: ticks sent at one end, and what the other end received of them.
 
     Times are CLOCK_MONOTONIC nanoseconds, the same in every machine of namespaces; 0 is never.
+    `last_sent_ns` is when the youngest tick that was received left its sender's hands: it may have
+    waited long on the way, so `last_ns` says little of what was sent when.
     """
 
     sent: int
     received: int
     first_ns: int
     last_ns: int
+    last_sent_ns: int
     longest_gap_ns: int
 
 
@@ -176,5 +179,6 @@ def _direction(sender: Mapping[str, Any], receiver: Mapping[str, Any]) -> Direct
         received=receiver["received"],
         first_ns=receiver["first_ns"],
         last_ns=receiver["last_ns"],
+        last_sent_ns=receiver["last_sent_ns"],
         longest_gap_ns=receiver["longest_gap_ns"],
     )
