@@ -35,9 +35,9 @@ from krait.common.errors import KraitError
 from krait.kernel.generations import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
-from krait.policy.compile import PortList
 from krait.policy.image import Image
 from krait.policy.numbering import Numbers
+from krait.policy.pairing import PortList
 
 _log = structlog.get_logger()
 

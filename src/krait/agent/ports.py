@@ -11,8 +11,8 @@ from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import Device
-from krait.policy.compile import PortList
 from krait.policy.image import Capacity, Image
+from krait.policy.pairing import PortList
 
 
 class Program(Protocol):

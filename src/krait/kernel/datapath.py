@@ -24,8 +24,8 @@ from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.word import Word
 from krait.kernel.hook import Hook
-from krait.policy.compile import PortList
 from krait.policy.image import ARRAYS, PREFIXES, Capacity, Image
+from krait.policy.pairing import PortList
 
 OBJECT = Path(__file__).parent / "bpf" / "krait.bpf.o"
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from krait.common.abi import MAX_RULES
 from krait.policy.model import Document, Labels, Mark, Selector
 from krait.policy.owners import principals
 
@@ -53,14 +52,8 @@ def _tags(document: Document) -> Iterator[tuple[Mark, str]]:
 
 
 def _rules(document: Document) -> Iterator[tuple[Mark, str]]:
-    rules = document.policy.rules
-    if len(rules) >= MAX_RULES:
-        yield (
-            rules[MAX_RULES - 1].mark,
-            f"{len(rules):,} rules; the kernel's tables hold {MAX_RULES - 1:,}",
-        )
     members = _membership(document)
-    for rule in rules:
+    for rule in document.policy.rules:
         sources, destinations = members(rule.sources), members(rule.destinations)
         alone = len(sources) == 1 and sources == destinations
         if alone or not sources or not destinations:

@@ -14,12 +14,16 @@ from typing import Self
 
 from krait.common import abi
 from krait.common.abi import FIRST_IDENTITY, PairLayout
-from krait.policy.compile import Compiled, Pair, PortList
+from krait.policy.compile import Compiled
 from krait.policy.model import Network
+from krait.policy.pairing import Pair, PolicyTooLarge, PortList
 from krait.policy.placement import place
 
 ARRAYS = ("self", "addr4", "addr6", "principal", "pair")
 PREFIXES = ("prefix4", "prefix6")
+
+MAX_INTERVALS = 1 << 20
+"""Port intervals of one node: the tables hold the old and the new, and a reference 22 bits."""
 
 _NO_ADDRESS4 = 0xFFFF_FFFF  # no packet to judge has it: it is in the multicast range
 _NO_ADDRESS6 = (1 << 128) - 1
@@ -130,20 +134,26 @@ class _Window:
 
 
 def need(compiled: Compiled) -> Capacity:
-    """The least capacity that takes a compiled policy."""
+    """The least capacity that takes a compiled policy. Raises PolicyTooLarge."""
     window4, window6 = _window(compiled, 4), _window(compiled, 6)
     columns = max(len(compiled.numbers.identities), 1)
+    ports = sum(len(each) for each in _lists(compiled))
+    if ports > MAX_INTERVALS:
+        raise PolicyTooLarge(
+            f"the policy makes {ports:,} port intervals; a node's table holds {MAX_INTERVALS:,}",
+            hint="join ports to ranges, or give nodes that are treated alike the same tags",
+        )
     triangle = compiled.layout == PairLayout.TRIANGLE
     return Capacity(
         addr4=max(window4.size, 1),
         addr6=max(window6.size, 1),
         prefix4=max(sum(1 for _ in _outside(compiled, 4, window4)), 1),
         prefix6=max(sum(1 for _ in _outside(compiled, 6, window6)), 1),
-        principal=len(compiled.owners) + 1,
+        principal=len(compiled.principals) + 1,
         columns=columns,
         pair=_triangle(columns) if triangle else columns * max(len(compiled.rows), 1),
         layout=compiled.layout,
-        ports=max(sum(len(each) for each in _lists(compiled)), 1),
+        ports=max(ports, 1),
         rules=len(compiled.numbers.rules) + 1,
         peers=len(compiled.numbers.peers) + 1,
     )
@@ -249,7 +259,7 @@ def _principals(compiled: Compiled, row_of: Mapping[int, int]) -> bytes:
     nobody = bytes(abi.PRINCIPAL.size_bytes)
     return nobody + b"".join(
         pack(who.identity, row_of.get(who.identity, 0), who.peer, who.flags)
-        for who in compiled.owners
+        for who in compiled.principals
     )
 
 
@@ -261,7 +271,7 @@ def _self(compiled: Compiled, windows: Mapping[int, _Window], row_of: Mapping[in
                 own4 = int(cidr.network_address)
             elif cidr.version == 6 and own6 == _NO_ADDRESS6:
                 own6 = int(cidr.network_address)
-    me, net6 = compiled.owners[0], windows[6].base
+    me, net6 = compiled.principals[0], windows[6].base
     return abi.SELF.codec.pack(
         net6 >> 64,
         net6 & _LOW64,

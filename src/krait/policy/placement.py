@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Mapping
 
 from krait.common.errors import KraitError
-from krait.policy.compile import PortList
+from krait.policy.pairing import PortList
 
 
 class NoRoom(KraitError):

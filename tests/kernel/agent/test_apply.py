@@ -157,10 +157,10 @@ def test_an_empty_slot_and_the_policy_after_it_are_written_whole(keeper: Keeper)
     assert tables.is_armed()
     slot, size = tables.in_force.slot, tables.capacity.principal
     packed = b"".join(values for _, values in tables.maps["principal"].items())
-    mine = packed[slot * size * 16 :][: 16 * (len(wanted.compiled.owners) + 1)]
+    mine = packed[slot * size * 16 :][: 16 * (len(wanted.compiled.principals) + 1)]
     assert [entry[0] for entry in abi.PRINCIPAL.codec.iter_unpack(mine)] == [
         0,
-        *(owner.identity for owner in wanted.compiled.owners),
+        *(owner.identity for owner in wanted.compiled.principals),
     ]
 
 

@@ -296,6 +296,6 @@ def test_every_action_reads_as_an_account() -> None:
     account = "; ".join(map(str, plan(DESIRED, world.observe(), world.kind)))
     assert account == (
         "load tables for 16 principals, 16 identities, keeping flows and counters; "
-        "commit test.yaml: 7 rules for 3 peers; swap the program on ingress; "
+        "commit test.yaml: 5 rules for 3 peers; swap the program on ingress; "
         "swap the program on egress; remove tables 1-1"
     )

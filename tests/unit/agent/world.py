@@ -23,9 +23,9 @@ from krait.common.abi import ABI_VERSION
 from krait.kernel.generations import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
-from krait.policy.compile import PortList
 from krait.policy.image import SMALLEST, Capacity
 from krait.policy.numbering import Numbers
+from krait.policy.pairing import PortList
 from tests.unit.policy.bench import INTERFACE, document
 
 NEW, EMPTY = "new", "empty"

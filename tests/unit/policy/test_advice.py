@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from krait.common.abi import MAX_RULES
 from krait.policy.advice import advise
 from krait.policy.document import load
 from tests.documents import key, policy, several
@@ -44,14 +42,3 @@ REMARKS = {
 def test_what_is_seldom_meant_is_remarked_at_its_place(text: str) -> None:
     remarks = advise(load(text.encode(), "krait.yaml"))
     assert [(each.line, each.column, each.message) for each in remarks] == REMARKS[text]
-
-
-def test_more_rules_than_the_kernel_counts_are_remarked() -> None:
-    document = load(policy(f"{{rules: [{USED}]}}").encode(), "krait.yaml")
-    (rule,) = document.policy.rules
-    full = replace(document, policy=replace(document.policy, rules=(rule,) * (MAX_RULES - 1)))
-    over = replace(document, policy=replace(document.policy, rules=(rule,) * MAX_RULES))
-    assert advise(full) == ()
-    assert [each.message for each in advise(over)] == [
-        "32,768 rules; the kernel's tables hold 32,767"
-    ]

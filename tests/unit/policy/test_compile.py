@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 
 from krait.common.abi import MAX_RULES, PairClass
-from krait.policy.compile import PolicyTooLarge, check_size, compile_policy
+from krait.policy.compile import check_size, compile_policy
 from krait.policy.model import TCP, Document, Labels, Mark, Node, Policy, PortSpan, Rule, Selector
+from krait.policy.pairing import PolicyTooLarge
 from krait.policy.view import Interface, resolve
 from tests.strategies.documents import key
 from tests.strategies.worlds import World, worlds
@@ -45,18 +46,33 @@ def test_more_port_intervals_than_the_kernels_list_holds_are_refused() -> None:
         compile_policy(large, resolve(large, interface("x")))
 
 
-def test_more_rules_than_the_kernel_counts_are_refused() -> None:
+def test_more_rules_than_the_kernel_numbers_are_refused_where_they_concern_one_node() -> None:
     many = document(tuple(rule(i, (), f"r{i}") for i in range(1, MAX_RULES + 1)))
-    with pytest.raises(PolicyTooLarge, match="32768 rules"):
-        compile_policy(many, resolve(many, interface("x")))
+    for refusing in (
+        lambda: check_size(many),
+        lambda: compile_policy(many, resolve(many, interface("x"))),
+    ):
+        with pytest.raises(PolicyTooLarge, match="32,768 rules concern one node"):
+            refusing()
+
+
+def test_rules_that_do_not_concern_a_node_get_no_number_there() -> None:
+    three = document((rule(1, ()),), (node("x", A), node("y", B), node("z", frozenset({"c"}))))
+    assert compile_policy(three, resolve(three, interface("x"))).numbers.rules == ("r1",)
+    assert compile_policy(three, resolve(three, interface("z"))).numbers.rules == ()
 
 
 def test_a_hub_of_more_identities_than_its_triangle_holds_is_refused() -> None:
     nodes = tuple(node(f"n{i}", frozenset({f"t{i}"})) for i in range(2049))
     many = document((), (replace(nodes[0], transit=True), *nodes[1:]))
-    with pytest.raises(PolicyTooLarge, match="2049 identities"):
-        compile_policy(many, resolve(many, interface("n0")))
+    for refusing in (
+        lambda: check_size(many),
+        lambda: compile_policy(many, resolve(many, interface("n0"))),
+    ):
+        with pytest.raises(PolicyTooLarge, match="a hub of 2,049 identities"):
+            refusing()
     leaf = document((), nodes)
+    check_size(leaf)
     assert len(compile_policy(leaf, resolve(leaf, interface("n0"))).rows) == 1
 
 
@@ -68,7 +84,7 @@ def test_a_leaf_has_a_row_for_what_it_stands_for_and_a_hub_for_all(world: World)
         assert [len(row) for row in compiled.rows.values()] == list(range(1, columns + 1))
     else:
         assert all(len(row) == columns for row in compiled.rows.values())
-        here = {each.identity for each in compiled.owners if each.peer == 0 and each.identity}
+        here = {each.identity for each in compiled.principals if each.peer == 0 and each.identity}
         assert set(compiled.rows) == here
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from krait.cli import output
 from krait.cli.files import read_file
 from krait.cli.output import Json, Style, paint
-from krait.common.errors import ExitCode
+from krait.common.errors import ExitCode, UsageError
 from krait.policy import expectations
 from krait.policy.advice import Advice, advise
 from krait.policy.compile import check_size
@@ -27,12 +27,12 @@ def run(options: Namespace) -> int:
     data = read_file(options.file)
     try:
         document = load(data, options.file)
-    except DocumentError as error:
+        check_size(document)
+    except UsageError as error:
         if not options.json:
             raise
         output.document({"ok": False, "problems": _problems(error)})
         return error.exit_code
-    check_size(document)
     failures, advice = expectations.run(document), advise(document)
     if options.json:
         output.document(_report(document, failures, advice))
@@ -71,7 +71,10 @@ def _plural(word: str, count: int) -> str:
     return singular if count == 1 else word
 
 
-def _problems(error: DocumentError) -> list[Json]:
+def _problems(error: UsageError) -> list[Json]:
+    """Each with its place; what concerns the document as a whole has none."""
+    if not isinstance(error, DocumentError):
+        return [{"line": 0, "column": 0, "message": error.message, "hint": error.hint}]
     return [
         {"line": each.line, "column": each.column, "message": each.message, "hint": each.hint}
         for each in error.problems
