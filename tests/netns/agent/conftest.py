@@ -150,7 +150,12 @@ class Node:
     def unplug(self) -> None:
         """Delete wg0, whichever way it was made."""
         self._configuration = self.machine.succeed(["wg", "showconf", "wg0"])
-        self.machine.succeed(["ip", "link", "delete", "wg0"])
+        self._delete()
+
+    def _delete(self) -> None:
+        self.machine.execute(["ip", "link", "delete", "wg0"])
+        # As it ends, wireguard-go unlinks the socket by its name, be it already the next one's.
+        self.machine.wait_until_fails(["test", "-e", "/run/wireguard/wg0.sock"])
 
     def plug(self) -> None:
         """Make it again as it was before `unplug`, by the public tools."""
@@ -175,7 +180,7 @@ class Node:
             agent.process.kill_all()
         if self._configuration:
             if self.machine.execute("ip address show wg0 | grep -q inet")[0]:
-                self.machine.execute(["ip", "link", "delete", "wg0"])
+                self._delete()
                 self.plug()
             self.machine.succeed(["krait", "detach", "wg0"])
             self.greet()

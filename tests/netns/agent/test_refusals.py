@@ -52,6 +52,7 @@ def refused(node: Node, command: str) -> Outcome:
             "mount -t bpf",
         ),
     ],
+    ids=["no document", "no such file", "eth0", "no name", "capabilities", "bpffs"],
 )
 def test_what_is_missing_is_named_with_its_mend(
     node: Node, command: str, code: int, message: str, hint: str
@@ -70,6 +71,7 @@ def test_what_is_missing_is_named_with_its_mend(
         ("from: a", "from: nobody", "nobody"),
         ("nodes:", "node: alice\nnodes:", "the interface's public key is that of bob"),
     ],
+    ids=["another interface", "unknown tag", "another node"],
 )
 def test_a_document_that_cannot_be_used_starts_nothing(
     node: Node, old: str, new: str, message: str
