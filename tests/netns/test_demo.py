@@ -16,7 +16,7 @@ import pytest
 from krait.cli.demo import page
 from krait.cli.output import WIDTH
 from krait.lab import keeper
-from krait.lab.demo.acts import enforce
+from krait.lab.demo.acts import enforce, revoke
 from krait.lab.demo.findings import Enforced
 from krait.lab.demo.matrix import wrong
 from krait.lab.demo.stage import INTERFACE, Stage
@@ -130,6 +130,25 @@ def test_a_host_without_its_filter_is_found_and_named(capsys: pytest.CaptureFixt
     assert set(act.suspects) == {"db1", "web1"}
     page.play(act)
     assert "db1 to web1, tcp/22 over IPv4: passed, but no rule" in capsys.readouterr().out
+
+
+class Lenient(Stage):
+    """A stage whose quarantine is one in name only."""
+
+    def policy(self, *, quarantine: bool = False) -> str:
+        text = super().policy()
+        return f"{text}# in quarantine\n" if quarantine else text
+
+
+def test_a_flow_that_goes_on_after_its_revocation_is_found() -> None:
+    with Lenient() as stage:
+        stage.replace_policy(stage.policy())
+        stage.start_agents()
+        act = revoke(stage)
+    assert act.diff == ("+# in quarantine",)
+    assert [cut.held for cut in act.cuts] == [False] * 4
+    assert act.kept.held
+    assert act.suspects == ("web1", "web2")
 
 
 def test_an_interrupt_ends_every_machine() -> None:

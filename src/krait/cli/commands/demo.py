@@ -30,7 +30,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """0: every cell agrees and every act held; 1: not so."""
     if options.down:
-        return _take_down()
+        return _take_down(as_json=options.json)
     started_s = time.monotonic()
     kind = AttachKind(options.attach) if options.attach else None
     try:
@@ -74,8 +74,11 @@ def _epilogue(stage: Stage, seen: tuple[Act, ...], pid: int | None) -> None:
         page.kept(stage.hosts, pid)
 
 
-def _take_down() -> int:
+def _take_down(*, as_json: bool) -> int:
     pids = keeper.kept()
     keeper.end(pids)
-    output.line(f"taken down: {len(pids)}" if pids else "nothing is up")
+    if as_json:
+        output.document({"taken_down": pids})
+    else:
+        output.line(f"taken down: {len(pids)}" if pids else "nothing was left up")
     return ExitCode.OK

@@ -10,7 +10,7 @@ from textwrap import wrap
 from krait.cli.demo import grid
 from krait.cli.output import WIDTH, Style, line, paint
 from krait.lab.demo.document import SUSPECT, shortened
-from krait.lab.demo.findings import CUT_NS, Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
+from krait.lab.demo.findings import Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
 from krait.lab.demo.matrix import Matrix, wrong
 from krait.lab.demo.stage import INTERFACE, POLICY, Host, Stage
 from krait.lab.machine import Outcome
@@ -65,11 +65,9 @@ def _revoked(act: Revoked) -> None:
     line()
     for cut in act.cuts:
         _verdict(cut.held, f"{_way(cut.wire, cut.source, cut.destination)}: {_end(cut)}")
-        if cut.after_commit_ns > CUT_NS:
-            line(f"      {_ms(cut.slack_ns)} of it may be a delay of this machine")
     _kept(act.kept)
     lost, waited = sum(cut.in_vain for cut in act.cuts), _ms(act.rename_to_commit_ns)
-    line(f"    {lost:,} packets were sent in vain; file to commit took {waited}")
+    line(f"    {lost:,} packets sent in vain; the commit came {waited} after the new file")
 
 
 def _orphaned(act: Orphaned) -> None:
@@ -152,11 +150,13 @@ def _way(wire: Wire, source: str, destination: str) -> str:
 
 
 def _end(cut: Cut) -> str:
+    if cut.sent_after_ns > 0:
+        return f"passes {_ms(cut.sent_after_ns)} after the commit"
     if not cut.in_vain:
-        return "its sender ended it"
-    if cut.after_commit_ns <= 0:
-        return "no packet after the commit"
-    return f"last packet {_ms(cut.after_commit_ns)} after the commit"
+        return "ended by its sender"
+    if cut.heard_after_ns <= 0:
+        return "cut, unheard since the commit"
+    return f"cut, last heard {_ms(cut.heard_after_ns)} after the commit"
 
 
 def _ms(duration_ns: int) -> str:

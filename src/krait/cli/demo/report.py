@@ -66,8 +66,8 @@ def _cut(cut: Cut) -> dict[str, Json]:
         "from": cut.source,
         "to": cut.destination,
         **_wire(cut.wire),
-        "last_packet_after_commit_ns": max(cut.after_commit_ns, 0),
-        "slack_ns": cut.slack_ns,
+        "youngest_sent_after_commit_ns": cut.sent_after_ns,
+        "last_read_after_commit_ns": cut.heard_after_ns,
         "packets_in_vain": cut.in_vain,
         "held": cut.held,
     }

@@ -14,7 +14,7 @@ from krait.common.errors import KraitError
 from krait.lab.demo.document import SUSPECT
 from krait.lab.demo.findings import Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
 from krait.lab.demo.stage import Stage
-from krait.lab.traffic import Direction, Flow, FlowReport, Protocol, Target
+from krait.lab.traffic import Flow, FlowReport, Protocol, Target
 
 _WAIT_S = 10.0
 _LOOK_S = 0.00005
@@ -40,40 +40,21 @@ def enforce(stage: Stage) -> Enforced:
 
 
 def revoke(stage: Stage) -> Revoked:
-    """Put a host in quarantine while it talks to another, and a third to that one.
-
-    A receiver that the machine keeps waiting reads late what arrived in time. How late that may be,
-    the flow that goes on tells by its longest gap; and so late may a look at the control word come.
-    """
+    """Put a host in quarantine while it talks to another, and a third to that one."""
     before, after = stage.policy(), stage.policy(quarantine=True)
-    cut = (
+    revoked = (
         Wire(SUSPECT, "web2", Protocol.TCP, 8081, 4),
         Wire(SUSPECT, "web2", Protocol.UDP, 8081, 6),
     )
-    kept = Wire("ops1", "web2", Protocol.UDP, 8082, 4)
-    with _flowing(stage, (*cut, kept)) as flows:
+    allowed = Wire("ops1", "web2", Protocol.UDP, 8082, 4)
+    with _flowing(stage, (*revoked, allowed)) as flows:
         renamed_ns, commits = _commit(stage, after)
         time.sleep(_WATCH_S)
-        reports = {wire: flow.report() for wire, flow in flows.items()}
-        lives_on = _kept(kept, flows[kept])
-    first = min((commits[end] for end in (SUSPECT, "web2")), key=lambda each: each.earliest_ns)
-    slack_ns = lives_on.gap_ns + first.latest_ns - first.earliest_ns
-    return Revoked(
-        _changed(before, after),
-        first.earliest_ns - renamed_ns,
-        tuple(
-            Cut(
-                wire,
-                *ends,
-                after_commit_ns=heard.last_ns - first.earliest_ns,
-                slack_ns=slack_ns,
-                in_vain=heard.sent - heard.received,
-            )
-            for wire in cut
-            for ends, heard in _directions(wire, reports[wire])
-        ),
-        lives_on,
-    )
+        reports = {wire: flows[wire].report() for wire in revoked}
+        kept = _kept(allowed, flows[allowed])
+    first = min((commits[end] for end in (SUSPECT, "web2")), key=lambda each: each.latest_ns)
+    cuts = (cut for wire in revoked for cut in _cuts(wire, reports[wire], first))
+    return Revoked(_changed(before, after), first.latest_ns - renamed_ns, tuple(cuts), kept)
 
 
 def orphan(stage: Stage) -> Orphaned:
@@ -160,10 +141,17 @@ def _commit(stage: Stage, text: str) -> tuple[int, dict[str, _Commit]]:
     return renamed_ns, commits
 
 
-def _directions(wire: Wire, report: FlowReport) -> Iterator[tuple[tuple[str, str], Direction]]:
-    """The opener's first."""
-    yield (wire.source, wire.destination), report.forward
-    yield (wire.destination, wire.source), report.backward
+def _cuts(wire: Wire, report: FlowReport, commit: _Commit) -> Iterator[Cut]:
+    """Both directions, the opener's first."""
+    ends = (wire.source, wire.destination)
+    for way, heard in ((ends, report.forward), (ends[::-1], report.backward)):
+        yield Cut(
+            wire,
+            *way,
+            sent_after_ns=heard.last_sent_ns - commit.latest_ns,
+            heard_after_ns=heard.last_ns - commit.earliest_ns,
+            in_vain=heard.sent - heard.received,
+        )
 
 
 def _changed(before: str, after: str) -> tuple[str, ...]:

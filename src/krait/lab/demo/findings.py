@@ -12,8 +12,6 @@ from krait.common.reason import Reason
 from krait.lab.demo.matrix import Matrix, wrong
 from krait.lab.traffic import Protocol
 
-CUT_NS = 10_000_000
-"""The longest that a revoked flow may still be heard after the commit, on a machine at leisure."""
 GAP_NS = 3_000_000_000
 """A gap that no scheduling explains: an allowed flow with one has been broken."""
 
@@ -83,13 +81,13 @@ class Cut:
     wire: Wire
     source: str
     destination: str
-    after_commit_ns: int  # the last packet that its receiver read; 0 or less: none after
-    slack_ns: int  # by how much a busy machine may have made that late; see `revoke`
-    in_vain: int  # packets that were sent and never arrived: its sender did not stop by itself
+    sent_after_ns: int  # of what arrived, the youngest was sent so long after the commit
+    heard_after_ns: int  # and the last was read so long after it, on a busy machine much later
+    in_vain: int  # packets that never arrived: the flow was not ended by its sender
 
     @property
     def held(self) -> bool:
-        return self.after_commit_ns <= CUT_NS + self.slack_ns and self.in_vain > 0
+        return self.sent_after_ns <= 0 and self.in_vain > 0
 
 
 @dataclass(frozen=True, slots=True)
