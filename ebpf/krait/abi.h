@@ -40,34 +40,43 @@ enum krait_path {
 
 enum krait_pair_class {
 	KRAIT_PAIR_MISSING,
-	KRAIT_ALLOW_STATELESS,
-	KRAIT_DENY_BOTH,
-	KRAIT_STATEFUL
+	KRAIT_PAIR_ALLOW_STATELESS,
+	KRAIT_PAIR_DENY_BOTH,
+	KRAIT_PAIR_STATEFUL
 };
 
 enum krait_pair_layout {
-	KRAIT_ROWS,    /* near's row, far's column */
-	KRAIT_TRIANGLE /* the higher identity's row, the lower's column */
+	KRAIT_LAYOUT_ROWS,    /* near's row, far's column */
+	KRAIT_LAYOUT_TRIANGLE /* the higher identity's row, the lower's column */
 };
 
-enum krait_self_flag { KRAIT_ARMED = 1, KRAIT_TRANSIT = 2, KRAIT_STRICT = 4 };
+enum krait_self_flag { KRAIT_SELF_ARMED = 1, KRAIT_SELF_TRANSIT = 2, KRAIT_SELF_STRICT = 4 };
 
-enum krait_principal_flag { KRAIT_IS_UNKNOWN_PEER = 1 };
+enum krait_principal_flag { KRAIT_PRINCIPAL_UNKNOWN_PEER = 1 };
 
 enum krait_flow_state {
-	KRAIT_TCP_HALF_OPEN,
-	KRAIT_TCP_ESTABLISHED,
-	KRAIT_TCP_CLOSING,
-	KRAIT_UDP_NEW,
-	KRAIT_UDP_REPLIED,
-	KRAIT_ECHO,
-	KRAIT_FLOW_STATES,
-	KRAIT_STATE_MASK = 7,
-	KRAIT_FIN_OPENER = 16,
-	KRAIT_FIN_REPLY = 32
+	KRAIT_FLOW_TCP_HALF_OPEN,
+	KRAIT_FLOW_TCP_ESTABLISHED,
+	KRAIT_FLOW_TCP_CLOSING,
+	KRAIT_FLOW_UDP_NEW,
+	KRAIT_FLOW_UDP_REPLIED,
+	KRAIT_FLOW_ECHO,
+	KRAIT_FLOW_STATES
 };
 
-enum { KRAIT_FIRST_IDENTITY = 256, KRAIT_SLOTS = 2 };
+/* The rest of a flow's `state` byte. */
+enum krait_flow_mark {
+	KRAIT_FLOW_STATE_MASK = 7,
+	KRAIT_FLOW_FIN_OPENER = 16,
+	KRAIT_FLOW_FIN_REPLY = 32
+};
+
+enum krait_constant {
+	KRAIT_SLOTS = 2,
+	KRAIT_LIST_LENGTH_BITS = 10, /* of a list's reference; its offset is above */
+	KRAIT_FIRST_IDENTITY = 256,
+	KRAIT_MAY_OPEN = 1 << 15 /* in an interval, above the rule's number */
+};
 
 struct krait_self {
 	__u64 net6_hi, net6_lo;
@@ -90,7 +99,7 @@ struct krait_principal {
 struct krait_pair {
 	__u32 verdict_class;
 	__u16 rule[2];
-	__u32 list[2]; /* offset into `ports` << 10 | length */
+	__u32 list[2]; /* offset into `ports` << KRAIT_LIST_LENGTH_BITS | length */
 };
 
 /* (a, port_a) is the lower of the two ends. */
@@ -135,4 +144,17 @@ struct krait_shape {
 	__u32 pair_layout;
 	__u32 columns;
 	__u32 zero;
+};
+
+/* Puts every enumeration into the BTF, where the loader finds it. */
+struct krait_numbers {
+	enum krait_reason reason;
+	enum krait_path path;
+	enum krait_pair_class pair_class;
+	enum krait_pair_layout pair_layout;
+	enum krait_self_flag self_flag;
+	enum krait_principal_flag principal_flag;
+	enum krait_flow_state flow_state;
+	enum krait_flow_mark flow_mark;
+	enum krait_constant constant;
 };

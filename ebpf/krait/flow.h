@@ -9,16 +9,12 @@
 #define WORD_OPENER_IS_B (1ull << 30)
 #define WORD_TAG_MASK ((1u << 30) - 1)
 
-/* One packet of a stateful pair. */
-struct exchange {
-	struct __sk_buff *skb;
-	const struct packet *p;
-	const struct krait_pair *pair;
-	__u32 revision;
-	__u32 now; /* jiffies, low half */
-	__u8 strict, error, dry;
-	__u8 from_b;	/* the packet comes from the key's higher end */
-	__u8 from_high; /* the packet comes from the pair's higher identity */
+/* Where a packet's flow is, or would be. */
+struct place {
+	struct krait_flow_key *key;
+	__u32 tag;   /* tells a recycled element from the one that was looked up */
+	__u32 now;   /* jiffies, low half */
+	__u8 from_b; /* the packet comes from the key's higher end */
 };
 
 INLINE __u64 revision_of(__u64 word)
@@ -46,23 +42,7 @@ INLINE int comes_from_b(const struct packet *p)
 	return p->sport > p->dport;
 }
 
-INLINE void make_key(const struct packet *p, int from_b, struct krait_flow_key *key)
-{
-	const __u64 *a = from_b ? p->dst : p->src, *b = from_b ? p->src : p->dst;
-
-	key->a[0] = a[0];
-	key->a[1] = a[1];
-	key->b[0] = b[0];
-	key->b[1] = b[1];
-	key->port_a = from_b ? p->dport : p->sport;
-	key->port_b = from_b ? p->sport : p->dport;
-	key->protocol = p->protocol;
-	key->family = p->family;
-	key->zero = 0;
-}
-
-/* Tells a recycled element from the one that was looked up. */
-INLINE __u32 tag_of(const struct krait_flow_key *key)
+INLINE __u32 hash_of(const struct krait_flow_key *key)
 {
 	const __u64 *w = (const __u64 *)key;
 	__u64 hash = w[0] * 0x9e3779b97f4a7c15 + w[1] * 0xc2b2ae3d27d4eb4f +
@@ -72,13 +52,32 @@ INLINE __u32 tag_of(const struct krait_flow_key *key)
 	return hash >> 34;
 }
 
-INLINE int is_live(const struct krait_flow *flow, __u64 word, __u32 tag, __u32 now)
+INLINE void find_place(const struct packet *p, struct place *place)
 {
-	__u32 state = flow->state & KRAIT_STATE_MASK;
+	const int from_b = comes_from_b(p);
+	const __u64 *a = from_b ? p->dst : p->src, *b = from_b ? p->src : p->dst;
 
-	if ((word & WORD_TAG_MASK) != tag || state >= KRAIT_FLOW_STATES)
+	place->key->a[0] = a[0];
+	place->key->a[1] = a[1];
+	place->key->b[0] = b[0];
+	place->key->b[1] = b[1];
+	place->key->port_a = from_b ? p->dport : p->sport;
+	place->key->port_b = from_b ? p->sport : p->dport;
+	place->key->protocol = p->protocol;
+	place->key->family = p->family;
+	place->key->zero = 0;
+	place->tag = hash_of(place->key);
+	place->now = bpf_jiffies64();
+	place->from_b = from_b;
+}
+
+INLINE int is_live(const struct krait_flow *flow, __u64 word, const struct place *place)
+{
+	__u32 state = flow->state & KRAIT_FLOW_STATE_MASK;
+
+	if ((word & WORD_TAG_MASK) != place->tag || state >= KRAIT_FLOW_STATES)
 		return 0;
-	return now - flow->seen <= timeout_ticks[state];
+	return place->now - flow->seen <= timeout_ticks[state];
 }
 
 /* A packet on a live flow's tuple that is no packet of the flow but an open of its own. */
@@ -97,53 +96,45 @@ INLINE int has_flow(const struct packet *p)
 
 INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
 {
-	__u8 base = state & KRAIT_STATE_MASK, fins = state & ~KRAIT_STATE_MASK;
+	__u8 base = state & KRAIT_FLOW_STATE_MASK, fins = state & ~KRAIT_FLOW_STATE_MASK;
 
 	if (p->protocol != IPPROTO_TCP)
-		return base == KRAIT_UDP_NEW && reply ? KRAIT_UDP_REPLIED : base;
+		return base == KRAIT_FLOW_UDP_NEW && reply ? KRAIT_FLOW_UDP_REPLIED : base;
 	if (is_syn(p)) {
-		base = KRAIT_TCP_HALF_OPEN;
+		base = KRAIT_FLOW_TCP_HALF_OPEN;
 		fins = 0;
-	} else if (base == KRAIT_TCP_HALF_OPEN && reply && p->tcp_flags & TCP_ACK) {
-		base = KRAIT_TCP_ESTABLISHED;
+	} else if (base == KRAIT_FLOW_TCP_HALF_OPEN && reply && p->tcp_flags & TCP_ACK) {
+		base = KRAIT_FLOW_TCP_ESTABLISHED;
 	}
 	if (p->tcp_flags & TCP_FIN)
-		fins |= reply ? KRAIT_FIN_REPLY : KRAIT_FIN_OPENER;
-	if (p->tcp_flags & TCP_RST || fins == (KRAIT_FIN_OPENER | KRAIT_FIN_REPLY))
-		base = KRAIT_TCP_CLOSING;
+		fins |= reply ? KRAIT_FLOW_FIN_REPLY : KRAIT_FLOW_FIN_OPENER;
+	if (p->tcp_flags & TCP_RST || fins == (KRAIT_FLOW_FIN_OPENER | KRAIT_FLOW_FIN_REPLY))
+		base = KRAIT_FLOW_TCP_CLOSING;
 	return base | fins;
 }
 
-/* May the packet's own tuple open; or, reversed, may its receiver's? */
-INLINE __u32 decide(const struct exchange *x, int reversed)
+INLINE enum krait_reason insert_flow(const struct subject *x, const struct place *place, int reply,
+				     __u16 rule)
 {
-	__u16 port = listed(x->p, reversed ? x->p->sport : x->p->dport);
-
-	return look_up_ports(x->pair->list[(x->from_high ^ reversed) & 1],
-			     x->p->protocol << 16 | port);
-}
-
-INLINE enum krait_reason insert_flow(const struct exchange *x, const struct krait_flow_key *key,
-				     __u32 tag, int reply, __u16 rule)
-{
-	struct krait_flow flow = { .seen = x->now, .rule = rule };
-	__u64 opener = x->from_b ^ reply ? WORD_OPENER_IS_B : 0;
+	struct krait_flow flow = { .seen = place->now, .rule = rule };
+	__u64 opener = place->from_b ^ reply ? WORD_OPENER_IS_B : 0;
 
 	if (x->dry)
 		return KRAIT_PASS;
-	flow.word = (__u64)x->revision << 32 | WORD_ALLOW | opener | tag;
+	flow.word = (__u64)x->state->revision << 32 | WORD_ALLOW | opener | place->tag;
 	if (x->p->protocol == IPPROTO_TCP) {
-		flow.state = KRAIT_TCP_HALF_OPEN;
+		flow.state = KRAIT_FLOW_TCP_HALF_OPEN;
 		if (x->p->tcp_flags & TCP_FIN)
-			flow.state |= reply ? KRAIT_FIN_REPLY : KRAIT_FIN_OPENER;
+			flow.state |= reply ? KRAIT_FLOW_FIN_REPLY : KRAIT_FLOW_FIN_OPENER;
 	} else {
-		flow.state = is_icmp(x->p) ? KRAIT_ECHO : KRAIT_UDP_NEW;
+		flow.state = is_icmp(x->p) ? KRAIT_FLOW_ECHO : KRAIT_FLOW_UDP_NEW;
 	}
-	return bpf_map_update_elem(&flows, key, &flow, BPF_ANY) ? KRAIT_FLOW_FULL : KRAIT_PASS;
+	return bpf_map_update_elem(&flows, place->key, &flow, BPF_ANY) ? KRAIT_FLOW_FULL
+									: KRAIT_PASS;
 }
 
-INLINE enum krait_reason judge_open(const struct exchange *x, const struct krait_flow_key *key,
-				    __u32 tag, struct verdict *v)
+INLINE enum krait_reason judge_open(const struct subject *x, const struct place *place,
+				    struct verdict *v)
 {
 	const int picked_up = x->p->protocol == IPPROTO_TCP && !is_syn(x->p);
 	__u32 decision, reversed;
@@ -151,76 +142,76 @@ INLINE enum krait_reason judge_open(const struct exchange *x, const struct krait
 
 	if (x->error || (is_icmp(x->p) && is_echo_reply(x->p)))
 		return KRAIT_NO_FLOW;
-	if (picked_up && (x->strict || !is_segment(x->p)))
+	if (picked_up && (x->state->self->flags & KRAIT_SELF_STRICT || !is_segment(x->p)))
 		return KRAIT_NO_FLOW;
 	decision = decide(x, 0);
-	if (picked_up && !(decision & MAY_OPEN)) {
+	if (picked_up && !(decision & KRAIT_MAY_OPEN)) {
 		reversed = decide(x, 1);
-		if (reversed & MAY_OPEN) {
+		if (reversed & KRAIT_MAY_OPEN) {
 			decision = reversed;
 			reply = 1;
 		}
 	}
 	v->path = KRAIT_PATH_OPEN;
 	v->rule = decision & RULE_MASK;
-	if (!(decision & MAY_OPEN))
+	if (!(decision & KRAIT_MAY_OPEN))
 		return KRAIT_DENIED;
 	if (!has_flow(x->p))
 		return KRAIT_PASS;
-	return insert_flow(x, key, tag, reply, v->rule);
+	return insert_flow(x, place, reply, v->rule);
 }
 
 /* The verdict of the opener's tuple, judged anew if it was decided under another revision. Sets the
  * rule. */
-INLINE int is_allowed(const struct exchange *x, struct krait_flow *flow, __u64 word, int reply,
+INLINE int is_allowed(const struct subject *x, struct krait_flow *flow, __u64 word, int reply,
 		      __u16 *rule)
 {
 	__u32 decision;
 
 	*rule = flow->rule;
-	if (revision_of(word) == x->revision)
+	if (revision_of(word) == x->state->revision)
 		return !!(word & WORD_ALLOW);
 	decision = decide(x, reply);
 	*rule = decision & RULE_MASK;
 	if (!x->dry && !x->error) {
 		word &= WORD_OPENER_IS_B | WORD_TAG_MASK;
-		word |= (__u64)x->revision << 32 | (decision & MAY_OPEN ? WORD_ALLOW : 0);
+		word |= (__u64)x->state->revision << 32 |
+			(decision & KRAIT_MAY_OPEN ? WORD_ALLOW : 0);
 		flow->rule = *rule;
 		*(volatile __u64 *)&flow->word = word;
 	}
-	return !!(decision & MAY_OPEN);
+	return !!(decision & KRAIT_MAY_OPEN);
 }
 
-INLINE void touch(const struct exchange *x, struct krait_flow *flow, int reply)
+INLINE void touch(struct krait_flow *flow, const struct packet *p, int reply, __u32 now)
 {
-	__u8 state = flow->state, next = next_state(state, x->p, reply);
+	__u8 state = flow->state, next = next_state(state, p, reply);
 
 	if (next != state)
 		flow->state = next;
-	if (flow->seen != x->now) /* a line that many CPUs read is not written for nothing */
-		flow->seen = x->now;
+	if (flow->seen != now) /* a line that many CPUs read is not written for nothing */
+		flow->seen = now;
 }
 
-INLINE enum krait_reason judge_flow(const struct exchange *x, struct verdict *v)
+INLINE enum krait_reason judge_flow(const struct subject *x, struct verdict *v)
 {
 	enum krait_reason reason;
-	struct krait_flow_key key;
 	struct krait_flow *flow;
 	__u16 flow_rule = 0;
+	struct krait_flow_key key;
+	struct place place = { .key = &key };
 	int denied = 0;
-	__u32 tag;
 
-	make_key(x->p, x->from_b, &key);
-	tag = tag_of(&key);
+	find_place(x->p, &place);
 	flow = has_flow(x->p) ? bpf_map_lookup_elem(&flows, &key) : 0;
 	if (flow) {
 		__u64 word = *(volatile __u64 *)&flow->word;
-		int reply = x->from_b ^ !!(word & WORD_OPENER_IS_B);
+		int reply = place.from_b ^ !!(word & WORD_OPENER_IS_B);
 
-		if (is_live(flow, word, tag, x->now) && (x->error || !is_own_open(x->p, reply))) {
+		if (is_live(flow, word, &place) && (x->error || !is_own_open(x->p, reply))) {
 			if (is_allowed(x, flow, word, reply, &flow_rule)) {
 				if (!x->error && !x->dry)
-					touch(x, flow, reply);
+					touch(flow, x->p, reply, place.now);
 				v->path = KRAIT_PATH_FLOW;
 				v->rule = flow_rule;
 				return KRAIT_PASS;
@@ -230,7 +221,7 @@ INLINE enum krait_reason judge_flow(const struct exchange *x, struct verdict *v)
 	}
 	/* A denied flow's packet has one more chance, as an open of its own: an entry that drops
 	 * its packets must not be worse than none. */
-	reason = judge_open(x, &key, tag, v);
+	reason = judge_open(x, &place, v);
 	if (denied && (reason == KRAIT_DENIED || reason == KRAIT_NO_FLOW)) {
 		v->path = KRAIT_PATH_FLOW;
 		v->rule = flow_rule;

@@ -21,7 +21,7 @@ INLINE int read_state(struct state *s)
 	s->slot = word & 1;
 	s->revision = word >> 32;
 	s->self = bpf_map_lookup_elem(&self, &s->slot);
-	return s->self && s->self->flags & KRAIT_ARMED;
+	return s->self && s->self->flags & KRAIT_SELF_ARMED;
 }
 
 /* The windows of the mesh's range are arrays, and inside them the array is the whole truth; all
@@ -93,10 +93,10 @@ INLINE enum krait_reason find_sides(const struct state *s, const struct packet *
 		if (!who)
 			return leaves ? KRAIT_UNKNOWN_SOURCE : KRAIT_UNKNOWN_DESTINATION;
 		sides->near = *who;
-		if (who->peer && !(s->self->flags & KRAIT_TRANSIT))
+		if (who->peer && !(s->self->flags & KRAIT_SELF_TRANSIT))
 			return KRAIT_NOT_TRANSIT;
 	}
-	if ((sides->far.flags | sides->near.flags) & KRAIT_IS_UNKNOWN_PEER)
+	if ((sides->far.flags | sides->near.flags) & KRAIT_PRINCIPAL_UNKNOWN_PEER)
 		return KRAIT_UNKNOWN_PEER;
 	return sides->far.identity && sides->near.identity ? KRAIT_PASS : KRAIT_NO_IDENTITY;
 }

@@ -43,7 +43,7 @@ KRAIT_MAP(shape, ARRAY, 1, __u32, struct krait_shape, 0);
 
 /* Set once, before the object is loaded. */
 const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1; /* entries a slot */
-const volatile __u32 pair_layout = KRAIT_ROWS;
+const volatile __u32 pair_layout = KRAIT_LAYOUT_ROWS;
 const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}; /* jiffies */
 const volatile __u32 test_ifindex = 0; /* this interface has Ethernet headers; 0: none */
-const volatile enum krait_reason abi_reason = KRAIT_PASS; /* puts the enum into the BTF */
+const volatile struct krait_numbers abi_numbers = {};

@@ -3,14 +3,27 @@
 #pragma once
 #include "identity.h"
 
-enum { LIST_LENGTH_BITS = 10, LIST_LENGTH_MASK = (1 << LIST_LENGTH_BITS) - 1 };
+#define LIST_LENGTH_MASK ((1u << KRAIT_LIST_LENGTH_BITS) - 1)
+
+/* What is judged: a packet or, for an ICMP error, the packet inside it. */
+struct subject {
+	struct __sk_buff *skb;
+	struct packet *p;
+	struct state *state;
+	const struct krait_pair *pair;
+	__u8 egress;	/* the hook */
+	__u8 dry;	/* leave no trace */
+	__u8 error;	/* p is inside an ICMP error */
+	__u8 leaves;	/* p travels into the tunnel: for an error, the other way than it */
+	__u8 from_high; /* p comes from the pair's higher identity */
+};
 
 INLINE struct krait_pair *find_pair(const struct state *s, const struct sides *sides)
 {
 	const struct krait_principal *row = &sides->near, *column = &sides->far;
 	__u32 index;
 
-	if (pair_layout == KRAIT_TRIANGLE && row->identity < column->identity) {
+	if (pair_layout == KRAIT_LAYOUT_TRIANGLE && row->identity < column->identity) {
 		row = &sides->far;
 		column = &sides->near;
 	}
@@ -21,22 +34,21 @@ INLINE struct krait_pair *find_pair(const struct state *s, const struct sides *s
 	return bpf_map_lookup_elem(&pair, &index);
 }
 
-#define MAY_OPEN (1u << 15)
-#define RULE_MASK (MAY_OPEN - 1)
+#define RULE_MASK (KRAIT_MAY_OPEN - 1)
 
-/* What a list decides for a tuple: MAY_OPEN or not, and the number of the rule. The last interval
+/* What a list decides for a tuple: KRAIT_MAY_OPEN or not, and the number of the rule. The last interval
  * that starts at or below the tuple, by bisection, decides; one in no interval is denied by default.
  *
  * A function of its own, with external linkage, so that the verifier walks it once and not wherever
  * it is called (Linux 5.6). */
 __attribute__((noinline)) __u32 look_up_ports(__u32 list, __u32 tuple)
 {
-	__u32 length = list & LIST_LENGTH_MASK, at = list >> LIST_LENGTH_BITS;
+	__u32 length = list & LIST_LENGTH_MASK, at = list >> KRAIT_LIST_LENGTH_BITS;
 	__u64 *interval, found;
 
 	if (!length)
 		return 0;
-	for (int i = 0; i < LIST_LENGTH_BITS && length > 1; i++) {
+	for (int i = 0; i < KRAIT_LIST_LENGTH_BITS && length > 1; i++) {
 		__u32 half = length >> 1, middle = at + half;
 
 		interval = bpf_map_lookup_elem(&ports, &middle);
@@ -52,11 +64,20 @@ __attribute__((noinline)) __u32 look_up_ports(__u32 list, __u32 tuple)
 	found = *interval;
 	if (found >> 40 > tuple || (found >> 16 & 0xffffff) < tuple)
 		return 0;
-	return found & (MAY_OPEN | RULE_MASK);
+	return found & (KRAIT_MAY_OPEN | RULE_MASK);
 }
 
 /* The port that a list is asked about: ICMP's two "ports" are its identifier, which no rule names. */
 INLINE __u16 listed(const struct packet *p, __u16 port)
 {
 	return is_icmp(p) ? 0 : port;
+}
+
+/* May the packet's own tuple open; or, reversed, may its receiver's? */
+INLINE __u32 decide(const struct subject *x, int reversed)
+{
+	__u16 port = listed(x->p, reversed ? x->p->sport : x->p->dport);
+
+	return look_up_ports(x->pair->list[(x->from_high ^ reversed) & 1],
+			     x->p->protocol << 16 | port);
 }

@@ -12,6 +12,8 @@ from functools import cached_property
 from struct import Struct
 from types import MappingProxyType
 
+from krait.common.reason import Reason
+
 ABI_VERSION = 1
 """Names the pin folder; raised whenever a layout, a map or the meaning of a field changes."""
 
@@ -19,7 +21,7 @@ FIRST_IDENTITY = 256
 """Identities below are reserved; 0 is no identity and is denied under every default."""
 
 MAX_RULES = 1 << 15
-"""Rule numbers are 15 bits in a port interval; number 0 is the policy's `default`."""
+"""Rule numbers have 15 bits in a port interval; number 0 is the policy's `default`."""
 
 MAX_WINDOW = 1 << 20
 """Addresses of the mesh's range that an address array may hold, for each family."""
@@ -61,6 +63,15 @@ class PrincipalFlag(IntFlag):
     """A peer that the document does not name."""
 
 
+class Path(IntEnum):
+    """Where a verdict was found; a dry run returns it."""
+
+    NONE = 0
+    PAIR = 1
+    FLOW = 2
+    OPEN = 3
+
+
 class FlowState(IntEnum):
     """The low three bits of a flow's `state` byte."""
 
@@ -72,8 +83,13 @@ class FlowState(IntEnum):
     ECHO = 5
 
 
+STATE_MASK = 7
+"""The part of a flow's `state` byte that is a FlowState; the rest are marks."""
 FIN_OPENER = 16
 FIN_REPLY = 32
+
+MAY_OPEN = 1 << 15
+"""The bit of an interval that lets its tuples open; the rule's number is below it."""
 
 FLOW_TIMEOUT_S: Mapping[FlowState, int] = MappingProxyType(
     {
@@ -202,9 +218,40 @@ def control_word(revision: int, slot: int) -> int:
 
 def interval(low: int, high: int, *, allow: bool, rule: int) -> int:
     """One entry of `ports`: an inclusive range over protocol:8 | port:16, its verdict and rule."""
-    return low << 40 | high << 16 | int(allow) << 15 | rule
+    return low << 40 | high << 16 | (MAY_OPEN if allow else 0) | rule
 
 
 def list_reference(offset: int, length: int) -> int:
     """How a pair names its list: a place in `ports` and a length, 0 for none."""
     return offset << LIST_LENGTH_BITS | length
+
+
+ENUMERATIONS: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        "krait_reason": {
+            **{f"KRAIT_{each.name}": each for each in Reason},
+            "KRAIT_REASONS": len(Reason),
+        },
+        "krait_path": {f"KRAIT_PATH_{each.name}": each for each in Path},
+        "krait_pair_class": {f"KRAIT_PAIR_{each.name}": each for each in PairClass},
+        "krait_pair_layout": {f"KRAIT_LAYOUT_{each.name}": each for each in PairLayout},
+        "krait_self_flag": {f"KRAIT_SELF_{each.name}": each for each in SelfFlag},
+        "krait_principal_flag": {f"KRAIT_PRINCIPAL_{each.name}": each for each in PrincipalFlag},
+        "krait_flow_state": {
+            **{f"KRAIT_FLOW_{each.name}": each for each in FlowState},
+            "KRAIT_FLOW_STATES": len(FlowState),
+        },
+        "krait_flow_mark": {
+            "KRAIT_FLOW_STATE_MASK": STATE_MASK,
+            "KRAIT_FLOW_FIN_OPENER": FIN_OPENER,
+            "KRAIT_FLOW_FIN_REPLY": FIN_REPLY,
+        },
+        "krait_constant": {
+            "KRAIT_SLOTS": SLOTS,
+            "KRAIT_LIST_LENGTH_BITS": LIST_LENGTH_BITS,
+            "KRAIT_FIRST_IDENTITY": FIRST_IDENTITY,
+            "KRAIT_MAY_OPEN": MAY_OPEN,
+        },
+    }
+)
+"""Every enumeration of ebpf/krait/abi.h by its tag, whole."""

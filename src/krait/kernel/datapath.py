@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One load of Krait's object: two programs and the tables they read.
 
-Its capacity is fixed when it is loaded. A policy that outgrows it gets a new datapath, filled with
-what is in force, and the programs are swapped; the flow table is handed on.
+Its capacity is fixed when it is loaded. A policy that outgrows it gets a new datapath, which is
+filled before the programs are swapped; the flow table is handed on.
 """
 
 import time
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from krait.common import abi
-from krait.common.abi import ABI_VERSION, FLOW_TIMEOUT_S, PairLayout
+from krait.common.abi import ABI_VERSION, FLOW_TIMEOUT_S, FlowState, PairLayout
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.barrier import ReaderBarrier
@@ -284,14 +284,15 @@ class Datapath:
 def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
     """Hold an opened object against the ABI, and give it its sizes and constants."""
     check_layouts(program.btf, abi.LAYOUTS)
-    check_enum(program.btf, "krait_reason", _reason_names())
+    for tag, numbers in abi.ENUMERATIONS.items():
+        check_enum(program.btf, tag, numbers)
     for name in _SIZED:
         program.resize(name, getattr(capacity, name) * _TABLES[name])
     for name in ("addr4", "addr6", "principal", "pair"):
         program.set_constant(f"n_{name}", getattr(capacity, name))
     hz = ticks_per_second()
     program.set_constant("pair_layout", capacity.layout)
-    program.set_constant("timeout_ticks", [seconds * hz for seconds in FLOW_TIMEOUT_S.values()])
+    program.set_constant("timeout_ticks", [FLOW_TIMEOUT_S[state] * hz for state in FlowState])
     program.set_constant("test_ifindex", test_ifindex)
 
 
@@ -301,11 +302,6 @@ def remove_pins(directory: Path) -> None:
         for each in directory.iterdir():
             each.unlink()
         directory.rmdir()
-
-
-def _reason_names() -> dict[str, int]:
-    names = {f"KRAIT_{reason.name}": int(reason) for reason in Reason}
-    return names | {"KRAIT_REASONS": len(Reason)}
 
 
 def _capacity(maps: Mapping[str, Map]) -> Capacity:

@@ -157,7 +157,7 @@ class KernelJudge:
         b = (_address(family, b_hi, b_lo), port_b)
         opener = FlowTuple(protocol, b, a) if word & _OPENER_IS_B else FlowTuple(protocol, a, b)
         age_s = (jiffies - seen & 0xFFFF_FFFF) / self._hz
-        return Entry(opener, FlowState(state & 7), state & _FINS, age_s)
+        return Entry(opener, FlowState(state & abi.STATE_MASK), state & _FINS, age_s)
 
     def wait(self, seconds: float) -> None:
         """Make every flow so much older."""

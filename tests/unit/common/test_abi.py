@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+import re
+from pathlib import Path
+
+from krait.common import abi
+from krait.common.abi import ENUMERATIONS, LAYOUTS, Layout
+
+HEADER = (Path(__file__).parents[3] / "ebpf/krait/abi.h").read_text()
+NOT_STORED = {"krait_numbers"}
+
+
+def test_every_enumeration_of_the_header_is_held_against_its_btf() -> None:
+    assert set(re.findall(r"^enum (krait_\w+) \{", HEADER, re.MULTILINE)) == set(ENUMERATIONS)
+    anchored = re.search(r"struct krait_numbers \{(.*?)\}", HEADER, re.DOTALL)
+    assert anchored is not None
+    assert set(re.findall(r"enum (krait_\w+)", anchored.group(1))) == set(ENUMERATIONS)
+
+
+def test_every_struct_of_the_header_is_held_against_its_btf() -> None:
+    tags = set(re.findall(r"^struct (krait_\w+) \{", HEADER, re.MULTILINE))
+    assert tags - NOT_STORED == {layout.tag for layout in LAYOUTS}
+
+
+def test_a_layout_knows_where_its_members_are() -> None:
+    layout = Layout("t", (("a", "Q"), ("b", "2H"), ("c", "B")))
+    assert layout.size_bytes == 13
+    assert layout.offsets() == {"a": (0, 8), "b": (8, 4), "c": (12, 1)}
+
+
+def test_a_list_reference_takes_the_highest_offset_there_is() -> None:
+    assert abi.list_reference((1 << 22) - 1, abi.MAX_LIST_LENGTH) == (1 << 32) - 1
+
+
+def test_an_interval_keeps_its_fields_apart() -> None:
+    packed = abi.interval(0x06_0050, 0x06_FFFF, allow=True, rule=abi.MAX_RULES - 1)
+    assert (packed >> 40, packed >> 16 & 0xFF_FFFF) == (0x06_0050, 0x06_FFFF)
+    assert packed & 0xFFFF == abi.MAY_OPEN | (abi.MAX_RULES - 1)
