@@ -24,6 +24,6 @@ def size(count_bytes: int) -> str:
     return f"{amount:.{digits}f} {_UNITS[steps]}"
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 peer`, `1,200 peers`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """`1 peer`, `1,200 peers`; `nouns` where an s is not enough."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"

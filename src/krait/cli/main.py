@@ -7,12 +7,13 @@ does not wait for netlink or YAML. The file has
     def configure(parser: ArgumentParser) -> None    its options
     def run(options: Namespace) -> int               the exit code
 
-and raises KraitError for whatever a person should read.
+and raises KraitError for whatever a person should read; `krait.cli.failure` tells it.
 """
 
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple, NoReturn
@@ -59,17 +60,32 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, without the program's name. Returns the exit code."""
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # so that a closed pipe is met here
-    except KraitError as error:
-        output.error(error.message, error.hint)
-        return error.exit_code
+        code = _answer(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # so that a closed pipe and a full disk are met here
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:  # of standard output: every other was told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
-        return PIPE_CLOSED
+        if isinstance(error, BrokenPipeError):
+            return PIPE_CLOSED
+        output.error(f"cannot write the answer: {error.strerror}")
+        return ExitCode.SYSTEM
     return code
+
+
+def _answer(arguments: list[str]) -> int:
+    """Run the verb; what goes wrong is told, and never taken for the answer "no" (exit code 1)."""
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        raise
+    except (KraitError, OSError) as error:
+        from krait.cli import failure
+
+        return failure.tell(error, as_json="--json" in arguments)
+    except Exception:  # noqa: BLE001 - a fault of Krait's own: its traceback is the message
+        traceback.print_exc()
+        return ExitCode.SYSTEM
 
 
 def _run(arguments: list[str]) -> int:

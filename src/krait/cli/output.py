@@ -78,9 +78,10 @@ def json_option(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
-def error(message: str, hint: str = "") -> None:
-    """What went wrong and how to mend it, on standard error."""
+def error(message: str, hint: str = "", details: Sequence[str] = ()) -> None:
+    """What went wrong, what else is known of it, and how to mend it, on standard error."""
     _notes("error", message, Style.RED)
+    sys.stderr.writelines(f"  {each}\n" for each in details)
     _notes("hint", hint, Style.CYAN)
 
 

@@ -39,3 +39,8 @@ def test_a_size_is_told_in_its_largest_unit(count: int, text: str) -> None:
 )
 def test_one_is_not_many(count: int, text: str) -> None:
     assert plural(count, "packet") == text
+
+
+def test_an_irregular_plural_is_given_with_its_noun() -> None:
+    assert plural(1, "identity", "identities") == "1 identity"
+    assert plural(2, "identity", "identities") == "2 identities"

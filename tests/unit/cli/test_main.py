@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
+import json
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from krait.cli import main as cli
 from krait.cli.main import INTERRUPTED, PIPE_CLOSED, VERBS, Verb, main
 from krait.common.errors import SystemRefused
+from krait.kernel.bpf.errors import BpfRefused
 
 Capture = pytest.CaptureFixture[str]
 
@@ -22,6 +26,7 @@ def a_verb(
     def configure(parser: ArgumentParser) -> None:
         parser.add_argument("--iface")
         parser.add_argument("--config")
+        parser.add_argument("--json", action="store_true")
 
     def run(options: Namespace) -> int:
         runs.append(options)
@@ -105,6 +110,67 @@ def test_an_error_gives_its_exit_code_message_and_hint(
     assert capsys.readouterr().err == "error: no BPF\nhint: use a newer kernel\n"
 
 
+REFUSED = BpfRefused("krait_ingress: BPF_PROG_LOAD: refused", errno=13, hint="mend", log="a\nb\n")
+
+
+def test_the_end_of_the_verifiers_log_stands_under_the_message(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_verb(monkeypatch, "ours", REFUSED)
+    assert main(["ours"]) == 3
+    assert capsys.readouterr().err == f"error: {REFUSED.message}\n  a\n  b\nhint: mend\n"
+
+
+def test_an_error_under_json_is_a_document_of_every_verb(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_verb(monkeypatch, "ours", REFUSED)
+    assert main(["ours", "--json"]) == 3
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert json.loads(captured.out) == {
+        "ok": False,
+        "problems": [{"line": None, "column": None, "message": REFUSED.message, "hint": "mend"}],
+        "details": ["a", "b"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(errno.EACCES, "no", "/run/krait"), "/run/krait: Permission denied"),
+        (OSError(errno.ENOSPC, ""), "No space left on device"),
+        (TimeoutError("nobody answers"), "nobody answers"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_a_stray_refusal_of_the_system_is_told_and_is_no_answer(
+    error: OSError, message: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_verb(monkeypatch, "ours", error)
+    assert main(["ours"]) == 3
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {message}"
+
+
+def test_a_fault_of_our_own_shows_its_traceback_and_is_no_answer(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_verb(monkeypatch, "ours", ZeroDivisionError("ours"))
+    assert main(["ours"]) == 3
+    assert capsys.readouterr().err.endswith("ZeroDivisionError: ours\n")
+
+
+def test_a_full_disk_is_told_once_and_is_no_answer() -> None:
+    code = "import sys; from krait.cli.main import main; sys.exit(main(['--help']))"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 3
+    assert done.stderr.count(b"error: ") == 1
+    assert b"No space left on device" in done.stderr
+
+
 def test_an_interrupt_is_reported_as_shells_do(monkeypatch: pytest.MonkeyPatch) -> None:
     a_verb(monkeypatch, "ours", KeyboardInterrupt())
     assert main(["ours"]) == INTERRUPTED
@@ -130,7 +196,6 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 
 HEAVY = (
     "yaml",
-    "rich",
     "pyroute2",
     "structlog",
     "asyncio",

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from krait.agent.paths import Paths
 from krait.cli import output
+from krait.cli.amounts import plural
 from krait.cli.doctor import interface, limits, machine
 from krait.cli.doctor.finding import Answer, Finding, Level, examine, refusal
 from krait.cli.output import Json, Style, has_colour, paint
@@ -66,7 +67,7 @@ def _print(name: str | None, findings: tuple[Finding, ...]) -> None:
         verdict = paint(f"{failed} failed", Style.RED, Style.BOLD)
     else:
         verdict = paint("nothing fails", Style.GREEN, Style.BOLD)
-    output.line(f"{verdict}, {warned} {'warning' if warned == 1 else 'warnings'}")
+    output.line(f"{verdict}, {plural(warned, 'warning')}")
 
 
 def _rows(finding: Finding, width: int) -> Iterator[tuple[str, str, str]]:

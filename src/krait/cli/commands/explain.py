@@ -86,7 +86,7 @@ def _report(answer: Explanation) -> Json:
 def _owner(owner: Owner) -> Json:
     return {
         "name": owner.name,
-        "identity": None if owner.identity is None else sorted(owner.identity),
+        "labels": None if owner.identity is None else sorted(owner.identity),
     }
 
 

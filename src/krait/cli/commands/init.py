@@ -5,6 +5,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
+from krait.cli import output
 from krait.common.errors import ExitCode, UsageError
 from krait.kernel import wireguard
 from krait.kernel.facts import observe_facts
@@ -16,6 +17,7 @@ from krait.policy.view import Interface, InterfaceAddress, Peer
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("interface", metavar="IFACE", help="a WireGuard interface, such as wg0")
+    output.json_option(parser)
 
 
 def run(options: Namespace) -> int:
@@ -24,7 +26,10 @@ def run(options: Namespace) -> int:
         text = draft(_observe(options.interface))
     except NoSuchInterface as error:  # a slip of the pen, not a fault of the system
         raise UsageError(error.message, hint=error.hint) from None
-    sys.stdout.write(text)
+    if options.json:
+        output.document({"document": text})
+    else:
+        sys.stdout.write(text)
     return ExitCode.OK
 
 

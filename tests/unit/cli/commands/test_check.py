@@ -93,6 +93,21 @@ def test_json_of_bad_input_holds_the_problems(file: Path, capsys: Capture) -> No
                 "hint": 'did you mean "prod"?',
             }
         ],
+        "details": [],
+    }
+
+
+def test_json_of_a_missing_file_is_a_problem_without_a_place(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "nothing.yaml"
+    assert main(["check", "--json", str(path)]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem == {
+        "line": None,
+        "column": None,
+        "message": f"{path}: no such file",
+        "hint": "",
     }
 
 

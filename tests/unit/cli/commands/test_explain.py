@@ -40,7 +40,7 @@ def test_json_holds_what_the_text_says(capsys: Capture) -> None:
     assert main(["explain", "--json", EXAMPLE, "laptop", "db1", "tcp/22"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["verdict"] == "denied"
-    assert answer["from"] == {"name": "laptop", "identity": ["admin"]}
+    assert answer["from"] == {"name": "laptop", "labels": ["admin"]}
     (row,) = answer["rows"]
     assert row["what"] == ["tcp/22"]
     assert row["rule"] == {"name": "no-ssh-to-db", "line": 39, "action": "deny"}
@@ -53,3 +53,11 @@ def test_a_bad_question_is_bad_usage(question: list[str], capsys: Capture) -> No
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: ")
+
+
+def test_json_of_a_bad_question_holds_the_problem(capsys: Capture) -> None:
+    assert main(["explain", "--json", EXAMPLE, "nobody", "db1"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    (problem,) = json.loads(captured.out)["problems"]
+    assert "nobody" in problem["message"]
