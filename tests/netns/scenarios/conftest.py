@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Krait on machines of a mesh, and the two things a scenario says: what passes, and what drops.
+
+A drop is proven by counters, for silence alone has many causes: `fail` names the machines at which
+packets drop and for which reason, and no counter but these may move anywhere.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from krait.agent.diff import Attach
+from krait.agent.paths import Paths
+from krait.common.reason import Reason
+from krait.kernel.generations import Generations
+from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind
+from krait.lab.machine import Machine, Process
+from krait.lab.mesh import Lab, full_mesh
+from krait.lab.namespace import End, NamespaceMachine
+from krait.lab.traffic import FlowReport, Protocol, Target, ask, serve
+from tests.netns.agent.conftest import Agent
+
+CONFIG = "/run/wg/wg0.yaml"
+PATIENCE_S = 15.0
+_SILENCE_S = 0.4  # a probe in vain; that it dropped, the counters say
+_UNASKED = (Reason.MULTICAST, Reason.LINK_LOCAL)  # what a kernel sends of its own accord
+
+
+class Guard:
+    """Krait on wg0 of one machine."""
+
+    def __init__(self, machine: NamespaceMachine, kind: AttachKind) -> None:
+        self.machine = machine
+        self._kind = kind
+        self._agent: Agent | None = None
+        self._awaited = ["commit"]
+        self._mark = 0
+
+    def take(self, text: str) -> None:
+        """Hand it a document; the agent is started for the first."""
+        self.machine.write(f"{CONFIG}.new", text)
+        if self._agent is not None:
+            self._mark, self._awaited = self._agent.mark(), ["commit"]
+        self.machine.succeed(["mv", f"{CONFIG}.new", CONFIG])
+        if self._agent is None:
+            command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self._kind.value]
+            self._agent = Agent(self.machine.spawn(command))
+            self._awaited += [str(Attach(hook)) for hook in Hook]
+
+    def wait_until_enforced(self) -> int:
+        """Until the document last taken is in force; when it was, in CLOCK_MONOTONIC ns."""
+        assert self._agent is not None
+        told = [self._agent.wait_for(event, after=self._mark) for event in self._awaited]
+        return int(told[0]["stored_ns"])
+
+    def enforce(self, text: str) -> int:
+        """Put a document in force; when it was, in CLOCK_MONOTONIC nanoseconds."""
+        self.take(text)
+        return self.wait_until_enforced()
+
+    def drops(self) -> dict[str, int]:
+        """Packets dropped so far, by reason: read from outside, since scenarios ask often."""
+        pins = Paths().pins_of("wg0").relative_to("/")
+        with closing(Generations(Path(f"/proc/{self.machine.pid}/root") / pins)) as generations:
+            drops = generations.open(generations.found()[-1]).drops()
+        return {why.label: count.packets for why, count in drops.items() if why not in _UNASKED}
+
+    def passed(self, rule: str) -> int:
+        """Packets counted under a rule so far, as `krait status` tells it."""
+        (status,) = json.loads(self.machine.succeed("krait status wg0 --json"))["interfaces"]
+        return int(status["rules"][rule]["packets"])
+
+
+class Mesh:
+    """The machines of a lab, those that run Krait, and everybody's addresses by name."""
+
+    def __init__(self, lab: Lab, kind: AttachKind) -> None:
+        self.lab = lab
+        self.guards: dict[str, Guard] = {}
+        self.hosts = {name: node.hosts for name, node in lab.nodes.items()}
+        self._kind = kind
+
+    def __getitem__(self, name: str) -> Machine:
+        return self.lab[name]
+
+    def wire(self, gate: str, name: str, *networks: str, mtu_bytes: int = 1500) -> None:
+        """One more machine behind another, its router, which has the first address of each
+        network; the interface is called after the other end.
+        """
+        subnets = [ip_network(network) for network in networks]
+        near, far = (tuple(f"{net[n]}/{net.prefixlen}" for net in subnets) for n in (1, 2))
+        machine = self.lab.add(name)
+        self.lab.wire(
+            End(self.lab[gate], name, near, mtu_bytes), End(machine, gate, far, mtu_bytes)
+        )
+        self.hosts[name] = tuple(str(net[2]) for net in subnets)
+        routes = [f"ip -{net.version} route add default via {net[1]}" for net in subnets]
+        machine.succeed(" && ".join(routes))
+
+    def document(self, nodes: Mapping[str, str], rules: Sequence[str]) -> str:
+        """`nodes`: the fields of each but its key and addresses; `rules`: their fields."""
+        lines = ['mesh: {cidr: [10.8.0.0/24, "fd7a:6b72::/64"]}', "nodes:"]
+        for name, fields in nodes.items():
+            key, addresses = self.lab.public_key(name), json.dumps(self.lab.nodes[name].hosts)
+            lines.append(f'  {name}: {{public_key: "{key}", address: {addresses}, {fields}}}')
+        lines += ["policy:", "  rules:", *(f"    - {{{rule}}}" for rule in rules)]
+        return "\n".join([*lines, ""])
+
+    def guard(self, name: str) -> Guard:
+        """Krait on a machine, which may not have it yet."""
+        return self.guards.setdefault(name, Guard(self.lab[name], self._kind))
+
+    def enforce(self, text: str, *names: str) -> None:
+        """Put one document in force on machines, whether or not they had one before."""
+        guards = [self.guard(name) for name in names]
+        for guard in guards:
+            guard.take(text)
+        for guard in guards:
+            guard.wait_until_enforced()
+
+    def serve(self, name: str, *ports: int) -> Process:
+        """Answer TCP and UDP on a machine."""
+        return serve(self.lab[name], self.hosts[name], ports)
+
+    def succeed(self, source: str, to: str, *probes: str) -> None:
+        """Every probe is answered from all addresses of `to`; one is `icmp`, `tcp/80` or such."""
+        answers = self._ask(source, to, probes, PATIENCE_S)
+        assert set(answers.values()) == {"ok"}, answers
+
+    def fail(self, source: str, to: str, *probes: str, drops: Mapping[str, str]) -> None:
+        """No probe is answered from any address of `to`.
+
+        `drops` has the reason for each machine at which packets drop: there, for that reason and
+        nowhere else. An empty one says that what drops is not Krait's doing.
+        """
+        before = {name: guard.drops() for name, guard in self.guards.items()}
+        answers = self._ask(source, to, probes, _SILENCE_S)
+        assert "ok" not in answers.values(), answers
+        deadline_s = time.monotonic() + PATIENCE_S
+        while (moved := self._moved(before)) != {name: {why} for name, why in drops.items()}:
+            assert time.monotonic() < deadline_s, f"{drops} was expected; {moved} moved"
+
+    def _moved(self, before: Mapping[str, Mapping[str, int]]) -> dict[str, set[str]]:
+        moved = {
+            name: {why for why, count in guard.drops().items() if count > before[name].get(why, 0)}
+            for name, guard in self.guards.items()
+        }
+        return {name: reasons for name, reasons in moved.items() if reasons}
+
+    def _ask(
+        self, source: str, to: str, probes: Sequence[str], timeout_s: float
+    ) -> dict[tuple[str, str], str]:
+        tries = [(probe, address) for probe in probes for address in self.hosts[to]]
+        targets = [target(probe, address) for probe, address in tries]
+        answers = ask({self.lab[source]: targets}, timeout_s)[self.lab[source]]
+        return {each: found.answer for each, found in zip(tries, answers, strict=True)}
+
+
+def target(probe: str, address: str) -> Target:
+    """`icmp`, or `tcp/80` and such, at an address."""
+    protocol, _, port = probe.partition("/")
+    return Target(Protocol(protocol), address, int(port or 0))
+
+
+def received(report: FlowReport) -> tuple[int, int]:
+    """Ticks that arrived: the server's, the client's."""
+    return report.forward.received, report.backward.received
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> AttachKind:
+    """TCX, unless a test is marked `BOTH_KINDS`."""
+    return getattr(request, "param", AttachKind.TCX)
+
+
+@pytest.fixture
+def pair(kind: AttachKind) -> Iterator[Mesh]:
+    """Alice and Bob, peers, who answer on TCP and UDP ports 80 and 81."""
+    with Lab(full_mesh("alice", "bob")) as lab:
+        mesh = Mesh(lab, kind)
+        for name in lab.nodes:
+            mesh.serve(name, 80, 81)
+        yield mesh

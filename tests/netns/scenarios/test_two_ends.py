@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two peers under one document: enforced by both, by one of them, or not by both the same."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from krait.lab.traffic import Flow
+from tests.netns.agent.conftest import BOTH_KINDS
+from tests.netns.scenarios.conftest import PATIENCE_S, Mesh, received, target
+
+ENDS = {"alice": "tags: [a]", "bob": "tags: [b]"}
+PING = "name: ping, from: a, to: b, ports: icmp"
+ONE = "name: one, from: a, to: b, ports: [tcp/80, udp/80]"
+LIVE = "name: live-PORT, from: a, to: b, ports: [tcp/PORT, udp/PORT]"
+OTHER = "name: other, from: a, to: b, ports: [tcp/81, udp/81]"
+
+
+@contextmanager
+def flow(mesh: Mesh, probe: str) -> Iterator[Flow]:
+    """From Alice to Bob, and alive."""
+    to_bob = target(probe, mesh.hosts["bob"][0])
+    with Flow(mesh["alice"], mesh["bob"], to_bob, interval_s=0.005) as live:
+        assert_goes_on(live)
+        yield live
+
+
+def assert_goes_on(live: Flow) -> None:
+    """Both directions receive something."""
+    before, deadline_s = received(live.report()), time.monotonic() + PATIENCE_S
+    while any(now <= then for now, then in zip(received(live.report()), before, strict=True)):
+        assert time.monotonic() < deadline_s, live.report()
+        time.sleep(0.01)
+
+
+def assert_is_cut(live: Flow) -> None:
+    """Neither direction receives anything any more, while both ends send."""
+    before, deadline_s = live.report(), time.monotonic() + PATIENCE_S
+    while True:
+        time.sleep(0.2)
+        after = live.report()
+        if received(after) == received(before):
+            break
+        assert time.monotonic() < deadline_s, after
+        before = after
+    assert after.forward.sent > before.forward.sent
+    assert after.backward.sent > before.backward.sent
+
+
+@BOTH_KINDS
+def test_what_may_not_open_drops_where_it_is_sent(pair: Mesh) -> None:
+    pair.enforce(pair.document(ENDS, [PING, ONE]), "alice", "bob")
+    pair.succeed("alice", "bob", "icmp", "tcp/80", "udp/80")
+    pair.fail("bob", "alice", "icmp", "tcp/80", "udp/80", drops={"bob": "denied"})
+    pair.fail("alice", "bob", "tcp/81", "udp/81", drops={"alice": "denied"})
+    for name in ("alice", "bob"):
+        assert pair.guard(name).passed("one") > 0
+        assert pair.guard(name).drops().keys() == {"denied"}
+
+
+@BOTH_KINDS
+@pytest.mark.parametrize("guarded", ["alice", "bob"])
+def test_one_end_alone_enforces_both_directions(pair: Mesh, guarded: str) -> None:
+    pair.enforce(pair.document(ENDS, [PING, ONE]), guarded)
+    pair.succeed("alice", "bob", "icmp", "tcp/80", "udp/80")
+    pair.fail("bob", "alice", "icmp", "tcp/80", "udp/80", drops={guarded: "denied"})
+    pair.fail("alice", "bob", "tcp/81", "udp/81", drops={guarded: "denied"})
+
+
+@pytest.mark.parametrize(("first", "second"), [("alice", "bob"), ("bob", "alice")])
+def test_of_two_revisions_only_what_both_allow_opens(pair: Mesh, first: str, second: str) -> None:
+    old, new = pair.document(ENDS, [PING, ONE]), pair.document(ENDS, [PING, OTHER])
+    pair.enforce(old, "alice", "bob")
+    pair.enforce(new, first)
+    pair.succeed("alice", "bob", "icmp")
+    pair.fail("alice", "bob", "tcp/80", "udp/80", drops={first: "denied"})
+    pair.fail("alice", "bob", "tcp/81", "udp/81", drops={second: "denied"})
+    pair.enforce(new, second)
+    pair.succeed("alice", "bob", "icmp", "tcp/81", "udp/81")
+    pair.fail("alice", "bob", "tcp/80", "udp/80", drops={"alice": "denied"})
+
+
+@pytest.mark.parametrize(("first", "second"), [("alice", "bob"), ("bob", "alice")])
+def test_either_end_cuts_live_flows_and_keeps_the_others(
+    pair: Mesh, first: str, second: str
+) -> None:
+    kept, revoked = LIVE.replace("PORT", "90"), LIVE.replace("PORT", "91")
+    old, new = pair.document(ENDS, [kept, revoked]), pair.document(ENDS, [kept])
+    pair.enforce(old, "alice", "bob")
+    with (
+        flow(pair, "tcp/90") as kept_tcp,
+        flow(pair, "udp/90") as kept_udp,
+        flow(pair, "tcp/91") as revoked_tcp,
+        flow(pair, "udp/91") as revoked_udp,
+    ):
+        pair.enforce(new, first)
+        assert_is_cut(revoked_tcp)
+        assert_is_cut(revoked_udp)
+        assert pair.guard(first).drops().keys() == {"denied"}
+        assert not pair.guard(second).drops()
+        pair.enforce(new, second)
+        for live in (kept_tcp, kept_udp):
+            assert_goes_on(live)
+            assert not live.report().error
+        assert_is_cut(revoked_tcp)
+        assert_is_cut(revoked_udp)
+        assert pair.guard(second).drops().keys() == {"denied"}
