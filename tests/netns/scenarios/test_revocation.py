@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a revocation takes effect: nothing that is sent after the commit passes, at either end.
+
+The agent notes the clock right after the one store that is the commit, and every tick of a flow
+carries when it was sent. A tick received after the store may have been judged before it, for
+WireGuard in userspace queues; a tick *sent* after it cannot. How late the last one came is printed;
+what is asserted of that is generous, for the machine may be busy.
+"""
+
+import time
+
+import pytest
+
+from krait.lab.traffic import Flow
+from tests.netns.agent.conftest import BOTH_KINDS
+from tests.netns.scenarios.conftest import PATIENCE_S, Mesh, received, target
+
+ENDS = {"alice": "tags: [a]", "bob": "tags: [b]"}
+KEPT = "name: kept, from: a, to: b, ports: icmp"  # the pair stays one with ports
+LIVE = "name: live, from: a, to: b, ports: [tcp/90, udp/90]"
+SETTLE_S = 0.3
+LATE_S = 1.0
+
+
+@BOTH_KINDS
+@pytest.mark.parametrize("guarded", ["alice", "bob"])
+def test_nothing_that_is_sent_after_the_commit_passes(pair: Mesh, guarded: str) -> None:
+    guard = pair.guard(guarded)
+    guard.enforce(pair.document(ENDS, [KEPT, LIVE]))
+    address = pair.hosts["bob"][0]
+    with (
+        Flow(pair["alice"], pair["bob"], target("tcp/90", address)) as tcp,
+        Flow(pair["alice"], pair["bob"], target("udp/90", address)) as udp,
+    ):
+        flows = {"tcp": tcp, "udp": udp}
+        for live in flows.values():
+            wait_until_alive(live)
+        stored_ns = guard.enforce(pair.document(ENDS, [KEPT]))
+        time.sleep(SETTLE_S)
+        for name, live in flows.items():
+            report = live.report()
+            for way in (report.forward, report.backward):
+                to = "alice to bob" if way is report.forward else "bob to alice"
+                late_ns = way.last_ns - stored_ns
+                print(f"{name}, {to}: the last came {late_ns / 1e6:+.2f} ms after the commit")  # noqa: T201 - the figure is what a reader of the run wants
+                assert way.last_sent_ns <= stored_ns
+                assert late_ns < LATE_S * 1e9
+                assert way.sent > way.received
+    assert guard.drops().keys() == {"denied"}
+
+
+def wait_until_alive(live: Flow) -> None:
+    """Until both directions have carried a good many ticks."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while min(received(live.report())) < 50:
+        assert time.monotonic() < deadline_s, live.report()
+        time.sleep(0.01)
