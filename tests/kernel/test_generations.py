@@ -8,7 +8,8 @@ import pytest
 
 from krait.common import abi
 from krait.kernel.bpf.map import Map
-from krait.kernel.datapath import Count, Datapath, remove_pins
+from krait.kernel.datapath import Datapath, remove_pins
+from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.policy.image import EMPTY, SMALLEST

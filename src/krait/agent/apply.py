@@ -32,7 +32,7 @@ from krait.agent.diff import (
 from krait.agent.diff import Tables as Planned
 from krait.agent.ports import Filter, Loads, Tables
 from krait.common.errors import KraitError
-from krait.kernel.generations import Generation
+from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 from krait.policy.image import Image

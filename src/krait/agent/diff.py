@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from krait.agent.desired import Desired
-from krait.kernel.generations import Generation
+from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 from krait.policy.image import EMPTY, SMALLEST, Capacity, Image, draw

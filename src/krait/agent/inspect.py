@@ -18,9 +18,9 @@ from krait.common.abi import FIRST_IDENTITY
 from krait.common.reason import Reason
 from krait.kernel import wireguard
 from krait.kernel.bpf.pin import unescape_interface
-from krait.kernel.datapath import Count
 from krait.kernel.filter import InterfaceFilter, supported_kind
-from krait.kernel.generations import Generation, Generations
+from krait.kernel.generation import Count, Generation
+from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, observe_link
 from krait.kernel.lock import holder

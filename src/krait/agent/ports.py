@@ -5,8 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from krait.kernel.datapath import InForce
-from krait.kernel.generations import Generation
+from krait.kernel.generation import Generation, InForce
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat

@@ -14,7 +14,8 @@ from krait.cli import output
 from krait.cli.amounts import ago, plural, size
 from krait.cli.output import Json, Style, paint
 from krait.common.reason import EXPLANATIONS
-from krait.kernel.datapath import Count
+from krait.kernel.generation import Count
+from krait.kernel.hook import Hook
 from krait.kernel.wireguard import Device
 
 T = TypeVar("T")
@@ -29,10 +30,22 @@ _NAME_CHARACTERS = 24
 _INDENT = "  "
 
 
+def enforces(found: Inspection) -> bool:
+    """Whether no packet passes this interface unjudged.
+
+    A filter is on both hooks, be it behind another's; or there is no interface, and nothing will
+    pass the one that comes.
+    """
+    if found.link is None:
+        return condition(found)[0] is not Condition.BARE
+    return all(found.seats[hook] for hook in Hook)
+
+
 def show(found: Inspection, now_s: float) -> None:
     """Print it, at most `output.WIDTH` columns wide; `now_s` is the wall clock."""
     word, why = condition(found)
-    output.line(f"{found.interface}: {paint(word, _STYLES[word], Style.BOLD)}")
+    style = _STYLES[word] if enforces(found) else Style.RED
+    output.line(f"{found.interface}: {paint(word, style, Style.BOLD)}")
     if why:
         output.table([(why,)], indent=_INDENT)
     output.table(list(_facts(found, now_s)), indent=_INDENT)
@@ -50,6 +63,7 @@ def report(found: Inspection) -> Json:
         "interface": found.interface,
         "condition": word,
         "why": why,
+        "enforced": enforces(found),
         "wireguard": _implementation(found.device),
         "hooks": {
             hook.value: [

@@ -8,7 +8,6 @@ filled before the programs are swapped; the flow table is handed on.
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +22,7 @@ from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.word import Word
+from krait.kernel.generation import Count, InForce
 from krait.kernel.hook import Hook
 from krait.policy.image import ARRAYS, PREFIXES, Capacity, Image
 from krait.policy.pairing import PortList
@@ -66,24 +66,6 @@ class Program(Descriptor):
     """One of the two programs."""
 
     kind = Kind.PROGRAM
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """What the control word says: the slot that packets read, and the revision it holds."""
-
-    revision: int  # 0: nothing was committed yet
-    slot: int
-
-    @property
-    def idle(self) -> int:
-        return self.slot ^ 1
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    packets: int
-    bytes: int
 
 
 class Datapath:

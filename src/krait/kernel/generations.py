@@ -8,36 +8,17 @@ programs are attached.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from krait.common.abi import ABI_VERSION
 from krait.kernel.bpf.pin import Kind, open_pinned
 from krait.kernel.bpf.program import program_id
 from krait.kernel.datapath import Datapath, Program, remove_pins
+from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.policy.image import Capacity
 
 _NAME = re.compile(r"(\d+)-(\d+)(\+?)")
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One load, by what an attached program can be compared with."""
-
-    abi_version: int
-    number: int
-    programs: Mapping[Hook, int]  # kernel ids
-    revision: int  # in force in its tables; 0: nothing was committed, or unknown to this version
-
-    @property
-    def readable(self) -> bool:
-        """Whether this version of Krait knows its tables."""
-        return self.abi_version == ABI_VERSION
-
-    @property
-    def name(self) -> str:
-        return f"{self.abi_version}-{self.number}"
 
 
 class Generations:

@@ -15,8 +15,8 @@ from krait.agent.diff import plan
 from krait.agent.state import read_records
 from krait.common import abi
 from krait.kernel.bpf.link import tcx_supported
-from krait.kernel.datapath import Count
 from krait.kernel.filter import AttachKind, InterfaceFilter
+from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
 from krait.policy.numbering import Numbers
 from tests.requirements import cannot_run

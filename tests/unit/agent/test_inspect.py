@@ -18,8 +18,7 @@ from krait.agent.inspect import (
 )
 from krait.agent.state import Record
 from krait.common.abi import ABI_VERSION
-from krait.kernel.datapath import Count
-from krait.kernel.generations import Generation
+from krait.kernel.generation import Count, Generation
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.seat import AttachKind, Seat

@@ -20,7 +20,7 @@ from krait.agent.diff import (
     choose,
 )
 from krait.common.abi import ABI_VERSION
-from krait.kernel.generations import Generation
+from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 from krait.policy.image import SMALLEST, Capacity

@@ -9,9 +9,10 @@ import pytest
 from krait.agent.inspect import Inspection
 from krait.agent.state import Fault, Live
 from krait.cli import output
-from krait.cli.inspection import report, show
+from krait.cli.inspection import enforces, report, show
 from krait.common.reason import Reason
-from krait.kernel.datapath import Count
+from krait.kernel.generation import Count
+from krait.kernel.hook import Hook
 from krait.kernel.wireguard import Peer
 from tests.unit.agent.test_inspect import FOUND, RECORD, TABLES, WEB
 
@@ -126,3 +127,22 @@ def test_programs_get_everything_as_json(found: Inspection) -> None:
         "denied": {"packets": 1204, "bytes": 99_000},
         "no-flow": {"packets": 1, "bytes": 60},
     }
+
+
+def test_a_bare_hook_is_no_enforcement_and_another_ahead_is_some(found: Inspection) -> None:
+    first = found.seats[Hook.INGRESS]
+    behind = tuple(replace(seat, ahead=("bpf other",)) for seat in first)
+    assert enforces(found)
+    assert enforces(replace(found, seats=dict.fromkeys(Hook, behind)))
+    for hook in Hook:
+        bare = replace(found, seats={**found.seats, hook: ()})
+        assert not enforces(bare)
+        assert json.loads(json.dumps(report(bare)))["enforced"] is False
+
+
+def test_an_interface_that_is_not_there_is_enforced_while_an_agent_waits(
+    found: Inspection,
+) -> None:
+    gone = replace(found, link=None, seats=dict.fromkeys(Hook, ()))
+    assert enforces(replace(gone, pid=4711))
+    assert not enforces(replace(gone, pid=None))

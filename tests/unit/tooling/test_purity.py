@@ -6,6 +6,8 @@ see whole packages. This sees single modules and calls.
 """
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +76,26 @@ def test_an_impurity_is_found_wherever_it_stands(source: str, name: str) -> None
 
 def test_a_module_that_is_only_named_alike_is_pure() -> None:
     assert not list(impurities("import timeit\nfrom . import time\nfrom krait.policy.os import x"))
+
+
+_LOADED = """
+import sys
+before = set(sys.modules)
+import {module}
+print(*(set(sys.modules) - before))
+"""
+_REACH = {"asyncio", "ctypes", "_ctypes", "socket", "_socket", "subprocess"}
+
+
+def everything_that_is_judged_by() -> list[str]:
+    names = [path.stem for path in (SOURCE / "policy").glob("*.py") if path.stem != "__init__"]
+    return ["krait.agent.desired", "krait.agent.diff", *sorted(f"krait.policy.{n}" for n in names)]
+
+
+@pytest.mark.parametrize("module", everything_that_is_judged_by())
+def test_a_pure_module_loads_nothing_that_reaches_the_machine(module: str) -> None:
+    """Nor does anything that it imports, or that those import."""
+    command = [sys.executable, "-c", _LOADED.format(module=module)]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert module in loaded
+    assert not _REACH.intersection(loaded)

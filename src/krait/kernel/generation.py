@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One load of Krait's object, what is in force in it and what it counted.
+
+Plain data, so that what decides about loads needs no kernel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from krait.common.abi import ABI_VERSION
+from krait.kernel.hook import Hook
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One load, by what an attached program can be compared with."""
+
+    abi_version: int
+    number: int
+    programs: Mapping[Hook, int]  # kernel ids
+    revision: int  # in force in its tables; 0: nothing was committed, or unknown to this version
+
+    @property
+    def readable(self) -> bool:
+        """Whether this version of Krait knows its tables."""
+        return self.abi_version == ABI_VERSION
+
+    @property
+    def name(self) -> str:
+        return f"{self.abi_version}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What the control word says: the slot that packets read, and the revision it holds."""
+
+    revision: int  # 0: nothing was committed yet
+    slot: int
+
+    @property
+    def idle(self) -> int:
+        return self.slot ^ 1
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Of one per-CPU counter, summed."""
+
+    packets: int
+    bytes: int
