@@ -31,7 +31,9 @@ def test_a_live_interface_becomes_a_document_that_passes_check() -> None:
         assert [str(route.cidr) for route in me.routes] == ["192.0.2.0/24", "2001:db8::/64"]
         assert [str(route.cidr) for route in peer.routes] == ["10.20.0.0/24"]
         assert not me.transit
-        assert "# 10.8.0.2, fd7a:6b72::2, at 192.0.2.2:51820" in init(lab["x"], "wg0").stdout
+        text = init(lab["x"], "wg0").stdout
+        assert "# 10.8.0.2, fd7a:6b72::2, at 192.0.2.2:51820" in text
+        assert json.loads(lab["x"].succeed("krait init wg0 --json")) == {"document": text}
 
 
 def test_a_hub_keeps_passing_on_what_it_passes_on_today() -> None:

@@ -4,10 +4,10 @@
 import time
 from argparse import ArgumentParser, Namespace
 
-from krait.agent.inspect import Condition, condition, inspect, interfaces
+from krait.agent.inspect import inspect, interfaces
 from krait.agent.paths import Paths
 from krait.cli import output
-from krait.cli.inspection import report, show
+from krait.cli.inspection import enforces, report, show
 from krait.common.errors import ExitCode
 from krait.kernel.capability import NEEDED, require
 
@@ -20,7 +20,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """0: each interface shown has a filter on it, or waits for one; 1: nothing enforces."""
+    """0: no packet passes unjudged an interface shown; 1: one does, or there is none to show."""
     require(*NEEDED)
     paths = Paths()
     names = (options.interface,) if options.interface else interfaces(paths)
@@ -34,5 +34,4 @@ def run(options: Namespace) -> int:
             show(each, time.time())
     else:
         output.line("nothing enforces: Krait is on no interface of this machine")
-    bare = any(condition(each)[0] is Condition.BARE for each in found)
-    return ExitCode.NO if bare or not found else ExitCode.OK
+    return ExitCode.OK if found and all(map(enforces, found)) else ExitCode.NO
