@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program that sends a machine's large and lying packets: `python packets.py MODE ARGS`.
+
+transfer ADDRESS           half a megabyte to a TCP echo server, and back
+insist PROTOCOL ADDRESS    messages of 1372 bytes that nobody may fragment, by `udp` or as echo
+                           requests (`icmp`), until one is said to be too large for the path
+listen ADDRESS SECONDS     a live flow from UDP port 4000; says `open`, and `too large` if told so
+forge SOURCE DESTINATION   the ICMP error that a large datagram of that flow was too large
+"""
+
+import errno
+import secrets
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
+
+PORT, FLOW_PORT = 80, 4000
+_MESSAGE_BYTES = 1372
+_CLAIMED_BYTES = 1400
+_MTU_BYTES = 1300
+# IP_MTU_DISCOVER, IPV6_MTU_DISCOVER and their .._DO (include/uapi/linux/in.h, in6.h).
+_NEVER_FRAGMENT = {
+    socket.AF_INET: (socket.IPPROTO_IP, 10, 2),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 23, 2),
+}
+_ECHO = {
+    socket.AF_INET: (socket.IPPROTO_ICMP, 8),
+    socket.AF_INET6: (socket.IPPROTO_ICMPV6, 128),
+}
+
+
+def transfer(address: str) -> None:
+    with socket.create_connection((address, PORT)) as sock:
+        for _ in range(16):
+            sent, got = secrets.token_bytes(1 << 15), b""
+            sock.sendall(sent)
+            while len(got) < len(sent):
+                got += sock.recv(1 << 16)
+            if got != sent:
+                sys.exit("other bytes came back")
+
+
+def insist(protocol: str, address: str) -> None:
+    family = _family(address)
+    number, request = _ECHO[family]
+    message = struct.pack("!BBHHH", request, 0, 0, 0, 1).ljust(_MESSAGE_BYTES, b"x")
+    with socket.socket(family, socket.SOCK_DGRAM, number if protocol == "icmp" else 0) as sock:
+        sock.setsockopt(*_NEVER_FRAGMENT[family])
+        sock.connect((address, PORT))
+        while not _is_too_large(lambda: sock.send(message)):
+            time.sleep(0.02)
+
+
+def listen(address: str, patience_s: str) -> None:
+    until_s = time.monotonic() + float(patience_s)
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        sock.bind(("", FLOW_PORT))
+        sock.connect((address, PORT))
+        is_open = False
+        while time.monotonic() < until_s:
+            if _is_too_large(lambda: sock.send(b"x")):
+                print("too large", flush=True)  # noqa: T201 - this is how a program answers
+                return
+            with suppress(TimeoutError):
+                if not _is_too_large(lambda: sock.recv(9)) and not is_open:
+                    is_open = True
+                    print("open", flush=True)  # noqa: T201 - likewise
+            time.sleep(0.02)
+
+
+def forge(source: str, destination: str) -> None:
+    addresses = ip_address(source).packed + ip_address(destination).packed
+    udp_bytes = _CLAIMED_BYTES - 20 if ":" not in source else _CLAIMED_BYTES - 40
+    udp = struct.pack("!HHHH", FLOW_PORT, PORT, udp_bytes, 0)
+    if ":" in source:  # RFC 4443, 3.2; the kernel fills in the checksum
+        error = struct.pack("!BBHI", 2, 0, 0, _MTU_BYTES)
+        header = struct.pack("!IHBB", 6 << 28, udp_bytes, socket.IPPROTO_UDP, 64)
+        message = error + header + addresses + udp
+    else:  # RFC 1191, 4
+        ports = struct.pack("!BBHHHBBH", 0x45, 0, _CLAIMED_BYTES, 1, 0x4000, 64, 17, 0)
+        rest = struct.pack("!HH", 0, _MTU_BYTES) + ports + addresses + udp
+        message = struct.pack("!BBH", 3, 4, _checksum(b"\x03\x04" + rest)) + rest
+    family = _family(source)
+    with socket.socket(family, socket.SOCK_RAW, _ECHO[family][0]) as sock:
+        sock.sendto(message, (source, 0))
+
+
+def _is_too_large(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except OSError as error:
+        if error.errno == errno.EMSGSIZE:
+            return True
+        raise
+    return False
+
+
+def _checksum(data: bytes) -> int:
+    """RFC 1071, over an even number of bytes."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+if __name__ == "__main__":
+    modes: dict[str, Callable[..., None]]
+    modes = {"transfer": transfer, "insist": insist, "listen": listen, "forge": forge}
+    modes[sys.argv[1]](*sys.argv[2:])
