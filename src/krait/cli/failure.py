@@ -4,7 +4,6 @@
 Imported only once something failed, so that `krait --help` does not wait for it.
 """
 
-from collections.abc import Sequence
 from os import strerror
 
 from krait.cli import output
@@ -15,25 +14,26 @@ from krait.policy.problems import DocumentError, Problem
 
 def tell(error: KraitError | OSError, *, as_json: bool) -> int:
     """Tell it on standard error, or on standard output as JSON. Returns its exit code."""
-    told = error if isinstance(error, KraitError) else _stray(error)
-    details = _details(told)
+    told = in_words(error)
     if as_json:
-        output.document({"ok": False, "problems": _problems(told), "details": details})
+        output.document({"ok": False, "problems": _problems(told), "details": details(told)})
     else:
-        output.error(told.message, told.hint, details)
+        output.error(told.message, told.hint, details(told))
     return told.exit_code
 
 
-def _stray(error: OSError) -> SystemRefused:
-    """A refusal of the system that no layer has put into words."""
+def in_words(error: KraitError | OSError) -> KraitError:
+    """The error itself, or a refusal of the system that no layer has put into words."""
+    if isinstance(error, KraitError):
+        return error
     what = strerror(error.errno) if error.errno else str(error) or type(error).__name__
     subject = f"{error.filename}: " if error.filename else ""
     return SystemRefused(f"{subject}{what}", hint="`krait doctor` says what this machine lacks")
 
 
-def _details(error: KraitError) -> Sequence[str]:
+def details(error: KraitError) -> tuple[str, ...]:
     """What an error says beyond its message, such as the end of the verifier's log."""
-    return str(error).removeprefix(error.message).strip("\n").splitlines()
+    return tuple(str(error).removeprefix(error.message).strip("\n").splitlines())
 
 
 def _problems(error: KraitError) -> list[Json]:

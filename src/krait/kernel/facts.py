@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `krait doctor` asks of the running kernel, read from /proc and netlink; changes nothing."""
+"""What `krait doctor` asks of the running kernel, read from /proc, its modules and netlink.
+
+Changes nothing.
+"""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +10,12 @@ from pathlib import Path
 
 from krait.kernel.netlink import GENERIC, Netlink
 
-_SYSCTL = Path("/proc/sys/net")
+_SYSCTL = Path("/proc/sys")
+_MODULES = Path("/lib/modules")
+_CLSACT = ("sch_ingress", "cls_bpf")
+
+_PACKET_SOCKETS = Path("/proc/net/packet")
+_IFINDEX = 4  # the column `Iface`; net/packet/af_packet.c, packet_seq_show()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +30,16 @@ class Facts:
     forwarding6: bool | None
     wireguard: bool
     """The kernel's own WireGuard is there."""
+    unprivileged_bpf: bool | None = None
+    """Every user may load programs; None where the kernel has no such setting."""
 
 
 def observe_facts() -> Facts:
     """Look at the kernel, which may load its WireGuard module to answer."""
-    jit = _number("core/bpf_jit_enable")
-    forwarding4, forwarding6 = _number("ipv4/ip_forward"), _number("ipv6/conf/all/forwarding")
+    jit = _number("net/core/bpf_jit_enable")
+    forwarding4 = _number("net/ipv4/ip_forward")
+    forwarding6 = _number("net/ipv6/conf/all/forwarding")
+    bpf_disabled = _number("kernel/unprivileged_bpf_disabled")
     with Netlink(GENERIC) as netlink:
         wireguard = netlink.family("wireguard") is not None
     return Facts(
@@ -36,7 +48,28 @@ def observe_facts() -> Facts:
         forwarding4=None if forwarding4 is None else forwarding4 > 0,
         forwarding6=None if forwarding6 is None else forwarding6 > 0,
         wireguard=wireguard,
+        unprivileged_bpf=None if bpf_disabled is None else bpf_disabled == 0,
     )
+
+
+def clsact_built(release: str, modules: Path = _MODULES) -> bool | None:
+    """Whether the kernel has what clsact filters need, built in or to be loaded.
+
+    None where nothing tells: a kernel without its list of modules.
+    """
+    lists = [modules / release / name for name in ("modules.builtin", "modules.dep")]
+    listed = "".join(each.read_text() for each in lists if each.exists())
+    if not listed:
+        return None
+    return all(f"/{name}.ko" in listed for name in _CLSACT)
+
+
+def packet_sockets(ifindex: int, table: Path = _PACKET_SOCKETS) -> int:
+    """How many packet sockets (packet(7)) of this network namespace see an interface's packets."""
+    if not table.exists():  # a kernel that has none
+        return 0
+    rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    return sum(int(row[_IFINDEX]) in (0, ifindex) for row in rows)
 
 
 def reverse_path_filter(interface: str) -> int | None:
@@ -44,8 +77,8 @@ def reverse_path_filter(interface: str) -> int | None:
 
     The kernel takes the larger of the interface's and of `all` (ip-sysctl.rst, rp_filter).
     """
-    own = _number(f"ipv4/conf/{interface}/rp_filter")
-    everywhere = _number("ipv4/conf/all/rp_filter")
+    own = _number(f"net/ipv4/conf/{interface}/rp_filter")
+    everywhere = _number("net/ipv4/conf/all/rp_filter")
     return None if own is None else max(own, everywhere or 0)
 
 

@@ -21,6 +21,7 @@ def test_a_healthy_machine_passes_and_each_fault_is_found_where_it_is() -> None:
         healthy = findings(x)
         assert not [each for each in healthy.values() if each["level"] == "fail"]
         assert healthy["machine/object"]["level"] == "ok"
+        assert healthy["machine/folders"]["level"] == "ok"
         assert healthy["interface/mtu"]["level"] == "ok"
         assert healthy["interface/document"]["level"] == "note"
         slower = "warn" if lab.userspace else "ok"
@@ -62,4 +63,9 @@ def test_a_user_without_privileges_is_told_which_are_missing() -> None:
         alone = lab.add("alone")
         outcome = alone.run("setpriv --reuid=65534 --clear-groups krait doctor")
         assert outcome.code == 3
-        assert "this process lacks CAP_NET_ADMIN" in " ".join(outcome.stdout.split())
+        words = " ".join(outcome.stdout.split())
+        assert "this process lacks CAP_NET_ADMIN" in words
+        assert (
+            "this user may not write to /sys/fs/bpf/krait, /var/lib/krait, /run/krait mend: "
+            "install -d -m 700 -o 65534 /sys/fs/bpf/krait /var/lib/krait /run/krait, as root"
+        ) in words

@@ -42,7 +42,7 @@ def run(options: Namespace) -> int:
 
 
 def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
-    yield from examine("machine", machine.checks())
+    yield from examine("machine", machine.checks(paths))
     if name is None:
         return
     try:
@@ -73,6 +73,7 @@ def _print(name: str | None, findings: tuple[Finding, ...]) -> None:
 def _rows(finding: Finding, width: int) -> Iterator[tuple[str, str, str]]:
     answer = finding.answer
     yield _mark(answer), finding.name.ljust(width), answer.message
+    yield from (("", "", each) for each in answer.details)
     if answer.hint:
         yield "", "", f"mend: {answer.hint}"
 
@@ -94,6 +95,7 @@ def _report(name: str | None, findings: tuple[Finding, ...]) -> Json:
                 "name": each.name,
                 "level": each.answer.level,
                 "message": each.answer.message,
+                "details": each.answer.details,
                 "hint": each.answer.hint,
             }
             for each in findings

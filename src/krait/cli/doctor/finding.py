@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from krait.cli.failure import details, in_words
 from krait.common.errors import KraitError
 
 
@@ -28,6 +29,8 @@ class Answer:
     level: Level
     message: str
     hint: str = ""
+    details: tuple[str, ...] = ()
+    """What else is known, line by line, such as the end of the verifier's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +47,22 @@ Checks: TypeAlias = Mapping[str, Check]
 
 
 def ok(message: str) -> Answer:
+    """An answer of level OK: nothing to mend."""
     return Answer(Level.OK, message)
 
 
 def note(message: str, hint: str = "") -> Answer:
+    """An answer of level NOTE; a hint says what would be better."""
     return Answer(Level.NOTE, message, hint)
 
 
 def warn(message: str, hint: str) -> Answer:
+    """An answer of level WARN, with its mend."""
     return Answer(Level.WARN, message, hint)
 
 
 def fail(message: str, hint: str) -> Answer:
+    """An answer of level FAIL, with its mend."""
     return Answer(Level.FAIL, message, hint)
 
 
@@ -66,12 +73,13 @@ def examine(group: str, checks: Checks) -> Iterator[Finding]:
 
 
 def answer(check: Check) -> Answer:
+    """What a check says; an error that it raises is an answer too."""
     try:
         return check()
-    except KraitError as error:
-        return refusal(error)
+    except (KraitError, OSError) as error:
+        return refusal(in_words(error))
 
 
 def refusal(error: KraitError) -> Answer:
     """An error as an answer; of a document with many problems, the first."""
-    return fail(error.message.partition("\n")[0], error.hint)
+    return Answer(Level.FAIL, error.message.partition("\n")[0], error.hint, details(error))

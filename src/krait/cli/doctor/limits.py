@@ -5,27 +5,25 @@ The threat model has the whole list; see docs/threat-model.md.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from krait.cli.doctor.finding import Answer, Checks, note, ok, warn
 from krait.cli.doctor.interface import Subject
-from krait.kernel.facts import reverse_path_filter
+from krait.kernel.facts import packet_sockets, reverse_path_filter
 from krait.kernel.link import Link
 from krait.kernel.surroundings import LOOPBACK
 
-_PACKET_SOCKETS = Path("/proc/net/packet")
-_IFINDEX = 4  # the column `Iface`; packet(7), net/packet/af_packet.c
 _STRICT = 1
 _SHOWN = 3
 
 
 def checks(subject: Subject) -> Checks:
+    """The group's registry; `lo` is no other interface, for its packets meet no remote peer."""
     others = tuple(each for each in subject.others if each.ifindex != LOOPBACK)
     return {
         "weak-host": lambda: weak_host(subject.link, others),
         "spoofing": lambda: spoofing({each.name: _filter(each) for each in others}),
         "lo": lambda: loopback(subject.link),
-        "packet-sockets": lambda: packet_sockets(subject.link, _PACKET_SOCKETS.read_text()),
+        "packet-sockets": lambda: sniffers(packet_sockets(subject.link.ifindex)),
     }
 
 
@@ -59,14 +57,13 @@ def spoofing(filters: Mapping[str, int | None]) -> Answer:
 
 
 def loopback(link: Link) -> Answer:
+    """What never leaves the machine: nothing to look at, and good to know."""
     return note(f"what this machine sends to itself passes lo, not {link.name}: not judged")
 
 
-def packet_sockets(link: Link, table: str) -> Answer:
-    """`table` is /proc/net/packet."""
-    rows = [line.split() for line in table.splitlines()[1:]]
-    open_here = sum(int(row[_IFINDEX]) in (0, link.ifindex) for row in rows)
-    count = f"; {open_here} {'is' if open_here == 1 else 'are'} open now" if open_here else ""
+def sniffers(open_now: int) -> Answer:
+    """`open_now` packet sockets see the interface, or all."""
+    count = f"; {open_now} {'is' if open_now == 1 else 'are'} open now" if open_now else ""
     return note(
         "a packet socket (tcpdump; CAP_NET_RAW) sees packets before they drop, and may send past "
         f"the queue{count}"

@@ -3,60 +3,84 @@
 
 import os
 import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+from krait.agent.paths import Paths
 from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, warn
 from krait.kernel.bpf.libbpf import libbpf
 from krait.kernel.bpf.link import tcx_supported
 from krait.kernel.bpf.pin import BPFFS, require_bpffs
 from krait.kernel.capability import NEEDED, require
 from krait.kernel.datapath import Datapath
-from krait.kernel.facts import observe_facts
+from krait.kernel.facts import clsact_built, observe_facts
 from krait.policy.image import SMALLEST
 
-_OLDEST, _OLDEST_TESTED = (5, 11), (6, 1)
-_MODULES = Path("/lib/modules")
-_UNPRIVILEGED = Path("/proc/sys/kernel/unprivileged_bpf_disabled")
+_OLDEST = (5, 11)
+_TESTED = ((6, 1), (6, 12), (6, 18))
+"""The kernels of the test matrix; README and the threat model name them too."""
 
 
-def checks() -> Checks:
-    release = os.uname().release
+def checks(paths: Paths) -> Checks:
+    """The group's registry; the facts are asked for once, by the first check that needs them."""
+    facts = cache(observe_facts)
     return {
-        "kernel": lambda: kernel(release),
+        "kernel": lambda: kernel(facts().kernel),
         "capabilities": capabilities,
         "bpffs": bpffs,
-        "jit": lambda: jit(observe_facts().bpf_jit),
-        "hooks": lambda: hooks(tcx=tcx_supported(), clsact=clsact_built(_MODULES / release)),
+        "folders": lambda: folders((paths.pins, paths.state, paths.run)),
+        "jit": lambda: jit(facts().bpf_jit),
+        "hooks": lambda: hooks(tcx=tcx_supported(), clsact=clsact_built(facts().kernel)),
         "libbpf": library,
         "object": loads,
-        "wireguard": lambda: wireguard(observe_facts().wireguard),
-        "users": lambda: unprivileged(_UNPRIVILEGED.read_text() if _UNPRIVILEGED.exists() else ""),
+        "wireguard": lambda: wireguard(facts().wireguard),
+        "users": lambda: unprivileged(facts().unprivileged_bpf),
     }
 
 
 def kernel(release: str) -> Answer:
-    """`release` as uname says it, such as `6.12.48-amd64`."""
+    """Whether it is new enough, and tested: `release` as uname says it, such as `6.12.48-amd64`."""
     found = re.match(r"(\d+)\.(\d+)", release)
     version = (int(found[1]), int(found[2])) if found else (0, 0)
     if version < _OLDEST:
         return fail(f"Linux {release} is too old", "Run Linux 5.11 or newer.")
-    if version < _OLDEST_TESTED:
-        return note(f"Linux {release}: should do; tested is 6.1 and newer")
-    return ok(f"Linux {release}")
+    if version in _TESTED:
+        return ok(f"Linux {release}")
+    *tested, newest = (f"{major}.{minor}" for major, minor in _TESTED)
+    words = f"Linux {release}; tested are {', '.join(tested)} and {newest}"
+    return ok(words) if version > _TESTED[0] else note(f"{words}, from 5.11 on it should do")
 
 
 def capabilities() -> Answer:
+    """What this process may do; raises SystemRefused for what it lacks."""
     require(*NEEDED)
     return ok("NET_ADMIN, BPF and PERFMON")
 
 
 def bpffs() -> Answer:
+    """Whether pins have a place; raises SystemRefused where none is mounted."""
     require_bpffs(BPFFS)
     return ok(f"mounted at {BPFFS}: policies outlive the agent there")
 
 
+def folders(places: Sequence[Path]) -> Answer:
+    """Whether this user may write where Krait keeps pins, state and run files, or make the folder.
+
+    A folder that is not there yet is made in the nearest one above it.
+    """
+    closed = [place for place in places if not _writable(place)]
+    if not closed:
+        return ok(f"{_listed(places)}: this user writes there")
+    return fail(
+        f"this user may not write to {_listed(closed)}",
+        f"install -d -m 700 -o {os.geteuid()} {' '.join(map(str, closed))}, as root and where the "
+        "file system is mounted for writing",
+    )
+
+
 def jit(on: bool | None) -> Answer:
-    """None where the network namespace hides the setting."""
+    """Whether the kernel compiles programs; None where the network namespace hides the setting."""
     if on is None:
         return note("this network namespace does not tell whether BPF is compiled")
     if not on:
@@ -68,7 +92,7 @@ def jit(on: bool | None) -> Answer:
 
 
 def hooks(*, tcx: bool, clsact: bool | None) -> Answer:
-    """`clsact` is None where nothing tells whether the kernel has it."""
+    """By which way programs attach; `clsact` is None where nothing tells of it."""
     if tcx:
         return ok("TCX links, which no other tool takes off by mistake")
     hint = "Linux 6.6 and newer have TCX links, which others do not take off by mistake."
@@ -82,26 +106,20 @@ def hooks(*, tcx: bool, clsact: bool | None) -> Answer:
     return note("clsact filters: any tool may delete them; the agent puts them back", hint)
 
 
-def clsact_built(modules: Path) -> bool | None:
-    """Whether a kernel's list of modules, built in or loadable, has what clsact needs."""
-    lists = [modules / name for name in ("modules.builtin", "modules.dep")]
-    listed = "".join(each.read_text() for each in lists if each.exists())
-    if not listed:
-        return None
-    return all(f"/{name}.ko" in listed for name in ("sch_ingress", "cls_bpf"))
-
-
 def library() -> Answer:
+    """Whether the system's libbpf is there and new enough; raises SystemRefused if not."""
     libbpf()
     return ok("libbpf.so.1 loads")
 
 
 def loads() -> Answer:
+    """Load the object with the smallest tables; raises BpfRefused with the verifier's words."""
     Datapath.load(SMALLEST).close()
     return ok("Krait's programs pass this kernel's verifier")
 
 
 def wireguard(in_kernel: bool) -> Answer:
+    """Whose WireGuard interfaces can be made here."""
     if in_kernel:
         return ok("the kernel has WireGuard")
     return warn(
@@ -110,11 +128,23 @@ def wireguard(in_kernel: bool) -> Answer:
     )
 
 
-def unprivileged(setting: str) -> Answer:
-    """The text of kernel.unprivileged_bpf_disabled; empty where the kernel has no such setting."""
-    if setting.strip() == "0":
+def unprivileged(allowed: bool | None) -> Answer:
+    """Whether every user may load programs; None where the kernel has no such setting."""
+    if allowed:
         return warn(
             "every user may load BPF programs, and so attack the kernel by them",
             "sysctl -w kernel.unprivileged_bpf_disabled=1",
         )
     return ok("only privileged users load BPF programs")
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+    except PermissionError:  # a folder above it is closed to this user
+        return False
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def _listed(places: Sequence[Path]) -> str:
+    return ", ".join(map(str, places))

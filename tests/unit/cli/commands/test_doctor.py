@@ -20,7 +20,7 @@ CHECKS: Mapping[str, Check] = {
 @pytest.fixture(autouse=True)
 def two_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the place of those that ask the running kernel."""
-    monkeypatch.setattr(machine, "checks", lambda: CHECKS)
+    monkeypatch.setattr(machine, "checks", lambda _: CHECKS)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -11,13 +11,6 @@ from krait.kernel.link import Link
 WG0 = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))
 OTHERS = tuple(Link(8 + i, f"eth{i}", "", 1500, up=True) for i in range(5))
 
-PACKET = """\
-sk               RefCnt Type Proto  Iface R Rmem   User   Inode
-000000001a2b3c4d 3      3    0003   0     1 0      0      4711
-000000001a2b3c4e 3      3    0003   7     1 0      0      4712
-000000001a2b3c4f 3      3    0003   8     1 0      0      4713
-"""
-
 
 def test_other_interfaces_reach_the_mesh_address_and_the_first_are_named() -> None:
     answer = limits.weak_host(WG0, OTHERS)
@@ -56,6 +49,7 @@ def test_the_setting_of_an_interface_with_a_dot_is_written_as_sysctl_takes_it() 
     assert "net.ipv4.conf.eth0/100.rp_filter=1" in limits.spoofing({"eth0.100": 0}).hint
 
 
-def test_packet_sockets_on_the_interface_or_on_all_are_counted() -> None:
-    assert limits.packet_sockets(WG0, PACKET).message.endswith("; 2 are open now")
-    assert "open now" not in limits.packet_sockets(WG0, PACKET.splitlines()[0]).message
+def test_packet_sockets_that_are_open_now_are_counted() -> None:
+    assert limits.sniffers(2).message.endswith("; 2 are open now")
+    assert limits.sniffers(1).message.endswith("; 1 is open now")
+    assert "open now" not in limits.sniffers(0).message

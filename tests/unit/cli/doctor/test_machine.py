@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,17 @@ from krait.cli.doctor.finding import Level
         ("5.11.0", Level.NOTE),
         ("6.0.9", Level.NOTE),
         ("6.1.0-18-amd64", Level.OK),
+        ("6.2.0", Level.OK),
         ("6.12.48+deb13", Level.OK),
         ("10.0", Level.OK),
         ("unknown", Level.FAIL),
     ],
 )
 def test_a_kernel_is_new_enough_from_5_11_and_tested_from_6_1(release: str, level: Level) -> None:
-    assert machine.kernel(release).level is level
+    answer = machine.kernel(release)
+    assert answer.level is level
+    untested = level is not Level.FAIL and not release.startswith(("6.1.", "6.12."))
+    assert ("tested are 6.1, 6.12 and 6.18" in answer.message) is untested
 
 
 @pytest.mark.parametrize(
@@ -49,30 +54,24 @@ def test_only_a_kernel_with_neither_kind_of_hook_fails(
 
 
 @pytest.mark.parametrize(
-    ("files", "built"),
-    [
-        ({}, None),
-        ({"modules.builtin": "kernel/net/sched/sch_ingress.ko\n"}, False),
-        (
-            {
-                "modules.builtin": "kernel/net/sched/sch_ingress.ko\n",
-                "modules.dep": "kernel/net/sched/cls_bpf.ko.xz:\n",
-            },
-            True,
-        ),
-    ],
+    ("allowed", "level"), [(True, Level.WARN), (False, Level.OK), (None, Level.OK)]
 )
-def test_clsact_needs_a_qdisc_and_a_classifier_built_in_or_loadable(
-    tmp_path: Path, files: dict[str, str], built: bool | None
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert machine.clsact_built(tmp_path) is built
+def test_bpf_for_every_user_is_warned_of(allowed: bool | None, level: Level) -> None:
+    assert machine.unprivileged(allowed).level is level
 
 
-@pytest.mark.parametrize(("setting", "level"), [("0\n", Level.WARN), ("2\n", Level.OK)])
-def test_bpf_for_every_user_is_warned_of(setting: str, level: Level) -> None:
-    assert machine.unprivileged(setting).level is level
+def test_a_folder_that_can_be_made_is_as_good_as_one_that_is_there(tmp_path: Path) -> None:
+    assert machine.folders((tmp_path, tmp_path / "not" / "yet")).level is Level.OK
+
+
+def test_a_folder_that_cannot_be_written_fails_with_its_mend(tmp_path: Path) -> None:
+    """A file in its place refuses root, too."""
+    (tmp_path / "file").touch()
+    closed = tmp_path / "file" / "krait"
+    answer = machine.folders((tmp_path, closed))
+    assert answer.level is Level.FAIL
+    assert answer.message == f"this user may not write to {closed}"
+    assert f"install -d -m 700 -o {os.geteuid()} {closed}" in answer.hint
 
 
 def test_wireguard_in_userspace_works_but_is_said_to_be_slower() -> None:
