@@ -65,13 +65,17 @@ class Filter:
     ours: bool
     chain: int = 0
 
+    def __str__(self) -> str:
+        """For people: `bpf other`, or the kind alone of a filter without a name."""
+        return f"{self.kind} {self.name}".strip()
+
 
 class Occupied(SystemRefused):
     """The place asked for is taken by `filters`; nothing was changed."""
 
     def __init__(self, ifindex: int, hook: Hook, filters: tuple[Filter, ...]) -> None:
         self.filters = filters
-        names = ", ".join(f"{each.kind} {each.name}".strip() for each in filters)
+        names = ", ".join(map(str, filters))
         super().__init__(
             f"pref {filters[0].pref} of {hook.value} on interface {ifindex} is taken: {names}",
             hint="Move that filter to a higher pref (tc filter show), so that Krait runs first.",
