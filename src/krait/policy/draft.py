@@ -19,7 +19,9 @@ from krait.policy.view import Interface, InterfaceAddress, Peer
 MESH, ROUTED, LAN, INTERNET = "mesh", "routed", "lan", "internet"
 """The tags of a draft: nodes; subnets behind a peer, behind this machine, and all the rest."""
 
-_INTERNET_BITS = 3  # 0.0.0.0/0, its halves as wg-quick writes them, and 2000::/3
+INTERNET_BITS = 3
+"""An exit's prefix is no longer: 0.0.0.0/0, its halves as wg-quick writes them, and 2000::/3."""
+
 _DEFAULT = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 _NEVER = tuple(map(ip_network, ("169.254.0.0/16", "224.0.0.0/3", "fe80::/10", "ff00::/8")))
 _NO_KEY = bytes(32)
@@ -146,7 +148,7 @@ def _at(endpoint: str | None) -> tuple[str, ...]:
 
 
 def _tag(cidr: Network) -> str:
-    return INTERNET if cidr.prefixlen <= _INTERNET_BITS else ROUTED
+    return INTERNET if cidr.prefixlen <= INTERNET_BITS else ROUTED
 
 
 def _allowed(scene: Scene) -> frozenset[Network]:

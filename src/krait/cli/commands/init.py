@@ -12,7 +12,7 @@ from krait.kernel.facts import observe_facts
 from krait.kernel.link import NoSuchInterface, observe_link
 from krait.kernel.surroundings import other_links
 from krait.policy.draft import Scene, draft
-from krait.policy.view import Interface, InterfaceAddress, Peer
+from krait.policy.view import InterfaceAddress
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -41,11 +41,7 @@ def _observe(name: str) -> Scene:
     families = {4: facts.forwarding4, 6: facts.forwarding6}
     return Scene(
         name=link.name,
-        interface=Interface(
-            device.public_key,
-            link.addresses,
-            tuple(Peer(peer.public_key, peer.allowed_ips) for peer in device.peers),
-        ),
+        interface=device.as_policy_sees_it(link.addresses),
         host_name=os.uname().nodename,
         endpoints={peer.public_key: peer.endpoint for peer in device.peers if peer.endpoint},
         elsewhere=_elsewhere(link.ifindex),

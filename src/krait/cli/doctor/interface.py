@@ -18,14 +18,13 @@ from krait.kernel.hook import Hook
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.surroundings import other_links
 from krait.kernel.wireguard import NO_KEY, Device
+from krait.policy.draft import INTERNET_BITS
 from krait.policy.model import Network
 from krait.policy.problems import DocumentError
 from krait.policy.view import own_node
 
 _MTU_BYTES, _LEAST_MTU_BYTES = 1420, 1280
 """What an outer MTU of 1500 leaves under an IPv6 header, and the least that IPv6 takes."""
-
-_INTERNET_BITS = 3  # an exit's prefix: everything else lies in it, and means to
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,7 @@ def observe(name: str) -> Subject:
 
 
 def checks(subject: Subject, paths: Paths) -> Checks:
+    """The group's registry."""
     link, device = subject.link, subject.device
     places = documents(link.name, paths)
     return {
@@ -75,6 +75,7 @@ def checks(subject: Subject, paths: Paths) -> Checks:
 
 
 def implementation(device: Device) -> Answer:
+    """Whose WireGuard it is, and whether it has a key."""
     if device.public_key == NO_KEY:
         return fail(f"{device.name} has no private key", f"wg set {device.name} private-key FILE")
     if device.userspace:
@@ -86,12 +87,14 @@ def implementation(device: Device) -> Answer:
 
 
 def up(link: Link) -> Answer:
+    """Whether the interface is up."""
     if not link.up:
         return warn("it is down: nothing passes at all", f"ip link set {link.name} up")
     return ok("it is up")
 
 
 def mtu(link: Link) -> Answer:
+    """Whether WireGuard's packets fit an underlay of 1500 bytes, and IPv6 fits inside."""
     if link.mtu > _MTU_BYTES:
         return warn(
             f"{link.mtu} bytes: more than {_MTU_BYTES} fits only an underlay with large frames; "
@@ -107,6 +110,7 @@ def mtu(link: Link) -> Answer:
 
 
 def addresses(link: Link) -> Answer:
+    """Which addresses this machine has inside the tunnel."""
     if not link.addresses:
         return warn(
             "it has no address, so nothing inside it is addressed to this machine",
@@ -156,6 +160,7 @@ def programs(hooks: Mapping[Hook, Queue], *, pinned: bool) -> Answer:
 
 
 def queues(subject: Subject, paths: Paths) -> dict[Hook, Queue]:
+    """Who is on the interface's hooks, asked of the kernel."""
     kind, ifindex = supported_kind(), subject.link.ifindex
     krait = InterfaceFilter(paths.pins_of(subject.name), kind)
 
@@ -166,13 +171,14 @@ def queues(subject: Subject, paths: Paths) -> dict[Hook, Queue]:
         attached = tcx_query(ifindex, hook) if kind is AttachKind.TCX else ()
         filters = clsact.query(ifindex, hook)
         names = [f"program {each.program_id}" for each in attached]
-        names += [f"{each.kind} {each.name}".strip() for each in filters]
+        names += map(str, filters)
         return Queue(krait=False, others=tuple(dict.fromkeys(names)))
 
     return {hook: queue(hook) for hook in Hook}
 
 
 def document(device: Device, places: Sequence[Path]) -> Answer:
+    """Whether the first document there is right, and names this machine by its key."""
     found = _first(places)
     if found is None:
         return note("none where the agent looks", f"krait init {device.name} >{places[0]}")
@@ -218,9 +224,9 @@ def _first(places: Sequence[Path]) -> Path | None:
 
 
 def _nested(owners: Mapping[Network, bytes]) -> Iterator[tuple[Network, Network]]:
-    """Prefixes of one peer in the nearest one of another, exits' aside."""
+    """Prefixes of one peer in the nearest one of another, but exits': all lies in those."""
     for cidr, owner in owners.items():
-        for length in range(cidr.prefixlen - 1, _INTERNET_BITS, -1):
+        for length in range(cidr.prefixlen - 1, INTERNET_BITS, -1):
             around = cidr.supernet(new_prefix=length)
             if around in owners:
                 if owners[around] != owner:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from krait.common.errors import UsageError
+from krait.policy import view
 
 KEY_BYTES = 32
 NO_KEY = bytes(KEY_BYTES)
@@ -41,6 +42,11 @@ class Device:
     listen_port: int
     userspace: bool
     peers: tuple[Peer, ...]
+
+    def as_policy_sees_it(self, addresses: tuple[view.InterfaceAddress, ...]) -> view.Interface:
+        """Its keys and allowed IPs, with the addresses that its link has."""
+        peers = tuple(view.Peer(peer.public_key, peer.allowed_ips) for peer in self.peers)
+        return view.Interface(self.public_key, addresses, peers)
 
 
 class NotWireguard(UsageError):
