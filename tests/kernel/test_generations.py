@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,6 +104,40 @@ def test_clearing_leaves_no_folder(generations: Generations, folder: Path) -> No
     generations.clear()
     assert not folder.exists()
     generations.clear()
+
+
+def test_what_is_not_of_our_making_is_stepped_over_and_stays(
+    generations: Generations, folder: Path
+) -> None:
+    made = generations.load(SMALLEST)
+    for hook in Hook:
+        (folder / "1-7" / f"krait_{hook.value}").mkdir(parents=True)
+    (folder / "1-8").mkdir()
+    with Map.open_pinned(folder / made.name / "control") as table:
+        table.pin(folder / "1-9")
+        for hook in Hook:
+            table.pin(folder / "1-8" / f"krait_{hook.value}")
+    (folder / "2-1").symlink_to(folder / "1-7")
+    assert Generations(folder).found() == (made,)
+    generations.remove(made)
+    generations.clear()
+    assert sorted(each.name for each in folder.iterdir()) == ["1-7", "1-9", "2-1"]
+
+
+def test_the_folder_of_all_interfaces_goes_with_the_last_one_if_it_is_ours(
+    generations: Generations, folder: Path
+) -> None:
+    generations.load(SMALLEST)
+    other = folder.with_name("wg1")
+    other.mkdir()
+    generations.clear()
+    assert list(folder.parent.iterdir()) == [other]
+    Generations(other).clear()
+    assert not folder.parent.exists()
+    other.mkdir(parents=True)
+    os.chown(other.parent, 65534, 65534)
+    Generations(other).clear()
+    assert list(other.parent.iterdir()) == []
 
 
 def test_an_empty_slot_is_not_armed(loaded: Datapath) -> None:

@@ -8,6 +8,7 @@ filled before the programs are swapped; the flow table is handed on.
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -279,10 +280,16 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
 
 
 def remove_pins(directory: Path) -> None:
-    """Unpin a datapath; what is attached goes on running."""
-    if directory.exists():
-        for each in directory.iterdir():
+    """Unpin a datapath; what is attached goes on running.
+
+    What else lies there stays, and the directory with it: nothing of ours is a directory in it.
+    """
+    if not directory.is_dir() or directory.is_symlink():
+        return
+    for each in directory.iterdir():
+        if each.is_symlink() or not each.is_dir():
             each.unlink()
+    with suppress(OSError):  # something stays
         directory.rmdir()
 
 

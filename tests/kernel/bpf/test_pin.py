@@ -66,4 +66,4 @@ def test_pinning_elsewhere_is_refused_with_the_mount_to_make(
 ) -> None:
     with pytest.raises(SystemRefused) as told:
         loaded.maps["known"].pin(tmp_path / "known")
-    assert told.value.hint == "mount -t bpf bpf /sys/fs/bpf"
+    assert told.value.hint == "mount -t bpf -o mode=0700 bpf /sys/fs/bpf"

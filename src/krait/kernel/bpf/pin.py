@@ -26,6 +26,10 @@ class Kind(Enum):
     LINK = "bpf-link"
 
 
+class WrongKind(SystemRefused):
+    """Something else has the name where Krait pins a thing of its own."""
+
+
 class _ObjectAttr(ctypes.Structure):
     _fields_ = (
         ("path", ctypes.c_char_p),
@@ -57,7 +61,8 @@ def require_bpffs(path: Path = BPFFS) -> None:
         raise refused(ctypes.get_errno(), existing, "statfs")
     if ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF != _BPFFS_MAGIC:
         raise SystemRefused(
-            f"{existing} is not on a bpf file system", hint=f"mount -t bpf bpf {BPFFS}"
+            f"{existing} is not on a bpf file system",
+            hint=f"mount -t bpf -o mode=0700 bpf {BPFFS}",
         )
 
 
@@ -77,7 +82,7 @@ def open_pinned(path: Path, kind: Kind) -> int:
     inode = inode.replace("_", "-")  # a link has one name where it is made and another where opened
     if inode != kind.value:
         os.close(fd)
-        raise SystemRefused(
+        raise WrongKind(
             f"{path} is a pinned {inode}, not a {kind.value}",
             hint=f"Something else pinned it: look at it with `bpftool`, and remove {path}.",
         )
