@@ -14,6 +14,7 @@ from pathlib import Path
 
 from krait.kernel import clsact
 from krait.kernel.bpf.errors import BpfRefused
+from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
 from krait.kernel.bpf.program import program_id
 from krait.kernel.hook import Hook
@@ -105,7 +106,7 @@ class InterfaceFilter:
 
     def _attach_tcx(self, ifindex: int, hook: Hook, program_fd: int) -> None:
         pin, unfinished = self._pin(hook), self._unfinished(hook)
-        pin.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(pin.parent)
         if unfinished.exists() and self._runs(unfinished, ifindex, hook, program_fd):
             unfinished.rename(pin)  # an agent died between its link and the rename
             return

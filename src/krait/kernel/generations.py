@@ -6,12 +6,15 @@ whole, by a rename. Which of them is in force is not written down anywhere: it i
 programs are attached.
 """
 
+import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from krait.common.abi import ABI_VERSION
-from krait.kernel.bpf.pin import Kind, open_pinned
+from krait.kernel.bpf.folder import make_private
+from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
 from krait.kernel.bpf.program import program_id
 from krait.kernel.datapath import Datapath, Program, remove_pins
 from krait.kernel.generation import Generation
@@ -29,15 +32,14 @@ class Generations:
         self._open: dict[int, Datapath] = {}
 
     def found(self) -> tuple[Generation, ...]:
-        """What is pinned, by number. Unfinished ones, which nothing can run, are left out."""
+        """What is pinned, by number.
+
+        Unfinished ones, which nothing can run, and what only has such a name are left out.
+        """
         named = ((path, _NAME.fullmatch(path.name)) for path in _entries(self.folder))
-        whole = [(path, name) for path, name in named if name and not name[3] and _runs(path)]
-        return tuple(
-            sorted(
-                (_read(path, int(name[1]), int(name[2])) for path, name in whole),
-                key=lambda each: each.number,
-            )
-        )
+        whole = [(path, name) for path, name in named if name and not name[3] and _is_whole(path)]
+        found = (_read(path, int(name[1]), int(name[2])) for path, name in whole)
+        return tuple(sorted((each for each in found if each), key=lambda each: each.number))
 
     def open(self, generation: Generation) -> Datapath:
         """Its tables and programs, which stay this object's: `remove` or `close` closes them.
@@ -65,7 +67,7 @@ class Generations:
 
     def pin(self, generation: Generation) -> None:
         """Pin one that is open, perhaps again: somebody may have removed its folder."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.folder)
         self.open(generation).pin(self.folder / generation.name)
 
     def remove(self, generation: Generation) -> None:
@@ -80,13 +82,18 @@ class Generations:
             remove_pins(unfinished)
 
     def clear(self) -> None:
-        """Remove all of them, unfinished ones too, and the folder if nothing else is in it."""
+        """Remove all of them, unfinished ones too, and the folder if nothing else is in it.
+
+        The folder above it goes too, with the last interface and if it is ours: a unit's is not.
+        """
         self.close()
         for path in _entries(self.folder):
             if _NAME.fullmatch(path.name):
                 remove_pins(path)
-        if self.folder.exists() and not _entries(self.folder):
+        with suppress(OSError):  # not there, or not empty
             self.folder.rmdir()
+            if self.folder.parent.stat().st_uid == os.geteuid():
+                self.folder.parent.rmdir()
 
     def close(self) -> None:
         """Close what is open; the pins stay."""
@@ -98,16 +105,20 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-def _runs(path: Path) -> bool:
-    return all((path / f"krait_{hook.value}").exists() for hook in Hook)
+def _is_whole(path: Path) -> bool:
+    return all((path / f"krait_{hook.value}").is_file() for hook in Hook)
 
 
-def _read(path: Path, abi_version: int, number: int) -> Generation:
+def _read(path: Path, abi_version: int, number: int) -> Generation | None:
+    """None for what is not of Krait's making."""
     programs = {}
-    for hook in Hook:
-        with Program(open_pinned(path / f"krait_{hook.value}", Kind.PROGRAM)) as program:
-            programs[hook] = program_id(program.fd)
-    return Generation(abi_version, number, programs, _revision(path, abi_version))
+    try:
+        for hook in Hook:
+            with Program(open_pinned(path / f"krait_{hook.value}", Kind.PROGRAM)) as program:
+                programs[hook] = program_id(program.fd)
+        return Generation(abi_version, number, programs, _revision(path, abi_version))
+    except WrongKind:
+        return None
 
 
 def _revision(path: Path, abi_version: int) -> int:
