@@ -15,7 +15,7 @@ INLINE enum krait_reason enter_error(struct subject *x)
 	if (is_icmp(&inner) &&
 	    (!is_icmp_of_its_family(&inner) || is_icmp_error(&inner) || is_redirect(&inner)))
 		return KRAIT_BAD_ERROR;
-	reason = check_error(x->state, x->p, &inner, x->egress);
+	reason = check_error(x, &inner);
 	*x->p = inner;
 	x->error = 1;
 	return reason;
@@ -70,7 +70,7 @@ INLINE enum krait_reason judge(struct subject *x, __u32 l2, struct verdict *v)
 		}
 	}
 	x->leaves = x->egress ^ x->error; /* what an error is about went the other way */
-	reason = find_sides(x->state, x->p, x->leaves, &sides);
+	reason = find_sides(x, &sides);
 	v->peer = sides.far.peer;
 	v->relayed = !!sides.near.peer;
 	if (reason)

@@ -9,6 +9,8 @@
 #define WORD_OPENER_IS_B (1ull << 30)
 #define WORD_TAG_MASK ((1u << 30) - 1)
 
+enum { CLOCK_SLACK = 16 }; /* jiffies */
+
 /* Where a packet's flow is, or would be. */
 struct place {
 	struct krait_flow_key *key;
@@ -77,7 +79,8 @@ INLINE int is_live(const struct krait_flow *flow, __u64 word, const struct place
 
 	if ((word & WORD_TAG_MASK) != place->tag || state >= KRAIT_FLOW_STATES)
 		return 0;
-	return place->now - flow->seen <= timeout_ticks[state];
+	/* Another CPU's clock may have ticked before ours. */
+	return place->now - flow->seen + CLOCK_SLACK <= timeout_ticks[state] + CLOCK_SLACK;
 }
 
 /* A packet on a live flow's tuple that is no packet of the flow but an open of its own. */
@@ -130,7 +133,7 @@ INLINE enum krait_reason insert_flow(const struct subject *x, const struct place
 		flow.state = is_icmp(x->p) ? KRAIT_FLOW_ECHO : KRAIT_FLOW_UDP_NEW;
 	}
 	return bpf_map_update_elem(&flows, place->key, &flow, BPF_ANY) ? KRAIT_FLOW_FULL
-									: KRAIT_PASS;
+								       : KRAIT_PASS;
 }
 
 INLINE enum krait_reason judge_open(const struct subject *x, const struct place *place,
@@ -216,11 +219,16 @@ INLINE enum krait_reason judge_flow(const struct subject *x, struct verdict *v)
 				v->rule = flow_rule;
 				return KRAIT_PASS;
 			}
+			v->path = KRAIT_PATH_FLOW;
+			v->rule = flow_rule;
+			if (x->error || (x->p->protocol == IPPROTO_TCP && !is_syn(x->p)))
+				return KRAIT_DENIED;
 			denied = 1;
 		}
 	}
-	/* A denied flow's packet has one more chance, as an open of its own: an entry that drops
-	 * its packets must not be worse than none. */
+	/* A denied flow's packet has one more chance, if it can be an open of its own: an entry that
+	 * drops its packets must not be worse than none. A segment cannot: a connection that was
+	 * revoked would live on as the other side's. */
 	reason = judge_open(x, &place, v);
 	if (denied && (reason == KRAIT_DENIED || reason == KRAIT_NO_FLOW)) {
 		v->path = KRAIT_PATH_FLOW;

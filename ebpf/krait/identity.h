@@ -10,6 +10,19 @@ struct state {
 	__u32 slot, revision;
 };
 
+/* What is judged: a packet or, for an ICMP error, the packet inside it. */
+struct subject {
+	struct __sk_buff *skb;
+	struct packet *p;
+	struct state *state;
+	const struct krait_pair *pair;
+	__u8 egress;	/* the hook */
+	__u8 dry;	/* leave no trace */
+	__u8 error;	/* p is inside an ICMP error */
+	__u8 leaves;	/* p travels into the tunnel: for an error, the other way than it */
+	__u8 from_high; /* p comes from the pair's higher identity */
+};
+
 INLINE int read_state(struct state *s)
 {
 	__u32 zero = 0;
@@ -74,44 +87,73 @@ struct sides {
 	struct krait_principal near, far;
 };
 
-INLINE enum krait_reason find_sides(const struct state *s, const struct packet *p, int leaves,
-				    struct sides *sides)
+/* Whether a packet that leaves came in by the same interface: only such a one is a peer's, for which
+ * WireGuard vouched. Any other that bears a peer's address was sent by somebody else. */
+INLINE int came_in_here(const struct __sk_buff *skb)
 {
-	const __u64 *near = leaves ? p->src : p->dst, *far = leaves ? p->dst : p->src;
-	struct krait_principal *who = owner(s, p->family, far);
+	return skb->ingress_ifindex == skb->ifindex;
+}
+
+INLINE enum krait_reason find_sides(const struct subject *x, struct sides *sides)
+{
+	const struct packet *p = x->p;
+	const __u64 *near = x->leaves ? p->src : p->dst, *far = x->leaves ? p->dst : p->src;
+	const struct krait_self *self = x->state->self;
+	struct krait_principal *who = owner(x->state, p->family, far);
 
 	if (!who)
-		return leaves ? KRAIT_UNKNOWN_DESTINATION : KRAIT_UNKNOWN_SOURCE;
+		return x->leaves ? KRAIT_UNKNOWN_DESTINATION : KRAIT_UNKNOWN_SOURCE;
 	sides->far = *who;
 	if (!who->peer)
 		return KRAIT_WRONG_SIDE;
-	if (is_own(s->self, p->family, near)) { /* a leaf's own side costs no look-up */
-		sides->near.identity = s->self->identity;
-		sides->near.row = s->self->row;
+	if (is_own(self, p->family, near)) { /* a leaf's own side costs no look-up */
+		sides->near.identity = self->identity;
+		sides->near.row = self->row;
 	} else {
-		who = owner(s, p->family, near);
+		who = owner(x->state, p->family, near);
 		if (!who)
-			return leaves ? KRAIT_UNKNOWN_SOURCE : KRAIT_UNKNOWN_DESTINATION;
+			return x->leaves ? KRAIT_UNKNOWN_SOURCE : KRAIT_UNKNOWN_DESTINATION;
 		sides->near = *who;
-		if (who->peer && !(s->self->flags & KRAIT_SELF_TRANSIT))
+		if (who->peer && !(self->flags & KRAIT_SELF_TRANSIT))
 			return KRAIT_NOT_TRANSIT;
+		if (who->peer && x->egress && !x->error && !came_in_here(x->skb))
+			return KRAIT_WRONG_SIDE;
 	}
 	if ((sides->far.flags | sides->near.flags) & KRAIT_PRINCIPAL_UNKNOWN_PEER)
 		return KRAIT_UNKNOWN_PEER;
 	return sides->far.identity && sides->near.identity ? KRAIT_PASS : KRAIT_NO_IDENTITY;
 }
 
+/* 1 + the peer that vouches for an address, 1 for this node's side; 0: nobody's.
+ *
+ * Off the fast path, and so a function of its own with external linkage, which the verifier walks
+ * once and not in every state in which it is called (Linux 5.6). */
+__attribute__((noinline)) __u32 voucher(__u32 slot, __u32 family, __u64 high, __u64 low)
+{
+	__u64 address[2] = { high, low };
+	struct state s = { .slot = slot & 1 };
+	struct krait_principal *who;
+
+	s.self = bpf_map_lookup_elem(&self, &s.slot);
+	who = s.self ? owner(&s, family, address) : 0;
+	return who ? who->peer + 1 : 0;
+}
+
 /* An ICMP error may come from any router on the way, named or not, as long as it is vouched for by
  * the peer to which the lost packet was going. */
-INLINE enum krait_reason check_error(const struct state *s, const struct packet *outer,
-				     const struct packet *inner, int egress)
+INLINE enum krait_reason check_error(const struct subject *x, const struct packet *inner)
 {
-	const struct krait_principal *from = owner(s, outer->family, outer->src);
-	const struct krait_principal *lost = owner(s, outer->family, inner->dst);
+	const struct packet *p = x->p;
+	const __u32 slot = x->state->slot, here = 1;
+	__u32 from, lost;
 
-	if (outer->dst[0] != inner->src[0] || outer->dst[1] != inner->src[1])
+	if (p->dst[0] != inner->src[0] || p->dst[1] != inner->src[1])
 		return KRAIT_BAD_ERROR;
-	if (!from || !lost || (from->peer && from->peer != lost->peer))
+	from = voucher(slot, p->family, p->src[0], p->src[1]);
+	lost = voucher(slot, p->family, inner->dst[0], inner->dst[1]);
+	if (!from || !lost || (from != here && from != lost))
 		return KRAIT_BAD_ERROR;
-	return !from->peer && !egress ? KRAIT_WRONG_SIDE : KRAIT_PASS;
+	if (x->egress)
+		return from == here || came_in_here(x->skb) ? KRAIT_PASS : KRAIT_WRONG_SIDE;
+	return from == here ? KRAIT_WRONG_SIDE : KRAIT_PASS;
 }

@@ -5,19 +5,6 @@
 
 #define LIST_LENGTH_MASK ((1u << KRAIT_LIST_LENGTH_BITS) - 1)
 
-/* What is judged: a packet or, for an ICMP error, the packet inside it. */
-struct subject {
-	struct __sk_buff *skb;
-	struct packet *p;
-	struct state *state;
-	const struct krait_pair *pair;
-	__u8 egress;	/* the hook */
-	__u8 dry;	/* leave no trace */
-	__u8 error;	/* p is inside an ICMP error */
-	__u8 leaves;	/* p travels into the tunnel: for an error, the other way than it */
-	__u8 from_high; /* p comes from the pair's higher identity */
-};
-
 INLINE struct krait_pair *find_pair(const struct state *s, const struct sides *sides)
 {
 	const struct krait_principal *row = &sides->near, *column = &sides->far;

@@ -24,6 +24,7 @@ from krait.policy.numbering import Numbers
 from krait.policy.view import Interface, Peer, resolve
 
 PASS, DROP = -1, 2
+LOOPBACK = 1
 HERE, PEER, OTHER = "10.8.0.1", "10.8.0.2", "10.8.0.3"
 
 
@@ -82,9 +83,10 @@ class Loaded:
         self.datapath.write(slot, image, known=self.images[slot], held=held)
         self.images[slot] = image
 
-    def judge(self, frame: bytes, hook: Hook = Hook.INGRESS) -> Reason:
+    def judge(self, frame: bytes, hook: Hook = Hook.INGRESS, *, came_in: bool = False) -> Reason:
         before = self.datapath.drops()
-        verdict = run(self.datapath.programs[hook].fd, frame).verdict
+        fd = self.datapath.programs[hook].fd
+        verdict = run(fd, frame, ingress_ifindex=LOOPBACK if came_in else 0).verdict
         after = self.datapath.drops()
         moved = [reason for reason in after if before.get(reason) != after[reason]]
         assert (verdict, len(moved)) in ((PASS, 0), (DROP, 1))
@@ -289,13 +291,22 @@ def test_a_relayed_packet_that_passes_is_counted_once(loaded: Callable[..., Load
 
     for turn in range(1, 4):
         assert it.judge(frame) is Reason.PASS
-        assert it.judge(frame, Hook.EGRESS) is Reason.PASS
+        assert it.judge(frame, Hook.EGRESS, came_in=True) is Reason.PASS
         assert counted() == turn
-    assert it.judge(frame, Hook.EGRESS) is Reason.PASS
+    assert it.judge(frame, Hook.EGRESS, came_in=True) is Reason.PASS
     assert counted() == 4, "one that ingress did not see is counted on egress"
     assert it.judge(packet(OTHER, PEER)) is Reason.PASS
-    assert it.judge(frame, Hook.EGRESS) is Reason.PASS
+    assert it.judge(frame, Hook.EGRESS, came_in=True) is Reason.PASS
     assert counted() == 6, "other addresses are another packet"
+
+
+def test_a_forwarded_stranger_is_not_taken_for_a_peer(loaded: Callable[..., Loaded]) -> None:
+    """Somebody on the hub's LAN sends with a spoke's address; no WireGuard key vouches for it."""
+    it = loaded(hub())
+    it.put(hub())
+    frame = packet(PEER, OTHER)
+    assert it.judge(frame, Hook.EGRESS) is Reason.WRONG_SIDE
+    assert it.judge(frame, Hook.EGRESS, came_in=True) is Reason.PASS
 
 
 def test_a_gso_packet_counts_as_its_segments(loaded: Callable[..., Loaded]) -> None:

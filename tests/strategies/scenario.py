@@ -16,6 +16,7 @@ class Send:
     frame: bytes
     ethertype: int
     side: Side
+    came_in: bool = False  # of one on egress: by the same interface
 
 
 @dataclass(frozen=True)

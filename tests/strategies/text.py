@@ -127,7 +127,8 @@ def _step(step: Step) -> dict[str, Any]:
         case Commit(world):
             return {"commit": world}
         case Send():
-            return {step.side: step.frame.hex(), "ethertype": f"{step.ethertype:#06x}"}
+            came_in = {"came_in": True} if step.came_in else {}
+            return {step.side: step.frame.hex(), "ethertype": f"{step.ethertype:#06x}", **came_in}
 
 
 def _read_step(tree: dict[str, Any]) -> Step:
@@ -136,4 +137,5 @@ def _read_step(tree: dict[str, Any]) -> Step:
     if "commit" in tree:
         return Commit(tree["commit"])
     side: Side = "ingress" if "ingress" in tree else "egress"
-    return Send(bytes.fromhex(tree[side]), int(tree["ethertype"], 16), side)
+    frame, number = bytes.fromhex(tree[side]), int(tree["ethertype"], 16)
+    return Send(frame, number, side, tree.get("came_in", False))

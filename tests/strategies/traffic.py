@@ -246,7 +246,7 @@ def _errors(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Send
 def _sent(draw: st.DrawFn, frame: bytes, *, leaves: bool) -> Send:
     """Put on the wire; now and then on the wrong side, cut, padded, bent or mislabelled."""
     side: Side = "egress" if leaves else "ingress"
-    sent = Send(frame, ethertype(frame), side)
+    sent = Send(frame, ethertype(frame), side, came_in=draw(st.sampled_from((True, True, False))))
     match draw(st.sampled_from(("",) * 40 + ("side", "side", "cut", "pad", "bend", "label"))):
         case "side":
             sent = replace(sent, side="ingress" if leaves else "egress")

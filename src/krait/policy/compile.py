@@ -51,7 +51,7 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
     Raises PolicyTooLarge.
     """
     known = known or Numbers()
-    columns = renumber(known.identities, identities(document))
+    columns = _columns(known.identities, identities(document))
     principals = tuple(dict.fromkeys((view.node, *filter(None, view.owners.values()))))
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
@@ -88,6 +88,15 @@ def check_size(document: Document) -> None:
         refuse_too_many(concern.rules((row,)))
     places = {rule.name: rule.number for rule in document.policy.rules}
     Pairing(concern, places).pack_all()
+
+
+def _columns(known: Sequence[Labels | None], wanted: Sequence[Labels]) -> tuple[Labels | None, ...]:
+    """Identities keep their places while not too many of those are empty.
+
+    Nothing but the two tables of one slot goes by an identity's number, so they may all move.
+    """
+    places = renumber(known, wanted)
+    return places if len(places) <= 2 * max(len(wanted), 16) else tuple(wanted)
 
 
 def _all_rows(columns: Sequence[Labels | None]) -> Sequence[int]:

@@ -57,23 +57,26 @@ class Judge:
         """Put a policy in force; flows stay, and are judged anew when next seen."""
         self._in_force = _InForce(policy, view, revision)
 
-    def judge(self, frame: bytes, ethertype: int, side: Side, now_s: float) -> Verdict:
+    def judge(
+        self, frame: bytes, ethertype: int, side: Side, now_s: float, *, came_in: bool = False
+    ) -> Verdict:
         """Judge a frame that begins at its IP header, and let it have its effect on the flows.
 
         `ethertype` is the frame's protocol in host byte order; `now_s` never runs backwards.
+        `came_in` says of a frame on egress that it came in by this same interface.
         """
         if self._in_force is None:
             return Verdict(Reason.NOT_READY)
         packet = parse(frame, ethertype)
         if isinstance(packet, Reason):
             return Verdict(packet)
-        subject, leaves, error = packet, side == "egress", packet.inner is not None
+        subject, way = packet, _Way(leaves=side == "egress", came_in=came_in)
         if packet.inner is not None:
-            fault = _fault_of_sender(self._in_force, packet, packet.inner, side)
+            fault = _fault_of_sender(self._in_force, packet, packet.inner, way)
             if fault is not Reason.PASS:
                 return Verdict(fault)
-            subject, leaves = packet.inner, not leaves
-        case = _between_principals(self._in_force, subject, now_s, leaves=leaves, error=error)
+            subject, way = packet.inner, way.back()
+        case = _between_principals(self._in_force, subject, now_s, way)
         return case if isinstance(case, Verdict) else self._pair(case)
 
     def _pair(self, case: "_Case") -> Verdict:
@@ -108,7 +111,8 @@ class Judge:
             if not case.error:
                 flow.allow, flow.rule, flow.revision = allow, rule, case.state.revision
         if not allow:
-            if not case.error:
+            segment = case.packet.protocol == TCP and not case.packet.opens_tcp
+            if not case.error and not segment:
                 chance = self._open(case)
                 if chance.reason is Reason.PASS:
                     return chance
@@ -172,6 +176,23 @@ class _InForce:
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """How a packet travels; what an ICMP error is about went the other way."""
+
+    leaves: bool  # into the tunnel
+    came_in: bool  # and it came out of the same tunnel before
+    error: bool = False
+
+    @property
+    def stray(self) -> bool:
+        """Whether a peer's address on it would be a lie: WireGuard did not vouch for it."""
+        return self.leaves and not self.came_in
+
+    def back(self) -> "_Way":
+        return _Way(not self.leaves, self.came_in, error=True)
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
     """A packet between two identities; for an ICMP error, the packet inside it."""
 
@@ -207,24 +228,24 @@ class _Case:
         return self.verdict(path, reason, _number(decision))
 
 
-def _fault_of_sender(state: _InForce, outer: Packet, inner: Packet, side: Side) -> Reason:
+def _fault_of_sender(state: _InForce, outer: Packet, inner: Packet, way: _Way) -> Reason:
     """Question 3, as far as it is about who sent the error; PASS where nothing is wrong."""
     sender, target = state.owner(outer.source), state.owner(inner.destination)
     if sender is None or target is None or sender.peer not in (HERE, target.peer):
         return Reason.BAD_ERROR
-    if side == "ingress" and sender.peer == HERE:
-        return Reason.WRONG_SIDE
-    return Reason.PASS
+    if sender.peer == HERE:
+        return Reason.PASS if way.leaves else Reason.WRONG_SIDE
+    return Reason.WRONG_SIDE if way.stray else Reason.PASS
 
 
 def _between_principals(
-    state: _InForce, packet: Packet, now_s: float, *, leaves: bool, error: bool
+    state: _InForce, packet: Packet, now_s: float, way: _Way
 ) -> _Case | Verdict:
     """Question 4."""
     source, destination = state.owner(packet.source), state.owner(packet.destination)
-    near, far = (source, destination) if leaves else (destination, source)
+    near, far = (source, destination) if way.leaves else (destination, source)
     unknown = (Reason.UNKNOWN_SOURCE, Reason.UNKNOWN_DESTINATION)
-    near_unknown, far_unknown = unknown if leaves else unknown[::-1]
+    near_unknown, far_unknown = unknown if way.leaves else unknown[::-1]
     if far is None:
         return Verdict(far_unknown, path=Path.PRINCIPALS)
     fault = Reason.PASS
@@ -234,16 +255,18 @@ def _between_principals(
         fault = near_unknown
     elif near.peer != HERE and not state.view.transit:
         fault = Reason.NOT_TRANSIT
+    elif near.peer != HERE and way.stray and not way.error:
+        fault = Reason.WRONG_SIDE
     elif far.unknown_peer or near.unknown_peer:
         fault = Reason.UNKNOWN_PEER
     if fault is not Reason.PASS or near is None:
         return Verdict(fault, None, far.peer, Path.PRINCIPALS)
     if far.labels is None or near.labels is None:
         return Verdict(Reason.NO_IDENTITY, None, far.peer, Path.PRINCIPALS)
-    ends = (near.labels, far.labels) if leaves else (far.labels, near.labels)
+    ends = (near.labels, far.labels) if way.leaves else (far.labels, near.labels)
     ports = packet.ports or (0, 0)
     about = FlowTuple(packet.protocol, (packet.source, ports[0]), (packet.destination, ports[1]))
-    return _Case(state, packet, about, *ends, far.peer, now_s, error)
+    return _Case(state, packet, about, *ends, far.peer, now_s, way.error)
 
 
 def _is_an_open(packet: Packet, *, reply: bool) -> bool:

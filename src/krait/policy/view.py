@@ -145,7 +145,7 @@ class _Scene:
                     yield cidr, _subnet(node, cidr, number, None)
 
     def claims(self) -> Iterator[tuple[Network, Principal]]:
-        """What the document says to lie behind a peer: tagged subnets, and spokes of a hub."""
+        """What the document places at or behind a peer: addresses, subnets, spokes of a hub."""
         keys = {node.name: node.public_key for node in self.document.nodes}
         for node in self.document.nodes:
             if node.public_key == self.interface.public_key:
@@ -153,10 +153,9 @@ class _Scene:
             number = self.numbers.get(node.public_key or b"")
             if number is None and node.via is not None:
                 number = self.numbers.get(keys[node.via] or b"")
-                if number is not None:
-                    spoke = Principal(node.name, node_labels(node, self.named), number)
-                    yield from ((ip_network(each), spoke) for each in node.addresses)
             if number is not None:
+                owner = Principal(node.name, node_labels(node, self.named), number)
+                yield from ((ip_network(each), owner) for each in node.addresses)
                 for route in node.routes:
                     yield route.cidr, _subnet(node, route.cidr, number, route_labels(route))
 

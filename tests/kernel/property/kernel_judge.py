@@ -19,10 +19,10 @@ from krait.kernel.hook import Hook
 from krait.policy.compile import compile_policy
 from krait.policy.flow import FlowTuple
 from krait.policy.image import Capacity, Image, draw
-from krait.policy.judge import Side
 from krait.policy.model import Address
 from krait.policy.numbering import Numbers
 from tests.strategies.packets import ethernet
+from tests.strategies.scenario import Send
 from tests.strategies.worlds import World
 
 TIMER_LIST = Path("/proc/timer_list")
@@ -126,10 +126,14 @@ class KernelJudge:
         self._active = self._slots[world.view.transit]
         self._numbers = self._active.commit(world, self._numbers, revision)
 
-    def judge(self, frame: bytes, ethertype: int, side: Side) -> Outcome:
+    def judge(self, sent: Send) -> Outcome:
         datapath = self._active.datapath
         before = _counts(datapath)
-        verdict = run(datapath.programs[Hook(side)].fd, ethernet(frame, ethertype)).verdict
+        verdict = run(
+            datapath.programs[Hook(sent.side)].fd,
+            ethernet(sent.frame, sent.ethertype),
+            ingress_ifindex=LOOPBACK if sent.came_in else 0,
+        ).verdict
         reasons, rules, peers = (
             [i for i, (old, new) in enumerate(zip(*tables, strict=True)) if old != new]
             for tables in zip(before, _counts(datapath), strict=True)

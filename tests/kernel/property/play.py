@@ -41,7 +41,9 @@ class Play:
                     self._commit(judge, world)
                 case Send() if can_run(step.frame, step.ethertype):
                     now_s = monotonic() + waited_s
-                    verdict = judge.judge(step.frame, step.ethertype, step.side, now_s)
+                    verdict = judge.judge(
+                        step.frame, step.ethertype, step.side, now_s, came_in=step.came_in
+                    )
                     self._send(step, verdict, world)
         self._compare_flows(judge, monotonic() + waited_s)
 
@@ -51,7 +53,7 @@ class Play:
         self._kernel.commit(world, revision)
 
     def _send(self, step: Send, verdict: Verdict, world: World) -> None:
-        found = self._kernel.judge(step.frame, step.ethertype, step.side)
+        found = self._kernel.judge(step)
         expected = _outcome(verdict, world)
         if _counted_on_ingress(found, step, world):
             expected = replace(expected, rule=None)

@@ -77,12 +77,14 @@ class Bench:
         self.judge.commit(found.policy, resolve(found, INTERFACE), self._revision)
         self._rules = {0: "default", **{rule.number: rule.name for rule in found.policy.rules}}
 
-    def verdict(self, frame: bytes, side: Side, now_s: float = 0) -> Verdict:
-        return self.judge.judge(frame, ethertype(frame), side, now_s)
+    def verdict(
+        self, frame: bytes, side: Side, now_s: float = 0, *, came_in: bool = False
+    ) -> Verdict:
+        return self.judge.judge(frame, ethertype(frame), side, now_s, came_in=came_in)
 
-    def outcome(self, frame: bytes, side: Side, now_s: float = 0) -> str:
+    def outcome(self, frame: bytes, side: Side, now_s: float = 0, *, came_in: bool = False) -> str:
         """`pass web-db`, `denied default`, or only a drop reason."""
-        verdict = self.verdict(frame, side, now_s)
+        verdict = self.verdict(frame, side, now_s, came_in=came_in)
         if verdict.rule is None:
             return verdict.reason.label
         return f"{verdict.reason.label} {self._rules[verdict.rule]}"

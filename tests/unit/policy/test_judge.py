@@ -182,19 +182,28 @@ def test_a_hub_relays_and_judges_at_both_hooks() -> None:
     bench = Bench(TRANSIT)
     opened, answered = of_tcp(WEB, APP, SYN), of_tcp(APP, WEB, SYN | ACK, -80)
     assert bench.outcome(opened, "ingress") == "pass peers"
-    assert bench.outcome(opened, "egress") == "pass peers"
+    assert bench.outcome(opened, "egress", came_in=True) == "pass peers"
     assert bench.outcome(answered, "ingress") == "pass peers"
-    assert bench.outcome(answered, "egress") == "pass peers"
+    assert bench.outcome(answered, "egress", came_in=True) == "pass peers"
     assert bench.outcome(of_tcp(APP, WEB, SYN), "ingress") == "denied default"
     assert bench.outcome(of_tcp(WEB, STRANGE, SYN), "ingress") == "unknown-peer"
     assert bench.outcome(error(APP, WEB, 3, opened), "ingress") == "pass peers"
-    assert bench.outcome(error(APP, WEB, 3, opened), "egress") == "pass peers"
+    assert bench.outcome(error(APP, WEB, 3, opened), "egress", came_in=True) == "pass peers"
+
+
+def test_a_hub_takes_no_forwarded_stranger_for_a_peer() -> None:
+    bench = Bench(TRANSIT)
+    opened = of_tcp(WEB, APP, SYN)
+    assert bench.outcome(opened, "egress") == "wrong-side"
+    assert bench.outcome(opened, "ingress") == "pass peers"
+    assert bench.outcome(error(APP, WEB, 3, opened), "egress") == "wrong-side"
+    assert bench.outcome(error(ME, WEB, 3, opened), "egress") == "pass peers"
 
 
 def test_the_peer_of_a_verdict_is_the_far_one() -> None:
     bench = Bench(TRANSIT)
     assert bench.verdict(of_tcp(WEB, APP, SYN), "ingress").peer == WEB_PEER
-    assert bench.verdict(of_tcp(WEB, APP, SYN), "egress").peer == APP_PEER
+    assert bench.verdict(of_tcp(WEB, APP, SYN), "egress", came_in=True).peer == APP_PEER
     assert bench.verdict(of_tcp(STRANGE, ME, SYN), "ingress").peer == STRANGE_PEER
     assert bench.verdict(of_tcp(NOBODY, ME, SYN), "ingress").peer == 0
 

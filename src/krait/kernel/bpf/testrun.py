@@ -86,14 +86,16 @@ def run(
     *,
     repeat: int = 1,
     ifindex: int = 0,
+    ingress_ifindex: int = 0,
     gso_segs: int = 0,
     cb: tuple[int, ...] = _NO_CB,
 ) -> Run:
     """Run a program `repeat` times on `frame`, an Ethernet header of 14 bytes and what follows.
 
-    `ifindex` 0 is loopback, 1, as the program sees it. The packet is not handed back.
+    `ifindex` 0 is loopback, 1, as the program sees it. `ingress_ifindex` is where the packet came
+    in, 0 if it was made here. The packet is not handed back.
     """
-    context = _Context(ifindex=ifindex, gso_segs=gso_segs, cb=cb)
+    context = _Context(ifindex=ifindex, ingress_ifindex=ingress_ifindex, gso_segs=gso_segs, cb=cb)
     attr = _TestAttr(
         program_fd=program_fd,
         data_in=frame,
