@@ -67,6 +67,11 @@ def table(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
             start = " " * _width(start)
 
 
+def pieces(text: str, columns: int) -> list[str]:
+    """Plain text in lines of so many columns, broken at spaces alone: names and commands have -."""
+    return wrap(text, columns, break_long_words=False, break_on_hyphens=False)
+
+
 def document(value: Json) -> None:
     """A JSON document on standard output."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
@@ -104,4 +109,4 @@ def _pieces(text: str, room: int) -> Iterator[str]:
     if _width(text) <= room or _SGR.search(text):
         yield text
     else:
-        yield from wrap(text, max(room, _LEAST_WRAP), break_long_words=False)
+        yield from pieces(text, max(room, _LEAST_WRAP))

@@ -162,11 +162,11 @@ def _holds(wide: Network, narrow: Network) -> bool:
 def _opening(scene: Scene, entries: tuple[_Entry, ...]) -> Iterator[str]:
     file = f"{scene.name}.yaml"
     host, *peers = (entry.name for entry in entries)
-    yield f"# What {scene.name} of {host} does today, as a policy for Krait: everyone on it may"
-    yield "# reach everyone. To adopt it as it is changes nothing."
+    yield f"# What {scene.name} of {host} does today, as a policy for Krait."
+    yield "# Everyone on it may reach everyone: adopted as it is, it changes nothing."
     yield "#"
-    yield "# Next: give nodes names and tags that say what they are (db, web, admin), and put"
-    yield "# rules that name them in the place of allow-all. Then ask, and run it:"
+    yield "# Next: give the nodes names and tags that say what they are (db, web, admin),"
+    yield "# and put rules that name them in the place of allow-all. Then ask, and run it:"
     yield "#"
     yield f"#   krait check {file}"
     if peers:

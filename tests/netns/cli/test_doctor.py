@@ -55,7 +55,7 @@ def test_a_failing_check_is_an_exit_code_and_a_line_with_its_mend() -> None:
         outcome = alone.run(["krait", "doctor"])
         assert outcome.code == 3
         assert "is not on a bpf file system" in outcome.stdout
-        assert "mount -t bpf bpf /sys/fs/bpf" in outcome.stdout
+        assert "mount -t bpf -o mode=0700 bpf /sys/fs/bpf" in " ".join(outcome.stdout.split())
 
 
 def test_a_user_without_privileges_is_told_which_are_missing() -> None:
@@ -66,6 +66,8 @@ def test_a_user_without_privileges_is_told_which_are_missing() -> None:
         words = " ".join(outcome.stdout.split())
         assert "this process lacks CAP_NET_ADMIN" in words
         assert (
-            "this user may not write to /sys/fs/bpf/krait, /var/lib/krait, /run/krait mend: "
-            "install -d -m 700 -o 65534 /sys/fs/bpf/krait /var/lib/krait /run/krait, as root"
+            "this user may not write to /sys/fs/bpf/krait, /var/lib/krait, /run/krait "
+            "mend: as root, where the file system is mounted for writing: "
+            "install -d -m 700 -o 65534 /sys/fs/bpf/krait "
+            "install -d -m 700 -o 65534 /var/lib/krait "
         ) in words

@@ -33,6 +33,7 @@ def test_a_live_interface_becomes_a_document_that_passes_check() -> None:
         assert not me.transit
         text = init(lab["x"], "wg0").stdout
         assert "# 10.8.0.2, fd7a:6b72::2, at 192.0.2.2:51820" in text
+        assert max(map(len, text.splitlines())) <= 80
         assert json.loads(lab["x"].succeed("krait init wg0 --json")) == {"document": text}
 
 

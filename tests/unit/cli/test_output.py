@@ -76,6 +76,12 @@ def test_the_last_column_is_wrapped_to_the_width(capsys: Capture) -> None:
     assert lines[1].startswith(" " * 7 + "word")
 
 
+def test_a_line_breaks_at_spaces_and_never_inside_a_name(capsys: Capture) -> None:
+    names = [f"web-{number}-to-db" for number in range(20)]
+    output.table([("key", " ".join(names))])
+    assert capsys.readouterr().out.split() == ["key", *names]
+
+
 def test_a_table_of_nothing_is_nothing(capsys: Capture) -> None:
     output.table([])
     assert capsys.readouterr().out == ""

@@ -75,7 +75,7 @@ def _rows(finding: Finding, width: int) -> Iterator[tuple[str, str, str]]:
     yield _mark(answer), finding.name.ljust(width), answer.message
     yield from (("", "", each) for each in answer.details)
     if answer.hint:
-        yield "", "", f"mend: {answer.hint}"
+        yield from (("", "", each) for each in f"mend: {answer.hint}".splitlines())
 
 
 def _mark(answer: Answer) -> str:

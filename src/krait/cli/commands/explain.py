@@ -2,6 +2,7 @@
 """`krait explain FILE FROM TO [PORT]`: may it, and which rule says so?"""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 
 from krait.cli import output
 from krait.cli.files import load_document
@@ -16,6 +17,7 @@ _STYLES = {
     Verdict.DENIED: Style.RED,
     Verdict.MIXED: Style.YELLOW,
 }
+_PORTS_COLUMNS = 32
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -43,15 +45,17 @@ def _print(answer: Explanation, port: str | None) -> None:
     verdict = paint(answer.verdict, _STYLES[answer.verdict], Style.BOLD)
     asked = f", {port}" if port else ""
     output.line(f"{answer.source.name} to {answer.destination.name}{asked}: {verdict}")
-    output.table([_cells(answer, row) for row in answer.rows], indent="  ")
+    output.table([cells for row in answer.rows for cells in _cells(answer, row)], indent="  ")
     _list("also matches", [rule for row in answer.rows for rule in row.decision.others])
     _list("audit only", [rule for row in answer.rows for rule in row.decision.audit])
 
 
-def _cells(answer: Explanation, row: Row) -> tuple[str, str, str]:
+def _cells(answer: Explanation, row: Row) -> Iterator[tuple[str, str, str]]:
+    """A long list of ports goes on below, so that the reason keeps its room."""
     verdict = _verdict(row)
-    reason = answer.reason(row.decision)
-    return paint(verdict, _STYLES[verdict]), ", ".join(row.what), reason
+    first, *more = output.pieces(", ".join(row.what), _PORTS_COLUMNS)
+    yield paint(verdict, _STYLES[verdict]), first, answer.reason(row.decision)
+    yield from (("", each, "") for each in more)
 
 
 def _list(title: str, rules: list[Rule]) -> None:

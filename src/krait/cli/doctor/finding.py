@@ -24,7 +24,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A sentence, and how to mend what it says."""
+    """A sentence, and how to mend what it says: a command in a line of its own can be copied."""
 
     level: Level
     message: str

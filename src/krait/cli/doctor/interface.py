@@ -181,7 +181,7 @@ def document(device: Device, places: Sequence[Path]) -> Answer:
     """Whether the first document there is right, and names this machine by its key."""
     found = _first(places)
     if found is None:
-        return note("none where the agent looks", f"krait init {device.name} >{places[0]}")
+        return note("none where the agent looks", _first_document(device.name, places[0]))
     try:
         written = source.read(found, device.name).document
     except DocumentError as error:
@@ -221,6 +221,11 @@ def _families(facts: Facts) -> Mapping[str, bool | None]:
 
 def _first(places: Sequence[Path]) -> Path | None:
     return next((place for place in places if place.exists()), None)
+
+
+def _first_document(name: str, place: Path) -> str:
+    folder = () if place.parent.exists() else (f"mkdir -p {place.parent}",)
+    return "\n".join((*folder, f"krait init {name} >{place}"))
 
 
 def _nested(owners: Mapping[Network, bytes]) -> Iterator[tuple[Network, Network]]:

@@ -38,8 +38,8 @@ def weak_host(link: Link, others: tuple[Link, ...]) -> Answer:
     family = "ip" if address.version == 4 else "ip6"
     return warn(
         f"{address} is reachable through {names} too, and unjudged there",
-        f'In a netfilter input chain: iifname != {{ lo, "{link.name}" }} {family} daddr {address} '
-        "drop",
+        "in a netfilter input chain:\n"
+        f'iifname != {{ lo, "{link.name}" }} {family} daddr {address} drop',
     )
 
 
@@ -50,7 +50,7 @@ def spoofing(filters: Mapping[str, int | None]) -> Answer:
         return warn(
             f"{_names(loose)} {'takes' if len(loose) == 1 else 'take'} packets whose IPv4 source "
             "is a mesh address",
-            f"sysctl -w net.ipv4.conf.{loose[0].replace('.', '/')}.rp_filter={_STRICT} "
+            f"sysctl -w net.ipv4.conf.{loose[0].replace('.', '/')}.rp_filter={_STRICT}\n"
             "(strict; each path must be symmetric)",
         )
     return ok("no other interface takes IPv4 packets from mesh addresses")

@@ -71,11 +71,11 @@ def folders(places: Sequence[Path]) -> Answer:
     """
     closed = [place for place in places if not _writable(place)]
     if not closed:
-        return ok(f"{_listed(places)}: this user writes there")
+        return ok("pins, state and run files can be written")
+    commands = (f"install -d -m 700 -o {os.geteuid()} {each}" for each in closed)
     return fail(
-        f"this user may not write to {_listed(closed)}",
-        f"install -d -m 700 -o {os.geteuid()} {' '.join(map(str, closed))}, as root and where the "
-        "file system is mounted for writing",
+        f"this user may not write to {', '.join(map(str, closed))}",
+        "\n".join(("as root, where the file system is mounted for writing:", *commands)),
     )
 
 
@@ -144,7 +144,3 @@ def _writable(folder: Path) -> bool:
     except PermissionError:  # a folder above it is closed to this user
         return False
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
-
-
-def _listed(places: Sequence[Path]) -> str:
-    return ", ".join(map(str, places))

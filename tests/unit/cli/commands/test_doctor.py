@@ -13,7 +13,7 @@ from krait.cli.doctor.finding import Check, ok, warn
 
 CHECKS: Mapping[str, Check] = {
     "jit": lambda: ok("compiled"),
-    "wireguard": lambda: warn("in userspace", "modprobe wireguard"),
+    "wireguard": lambda: warn("in userspace", "now:\nmodprobe wireguard"),
 }
 
 
@@ -33,7 +33,8 @@ def test_a_pipe_gets_words_and_every_mend(capsys: pytest.CaptureFixture[str]) ->
         "machine",
         "  ok    jit        compiled",
         "  warn  wireguard  in userspace",
-        "                   mend: modprobe wireguard",
+        "                   mend: now:",
+        "                   modprobe wireguard",
         "",
         "nothing fails, 1 warning",
     ]

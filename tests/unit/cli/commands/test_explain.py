@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from krait.cli.main import main
+from tests.documents import policy
 
 EXAMPLE = str(Path(__file__).parents[4] / "examples" / "small.yaml")
 Capture = pytest.CaptureFixture[str]
@@ -61,3 +62,15 @@ def test_json_of_a_bad_question_holds_the_problem(capsys: Capture) -> None:
     assert captured.err == ""
     (problem,) = json.loads(captured.out)["problems"]
     assert "nobody" in problem["message"]
+
+
+def test_many_ports_go_on_below_and_leave_the_reason_its_room(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    ports = [f"tcp/{port}" for port in range(1000, 1040, 2)]
+    file = tmp_path / "krait.yaml"
+    file.write_text(policy(f"{{rules: [{{from: web, to: db, ports: [{', '.join(ports)}]}}]}}"))
+    assert main(["explain", str(file), "web1", "db1"]) == 1
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert [word.strip(",") for word in shown.split() if word.startswith("tcp/")] == ports
