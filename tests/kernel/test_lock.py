@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,43 @@ def test_the_lock_goes_with_its_holder_even_when_it_is_killed(tmp_path: Path) ->
     other.communicate()
     assert holder(path) is None
     Lock.take(path, "held").close()
+
+
+def test_an_earlier_holders_number_that_somebody_else_has_now_is_not_named(tmp_path: Path) -> None:
+    path = tmp_path / "wg0.lock"
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        with path.open("w+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            for number in (bystander.pid, 2**22 + 1):
+                path.write_text(f"{number}\n")
+                with pytest.raises(Held) as told:
+                    Lock.take(path, "held")
+                assert (told.value.pid, told.value.hint) == (0, "Stop it first.")
+                assert str(number) not in told.value.message
+            path.write_text(f"{os.getpid()}\n")
+            with pytest.raises(Held, match=str(os.getpid())):
+                Lock.take(path, "held")
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_nobody_but_its_owner_can_open_the_file_and_so_lock_it() -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest lets nobody else in
+    folder.chmod(0o755)
+    path = folder / "wg0.lock"
+    path.touch(mode=0o644)
+    path.chmod(0o644)
+    lock = ["flock", "--nonblock", "--shared", "wg0.lock", "true"]
+    try:
+        for expected in (0, 66):  # 66, EX_NOINPUT: it cannot open the file
+            done = subprocess.run(lock, cwd=folder, user=65534, group=65534, check=False)
+            assert done.returncode == expected
+            Lock.take(path, "held").close()
+        assert path.stat().st_mode & 0o777 == 0o600
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_nobody_holds_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One process at a time: an advisory lock on a file, which the kernel lets go of with its holder.
 
-The file holds the holder's process id, for the one that is refused.
+The file holds the holder's process id, for the one that is refused. It is for its owner alone: who
+may open it, if only to read, may lock it.
 """
 
 import fcntl
@@ -17,7 +18,7 @@ _TRIES, _PAUSE_S = 5, 0.02  # who only asks for the holder has the lock for micr
 
 
 class Held(SystemRefused):
-    """Another process holds the lock; `pid` is its process id, None if it did not say yet."""
+    """Another process holds the lock; `pid` is its process id, 0 or None if that is not known."""
 
     def __init__(self, what: str, pid: int | None) -> None:
         self.pid = pid
@@ -38,7 +39,8 @@ class Lock:
         """Take the lock at once or raise Held, whose message begins with `what`."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         for _ in range(_TRIES):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.fchmod(fd, 0o600)  # one of an older version was for everybody to read
             with suppress(BlockingIOError):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_still(fd, path):  # else the last holder removed it, as `detach` does
@@ -64,7 +66,10 @@ class Lock:
 
 
 def holder(path: Path) -> int | None:
-    """The process that holds the lock now, 0 if it did not say yet; None if nobody does."""
+    """The process that holds the lock now, 0 if that is not known; None if nobody does.
+
+    The file's word counts only if that process has the lock indeed: numbers are used again.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -73,10 +78,23 @@ def holder(path: Path) -> int | None:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.pread(fd, 32, 0).strip()
-        return int(text) if text.isdigit() else 0
+        pid = int(text) if text.isdigit() else 0
+        return pid if _has_locked(pid, fd) else 0
     finally:
         os.close(fd)
     return None
+
+
+def _has_locked(pid: int, fd: int) -> bool:
+    """Whether one of the process's descriptors of this file has the lock (proc_pid_fdinfo(5))."""
+    process = Path(f"/proc/{pid}")
+    with suppress(OSError):  # it ended, or is not ours to look at
+        for each in (process / "fdinfo").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                its = (process / "fd" / each.name).stat()
+                if os.path.samestat(its, os.fstat(fd)) and "FLOCK" in each.read_text():
+                    return True
+    return False
 
 
 def _is_still(fd: int, path: Path) -> bool:
