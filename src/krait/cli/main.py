@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from krait.cli import output
@@ -59,6 +60,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, without the program's name. Returns the exit code."""
+    _open_streams()
     try:
         code = _answer(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # so that a closed pipe and a full disk are met here
@@ -71,6 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.error(f"cannot write the answer: {error.strerror}")
         return ExitCode.SYSTEM
     return code
+
+
+def _open_streams() -> None:
+    """Give a process that was started without them (`>&-`) streams that nobody reads."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - as long as the process
 
 
 def _answer(arguments: list[str]) -> int:

@@ -194,6 +194,13 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert process.returncode == PIPE_CLOSED
 
 
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("nothing", 2)])
+def test_without_standard_streams_the_exit_code_is_the_answer(argument: str, code: int) -> None:
+    program = f"import sys; from krait.cli.main import main; sys.exit(main(['{argument}']))"
+    shell = ["sh", "-c", 'exec "$0" -c "$1" >&- 2>&-', sys.executable, program]
+    assert subprocess.run(shell, check=False).returncode == code
+
+
 HEAVY = (
     "yaml",
     "pyroute2",

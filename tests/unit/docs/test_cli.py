@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/cli.md says what the command line does: every verb, every exit code, every key of its JSON."""
+"""docs/cli.md says what the command line does: its verbs, its exit codes, the keys of its JSON."""
 
 import ast
 import re
