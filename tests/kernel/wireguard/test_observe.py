@@ -10,6 +10,7 @@ import os
 import pickle
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,6 +163,59 @@ def test_a_handshake_is_seen_and_leaves_the_fingerprint(device: str, tmp_path: P
         assert seen.rx_bytes > 0
         assert seen.tx_bytes > 0
         assert fingerprint(device) == before
+
+
+def test_a_device_that_got_the_name_of_a_renamed_one_is_not_taken_for_it(
+    device: str, tmp_path: Path
+) -> None:
+    add_peers(device, 1, tmp_path)
+    before = observe(device)
+    away = f"{device}-away"
+    run("ip", "link", "set", device, "name", away)
+    run("ip", "tuntap", "add", device, "mode", "tun")
+    for look in (observe, fingerprint):
+        with pytest.raises(NotWireguard, match=f"{device} is not a WireGuard interface") as told:
+            look(device)
+        assert f"drives {away}: " in told.value.hint
+    run("ip", "link", "delete", device)
+    run("ip", "link", "set", away, "name", device)
+    assert observe(device) == before
+
+
+def test_a_daemon_whose_parent_opened_the_socket_and_ended_is_known_as_the_driver() -> None:
+    name = f"kr{os.getpid()}d"
+    run("wireguard-go", name)
+    try:
+        assert observe(name).name == name
+    finally:
+        run("ip", "link", "delete", name)  # which ends it
+        deadline = time.monotonic() + 10
+        while (userspace.FOLDER / f"{name}.sock").exists():
+            assert time.monotonic() < deadline, "wireguard-go goes on"
+            time.sleep(0.01)
+
+
+OBSERVE = """
+import sys
+from krait.common.errors import KraitError
+from krait.kernel.wireguard import NotWireguard, observe
+try:
+    observe(sys.argv[1])
+except KraitError as error:
+    print(error.exit_code.name, error.message)
+"""
+
+
+@pytest.mark.parametrize(
+    "blind",
+    ["unshare --pid --fork --mount-proc", "setpriv --bounding-set=-sys_ptrace --inh-caps=-all"],
+    ids=["another PID namespace", "fewer capabilities"],
+)
+def test_one_whose_descriptors_are_not_shown_has_not_answered(device: str, blind: str) -> None:
+    told = run(*blind.split(), sys.executable, "-c", OBSERVE, device)
+    assert told.startswith(
+        f"SYSTEM cannot see whether the WireGuard that answers at {userspace.FOLDER}"
+    )
 
 
 def test_an_interface_of_another_kind_is_bad_usage_and_named() -> None:

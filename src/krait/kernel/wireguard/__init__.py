@@ -7,13 +7,14 @@ time (at 10,000 peers it reads 2.3 MB and takes about 30 ms) and calls `observe`
 
 from collections.abc import Callable, Iterator
 from errno import ENODEV
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from krait.common.errors import SystemRefused
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.netlink import GENERIC, Netlink, consistent, refused
-from krait.kernel.wireguard import module, userspace
+from krait.kernel.wireguard import driver, module, userspace
 from krait.kernel.wireguard.device import NO_KEY, Device, NotWireguard, Peer
 
 __all__ = ["NO_KEY", "Device", "NotWireguard", "Peer", "fingerprint", "observe"]
@@ -25,7 +26,7 @@ def observe(interface: str, *, sockets: Path = userspace.FOLDER) -> Device:
     """The interface as it is now, without any secret of it.
 
     `sockets` is the folder of userspace implementations. Raises NoSuchInterface, NotWireguard, or
-    SystemRefused if the implementation does not answer.
+    SystemRefused if the implementation does not answer, or cannot be seen to drive the interface.
     """
     return _look(interface, sockets, module.decode, userspace.decode)
 
@@ -71,7 +72,7 @@ def _ask_process(
     link: Link, path: Path, read: Callable[[Link, Iterator[userspace.Pair]], _T]
 ) -> _T:
     try:
-        return read(link, userspace.converse(path))
+        seen = read(link, userspace.converse(path, partial(_require_driver, link, path)))
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotWireguard(
             link.name,
@@ -83,3 +84,28 @@ def _ask_process(
             f"the userspace WireGuard of {link.name} does not answer: {error.strerror or error}",
             hint=f"Look at the process that holds {path}; it answers its own user, and root.",
         ) from error
+    now = observe_link(link.name)
+    if now is None or now.ifindex != link.ifindex:
+        raise NoSuchInterface(link.name)  # what was driven then has the name no more
+    return seen
+
+
+def _require_driver(link: Link, path: Path, pid: int) -> None:
+    """Raise unless the process that answers for a device drives it: its socket's name is a word."""
+    try:
+        driven = driver.devices(pid)
+    except driver.Unseen as error:
+        raise SystemRefused(
+            f"cannot see whether the WireGuard that answers at {path} drives {link.name}: "
+            f"{error.strerror}",
+            hint="Run Krait in its PID namespace, as its user, with CAP_SYS_PTRACE or all that it "
+            "may do; the kernel's own WireGuard needs nothing of this.",
+        ) from error
+    if link.name not in driven:
+        others = ", ".join(sorted(driven)) or "no tun device"
+        raise NotWireguard(
+            link.name,
+            link.kind,
+            hint=f"The WireGuard that answers at {path} drives {others}: a rename left it its "
+            "socket. Start one for this interface, or name the other.",
+        )

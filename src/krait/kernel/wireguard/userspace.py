@@ -2,15 +2,19 @@
 """WireGuard that runs as a process on a tun device, such as wireguard-go, asked over its socket.
 
 The socket's folder belongs to the mount namespace, not to the network namespace: devices of one
-name in two network namespaces share one socket. Source: wireguard.com/xplatform.
+name in two network namespaces share one socket. And its name is not the device's: each piece of an
+answer comes with the number of the process that wrote it (SCM_CREDENTIALS, unix(7)), which must
+hold the device open. SO_PEERCRED would name who called listen(2), often a parent that is long gone.
+Source: wireguard.com/xplatform.
 """
 
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from ipaddress import ip_network
 from pathlib import Path
+from struct import Struct
 
 from krait.kernel.link import Link
 from krait.kernel.wireguard.device import NO_KEY, Device, Peer
@@ -22,6 +26,8 @@ PATIENCE_S = 5.0
 
 BUFFER_BYTES = 1 << 16
 
+_CREDENTIALS = Struct("=iII")  # struct ucred: process, user, group
+
 _LINE = re.compile(
     rb"^(private_key|listen_port|public_key|endpoint|allowed_ip|last_handshake_time_sec"
     rb"|rx_bytes|tx_bytes|persistent_keepalive_interval|errno)=(.*)\n",
@@ -32,21 +38,24 @@ Pair = tuple[str, str]
 """A line of the answer: what it tells, and its value."""
 
 
-def converse(path: Path) -> Iterator[Pair]:
+def converse(path: Path, trust: Callable[[int], None]) -> Iterator[Pair]:
     """What the process behind the socket says of its device; preshared keys are not picked up.
 
+    `trust` is given the number of the process, 0 if it is of a PID namespace that we do not see,
+    before anything that it wrote is read; it raises where that process is not to be believed.
     The device's private key is turned into its public one on the way, `own_key`, in hexadecimal.
-    Raises OSError: TimeoutError if the process is silent, FileNotFoundError or
-    ConnectionRefusedError if there is none, else what it answers.
+    Raises what `trust` does, and OSError: TimeoutError if the process is silent, FileNotFoundError
+    or ConnectionRefusedError if there is none, else what it answers.
     """
     with socket.socket(socket.AF_UNIX) as stream:
         stream.settimeout(PATIENCE_S)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         stream.connect(str(path))
         stream.sendall(b"get=1\n\n")
         # One buffer, overwritten at the end: the answer holds secrets.
         buffer = bytearray(BUFFER_BYTES)
         try:
-            yield from _pairs(stream, buffer)
+            yield from _pairs(stream, buffer, trust)
         finally:
             buffer[:] = bytes(BUFFER_BYTES)
 
@@ -88,6 +97,13 @@ def digest(pairs: Iterable[Pair]) -> bytes:
     return blake2b(whole.encode(), digest_size=16).digest()
 
 
+def _writer(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+            return int(_CREDENTIALS.unpack(content[: _CREDENTIALS.size])[0])
+    return 0
+
+
 def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
     return Peer(
         public_key=bytes.fromhex(facts["public_key"]),
@@ -100,13 +116,20 @@ def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
     )
 
 
-def _pairs(stream: socket.socket, buffer: bytearray) -> Iterator[Pair]:
+def _pairs(
+    stream: socket.socket, buffer: bytearray, trust: Callable[[int], None]
+) -> Iterator[Pair]:
     """The wanted lines as they arrive. A line never fills the buffer: values are short."""
-    view, filled = memoryview(buffer), 0
+    view, filled, trusted = memoryview(buffer), 0, None
+    room = socket.CMSG_SPACE(_CREDENTIALS.size)
     while True:
-        size = stream.recv_into(view[filled:])
+        size, ancillary, _, _ = stream.recvmsg_into([view[filled:]], room)
         if size == 0:
             raise ConnectionResetError("the process hung up in the middle of its answer")
+        writer = _writer(ancillary)
+        if writer != trusted:
+            trust(writer)
+            trusted = writer
         filled += size
         whole = buffer.rfind(b"\n", 0, filled) + 1
         for match in _LINE.finditer(buffer, 0, whole):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading the answer of a userspace WireGuard, played by a thread behind a socket."""
 
+import os
 import pickle
 import socket
 import threading
@@ -40,6 +41,10 @@ PEER_B = f"public_key={B}\nprotocol_version=1\nallowed_ip=10.8.0.3/32\n"
 END = "errno=0\n\n"
 
 
+def believe(_: int) -> None:
+    """Who trusts every process."""
+
+
 @pytest.fixture
 def answering(tmp_path: Path) -> Callable[[Iterable[str]], Path]:
     """Makes a process that answers its first question with these pieces, one write each."""
@@ -68,7 +73,7 @@ Answering = Callable[[Iterable[str]], Path]
 def test_a_device_and_its_peers_are_read_whole_in_the_order_of_their_keys(
     answering: Answering,
 ) -> None:
-    device = decode(LINK, converse(answering([OWN + PEER_B + PEER_A + END])))
+    device = decode(LINK, converse(answering([OWN + PEER_B + PEER_A + END]), believe))
     assert device == Device(
         name="wg0",
         ifindex=7,
@@ -91,7 +96,7 @@ def test_a_device_and_its_peers_are_read_whole_in_the_order_of_their_keys(
 
 
 def test_a_device_without_key_or_peers_is_read(answering: Answering) -> None:
-    device = decode(LINK, converse(answering([END])))
+    device = decode(LINK, converse(answering([END]), believe))
     assert device == Device("wg0", 7, NO_KEY, 0, userspace=True, peers=())
 
 
@@ -99,23 +104,23 @@ def test_an_answer_longer_than_the_buffer_arrives_whole(answering: Answering) ->
     prefixes = [f"10.{high}.{low}.0/24" for high in range(40) for low in range(256)]
     answer = OWN + PEER_B + "".join(f"allowed_ip={each}\n" for each in prefixes) + END
     assert len(answer) > 3 * userspace.BUFFER_BYTES
-    device = decode(LINK, converse(answering([answer])))
+    device = decode(LINK, converse(answering([answer]), believe))
     assert [str(each) for each in device.peers[0].allowed_ips[1:]] == prefixes
 
 
 def test_an_answer_in_single_letters_arrives_whole(answering: Answering) -> None:
-    device = decode(LINK, converse(answering(OWN + PEER_A + END)))
+    device = decode(LINK, converse(answering(OWN + PEER_A + END), believe))
     assert device.peers[0].endpoint == "192.0.2.7:51821"
 
 
 def test_no_secret_is_picked_up_on_the_way(answering: Answering) -> None:
-    pairs = list(converse(answering([OWN + PEER_A + END])))
+    pairs = list(converse(answering([OWN + PEER_A + END]), believe))
     assert ("own_key", PUBLIC_KEY) in pairs
     assert not {PRIVATE_KEY, PRESHARED_KEY} & {value for _, value in pairs}
 
 
 def test_no_secret_is_in_what_was_read(answering: Answering) -> None:
-    device = decode(LINK, converse(answering([OWN + PEER_A + END])))
+    device = decode(LINK, converse(answering([OWN + PEER_A + END]), believe))
     for kept in (pickle.dumps(device), repr(device).encode()):
         for secret in (PRIVATE_KEY, PRESHARED_KEY):
             assert secret.encode() not in kept
@@ -123,9 +128,22 @@ def test_no_secret_is_in_what_was_read(answering: Answering) -> None:
             assert repr(bytes.fromhex(secret))[2:-1].encode() not in kept
 
 
+def test_who_writes_is_told_before_anything_it_wrote_is_read(answering: Answering) -> None:
+    asked: list[int] = []
+
+    def trust(pid: int) -> None:
+        asked.append(pid)
+        raise PermissionError("not this one")
+
+    pairs = converse(answering([OWN + END]), trust)
+    with pytest.raises(PermissionError, match="not this one"):
+        next(pairs)
+    assert asked == [os.getpid()]
+
+
 def test_a_process_that_hangs_up_halfway_is_an_error(answering: Answering) -> None:
     with pytest.raises(ConnectionResetError):
-        decode(LINK, converse(answering([OWN + PEER_A])))
+        decode(LINK, converse(answering([OWN + PEER_A]), believe))
 
 
 def test_a_process_that_keeps_silent_is_an_error(
@@ -136,12 +154,12 @@ def test_a_process_that_keeps_silent_is_an_error(
         silent.bind(str(tmp_path / "wg0.sock"))
         silent.listen()
         with pytest.raises(TimeoutError):
-            decode(LINK, converse(tmp_path / "wg0.sock"))
+            decode(LINK, converse(tmp_path / "wg0.sock", believe))
 
 
 def test_an_error_of_the_process_is_an_error(answering: Answering) -> None:
     with pytest.raises(OSError, match="refused to tell") as caught:
-        decode(LINK, converse(answering([OWN, "errno=-5\n\n"])))
+        decode(LINK, converse(answering([OWN, "errno=-5\n\n"]), believe))
     assert caught.value.errno == 5
 
 
