@@ -26,3 +26,7 @@ def test_it_fits_a_terminal_and_everything_in_it_held() -> None:
     assert max(map(len, lines)) <= WIDTH
     assert lines[-1].startswith("✓")
     assert "✗" not in TEXT
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    assert f"```\n{TEXT}```" in (Path(__file__).parents[3] / "README.md").read_text()
