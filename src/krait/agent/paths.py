@@ -4,7 +4,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from krait.kernel.bpf.pin import BPFFS, escape_interface
+from krait.kernel.bpf.pin import BPFFS, escape_interface, require_bpffs
+from krait.kernel.files import require_writable
 from krait.kernel.wireguard.userspace import FOLDER
 
 
@@ -17,6 +18,12 @@ class Paths:
     run: Path = Path("/run/krait")
     config: Path = Path("/etc/krait")
     sockets: Path = FOLDER
+
+    def require(self) -> None:
+        """Raise SystemRefused unless the folders of run, state and pins can be written."""
+        for folder in (self.run, self.state, self.pins):
+            require_writable(folder)
+        require_bpffs(self.pins)
 
     def pins_of(self, interface: str) -> Path:
         """The interface's folder on the bpf file system. Raises UsageError if it is no name."""

@@ -12,8 +12,10 @@ from asyncinotify import Event, Inotify, Mask
 
 from krait.agent.desired import Source
 from krait.common.errors import SystemRefused, UsageError
+from krait.kernel.files import read_at_most
 from krait.policy import expectations
 from krait.policy.document import load
+from krait.policy.yaml_source import MAX_BYTES
 
 LOOK_S = 1.0
 
@@ -29,22 +31,26 @@ def find(interface: str, places: Iterable[Path]) -> Path:
             return path
     raise UsageError(
         f"no document for {interface}: looked for {', '.join(map(str, places))}",
-        hint=f"begin with one that changes nothing: krait init {interface} > {places[0]}",
+        hint=f"begin with one that changes nothing: {_how_to_begin(interface, places[0])}",
     )
 
 
-def read(path: Path, interface: str) -> Source:
+def read(path: Path, interface: str, known: Source | None = None) -> Source:
     """Read and check a document for an interface, its own tests included.
 
+    One with the same bytes as `known` is `known`: it is not worked through again.
     Raises UsageError: DocumentError with every problem, or what else makes it unusable.
     """
     try:
-        data = path.read_bytes()
+        data = read_at_most(path, MAX_BYTES)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}",
-            hint=f"put it there, or begin with: krait init {interface} > {path}",
+            hint=f"put it there, or begin with: {_how_to_begin(interface, path)}",
         ) from error
+    digest = sha256(data).hexdigest()
+    if known is not None and known.sha256 == digest:
+        return known
     document = load(data, str(path))
     if document.interface not in (None, interface):
         raise UsageError(
@@ -56,7 +62,7 @@ def read(path: Path, interface: str) -> Source:
             "\n".join(failure.message for failure in failures),
             hint="the document's own tests fail: mend its rules, or the tests",
         )
-    return Source(document, str(path), sha256(data).hexdigest())
+    return Source(document, str(path), digest)
 
 
 async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, None]:
@@ -100,6 +106,10 @@ async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, No
             is_first = False
             yield
         await asyncio.sleep(look_s)
+
+
+def _how_to_begin(interface: str, path: Path) -> str:
+    return f"mkdir -p {path.parent} && krait init {interface} >{path}"
 
 
 class _Events:

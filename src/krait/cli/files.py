@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from krait.common.errors import UsageError
+from krait.kernel.files import read_at_most
 from krait.policy.document import load
 from krait.policy.model import Document
 from krait.policy.yaml_source import MAX_BYTES
@@ -15,8 +16,7 @@ def read_file(path: str) -> bytes:
     Raises UsageError where it is missing, a folder, or not for this user to read.
     """
     try:
-        with Path(path).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_at_most(Path(path), MAX_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except IsADirectoryError:

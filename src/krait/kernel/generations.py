@@ -17,6 +17,7 @@ from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
 from krait.kernel.bpf.program import program_id
 from krait.kernel.datapath import Datapath, Program, remove_pins
+from krait.kernel.files import writing
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.policy.image import Capacity
@@ -67,8 +68,9 @@ class Generations:
 
     def pin(self, generation: Generation) -> None:
         """Pin one that is open, perhaps again: somebody may have removed its folder."""
-        make_private(self.folder)
-        self.open(generation).pin(self.folder / generation.name)
+        with writing(self.folder):
+            make_private(self.folder)
+            self.open(generation).pin(self.folder / generation.name)
 
     def remove(self, generation: Generation) -> None:
         """Close and unpin one; its programs run on where they are attached."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from krait.common.errors import SystemRefused
+from krait.kernel.files import writing
 
 _TRIES, _PAUSE_S = 5, 0.02  # who only asks for the holder has the lock for microseconds
 
@@ -36,11 +37,15 @@ class Lock:
 
     @classmethod
     def take(cls, path: Path, what: str) -> Self:
-        """Take the lock at once or raise Held, whose message begins with `what`."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        """Take the lock at once or raise Held, whose message begins with `what`.
+
+        Raises SystemRefused where this process may not write the file.
+        """
         for _ in range(_TRIES):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.fchmod(fd, 0o600)  # one of an older version was for everybody to read
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                os.fchmod(fd, 0o600)  # one of an older version was for everybody to read
             with suppress(BlockingIOError):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_still(fd, path):  # else the last holder removed it, as `detach` does

@@ -4,6 +4,7 @@ without it: looks are short here, and no test depends on how fast the machine is
 """
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from hashlib import sha256
@@ -14,6 +15,7 @@ import pytest
 from krait.agent.source import changes, find, read
 from krait.common.errors import UsageError
 from krait.policy.problems import DocumentError
+from krait.policy.yaml_source import MAX_BYTES
 from tests.unit.policy.bench import DOCUMENT
 
 LOOK_S = 0.02
@@ -34,7 +36,7 @@ def test_the_first_place_that_has_a_document_wins(tmp_path: Path) -> None:
 def test_without_a_document_the_error_says_how_to_begin(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no document for wg0") as told:
         find("wg0", (tmp_path / "wg0.yaml",))
-    assert f"krait init wg0 > {tmp_path / 'wg0.yaml'}" in told.value.hint
+    assert f"mkdir -p {tmp_path} && krait init wg0 >{tmp_path / 'wg0.yaml'}" in told.value.hint
 
 
 def test_a_document_is_known_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
@@ -217,3 +219,25 @@ def test_a_link_in_the_folder_that_is_switched_is_followed(tmp_path: Path) -> No
         assert await watching.told()
 
     watch(path, scenario)
+
+
+def test_a_document_without_end_is_read_as_far_as_one_may_be_long(tmp_path: Path) -> None:
+    path = tmp_path / "wg0.yaml"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES * 64)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DocumentError, match="larger than 16 MiB"):
+            read(path, "wg0")
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_same_bytes_are_not_worked_through_again(tmp_path: Path) -> None:
+    path = tmp_path / "wg0.yaml"
+    path.write_text(DOCUMENT)
+    known = read(path, "wg0")
+    assert read(path, "wg0", known) is known
+    path.write_text(f"{DOCUMENT}\n")
+    assert read(path, "wg0", known) is not known
