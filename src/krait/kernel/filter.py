@@ -4,9 +4,15 @@
 A TCX link is pinned, as `link_ingress` and `link_egress` in the interface's pin folder, and
 outlives the agent by its pin; a clsact filter outlives it by the qdisc. Nothing is remembered here:
 what is attached is asked of the kernel each time. Nothing here leaves a hook without a program
-that had one, except `detach`.
+that had one, except `detach` and `free`.
+
+A device that is renamed, or moved to another network namespace, takes its link with it. When
+another device gets the name, that link is set aside under a pin of its own, `stray_…`: the device
+that left keeps its filter (docs/adr/0008).
 """
 
+import socket
+from collections.abc import Iterator, Set
 from contextlib import ExitStack, suppress
 from errno import ENODEV, ENOLINK
 from itertools import count
@@ -17,10 +23,14 @@ from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
 from krait.kernel.bpf.program import program_id
+from krait.kernel.files import writing
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 
 __all__ = ["AttachKind", "InterfaceFilter", "Seat", "supported_kind"]
+
+
+_STRAY = "stray_"
 
 
 def supported_kind() -> AttachKind:
@@ -96,28 +106,80 @@ class InterfaceFilter:
 
     def severed(self, hook: Hook) -> bool:
         """Whether a pinned link is left of an interface that was deleted."""
-        return any(self._is_severed(pin) for pin in (self._pin(hook), self._unfinished(hook)))
+        return any(self._is_severed(pin) for pin in self._links(hook))
 
     def unlink_severed(self, hook: Hook) -> None:
         """Remove what `severed` found."""
-        for pin in (self._pin(hook), self._unfinished(hook)):
+        for pin in self._links(hook):
             if self._is_severed(pin):
                 pin.unlink()
 
+    def elsewhere(self, ifindex: int | None, programs: Set[int]) -> frozenset[int]:
+        """Our programs, by kernel id, on devices other than this: renamed ones, or moved away.
+
+        Links are known by their pins; of filters, those count that run one of `programs`.
+        """
+        found = set()
+        for hook in Hook:
+            for pin in self._links(hook):
+                if self._holds_elsewhere(pin, ifindex, hook):
+                    with TcxLink.open_pinned(pin) as link:
+                        found.add(link.info().program_id)
+            found |= {program for _, program in _filters_elsewhere(ifindex, hook, programs)}
+        return frozenset(found)
+
+    def free(self, ifindex: int | None, programs: Set[int]) -> None:
+        """Take off what `elsewhere` found: those devices are bare then."""
+        for hook in Hook:
+            for pin in self._links(hook):
+                if self._holds_elsewhere(pin, ifindex, hook):
+                    with TcxLink.open_pinned(pin) as link:
+                        pin.unlink()
+                        _sever(link)
+            for other, _ in _filters_elsewhere(ifindex, hook, programs):
+                clsact.detach(other, hook)
+                clsact.remove_qdisc(other)
+
+    def remove_qdisc(self, ifindex: int) -> bool:
+        """Take the clsact qdisc away; False if it stays, for it has filters of others."""
+        return clsact.remove_qdisc(ifindex) or not any(clsact.query(ifindex, h) for h in Hook)
+
     def _attach_tcx(self, ifindex: int, hook: Hook, program_fd: int) -> None:
         pin, unfinished = self._pin(hook), self._unfinished(hook)
-        make_private(pin.parent)
+        with writing(pin.parent):
+            make_private(pin.parent)
+        self._set_aside(ifindex, hook)
         if unfinished.exists() and self._runs(unfinished, ifindex, hook, program_fd):
             unfinished.rename(pin)  # an agent died between its link and the rename
             return
         with TcxLink.create(program_fd, ifindex, hook) as link, ExitStack() as stack:
-            names = (each for each in (pin, unfinished) if each.exists())
+            links = self._links(hook)
+            names = [each for each in links if not self._holds_elsewhere(each, ifindex, hook)]
             earlier = [stack.enter_context(TcxLink.open_pinned(each)) for each in names]
             unfinished.unlink(missing_ok=True)
             link.pin(unfinished)
             unfinished.rename(pin)
-            for each in earlier:  # the kernel would do it a little after the last name goes
-                _sever(each)
+            for name, each in zip(names, earlier, strict=True):
+                if name not in (pin, unfinished):  # this device had left, and is back
+                    name.unlink()
+                _sever(each)  # the kernel would do it a little after the last name goes
+
+    def _set_aside(self, ifindex: int, hook: Hook) -> None:
+        """A device that left must not lose its link to the one that has its name now."""
+        for pin in (self._pin(hook), self._unfinished(hook)):
+            if pin.exists() and self._holds_elsewhere(pin, ifindex, hook):
+                with TcxLink.open_pinned(pin) as link:
+                    pin.rename(self._pins / f"{_STRAY}{hook.value}_{link.info().link_id}")
+
+    def _holds_elsewhere(self, pin: Path, ifindex: int | None, hook: Hook) -> bool:
+        """Whether a pinned link is on another device than this one.
+
+        Told by the link's number: its ifindex may be of another network namespace.
+        """
+        with TcxLink.open_pinned(pin) as link:
+            info = link.info()
+        on = self._tcx(ifindex, hook) if ifindex is not None else ()
+        return not info.severed and all(each.link_id != info.link_id for each in on)
 
     def _runs(self, pin: Path, ifindex: int, hook: Hook, program_fd: int) -> bool:
         with TcxLink.open_pinned(pin) as link:
@@ -126,12 +188,17 @@ class InterfaceFilter:
         return info.link_id in there and info.program_id == program_id(program_fd)
 
     def _link_ids(self, hook: Hook) -> set[int]:
-        """Known by the link's number: an ifindex alone may be of another network namespace."""
         pin = self._pin(hook)
         if not pin.exists():
             return set()
         with TcxLink.open_pinned(pin) as link:
             return {link.info().link_id}
+
+    def _links(self, hook: Hook) -> tuple[Path, ...]:
+        """Every link that is pinned for a hook."""
+        strays = sorted(self._pins.glob(f"{_STRAY}{hook.value}_*"))
+        own = (self._pin(hook), self._unfinished(hook))
+        return *(each for each in own if each.exists()), *strays
 
     def _is_severed(self, pin: Path) -> bool:
         if not pin.exists():
@@ -156,6 +223,19 @@ class InterfaceFilter:
         return self._pins / f"link_{hook.value}+"
 
 
+def _filters_elsewhere(
+    ifindex: int | None, hook: Hook, programs: Set[int]
+) -> Iterator[tuple[int, int]]:
+    """The (ifindex, program) of our filters on other devices of this network namespace.
+
+    There are none in another: a device that moves loses its qdiscs.
+    """
+    for other, _ in socket.if_nameindex():
+        if other != ifindex:
+            found = clsact.query(other, hook)
+            yield from ((other, f.program_id) for f in found if f.ours and f.program_id in programs)
+
+
 def _sever(link: TcxLink) -> None:
     try:
         link.detach()
@@ -169,5 +249,4 @@ def _programs(attached: tuple[Attached, ...]) -> tuple[str, ...]:
 
 
 def _filters(filters: list[clsact.Filter]) -> tuple[str, ...]:
-    names = (f"{each.kind} {each.name}".strip() for each in filters if not each.ours)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(str(each) for each in filters if not each.ours))
