@@ -6,8 +6,9 @@ what a crash after it would have.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
@@ -38,6 +39,9 @@ from krait.kernel.seat import AttachKind, Seat
 from krait.policy.image import Image
 from krait.policy.numbering import Numbers
 from krait.policy.pairing import PortList
+from krait.policy.tightened import warnings_of
+
+_NEVER_LOOKED = 0  # no interface has it
 
 _log = structlog.get_logger()
 
@@ -49,6 +53,17 @@ class _Contents:
     known: dict[int, Image] = field(default_factory=dict)  # by slot
     held: Mapping[PortList, int] = field(default_factory=dict)  # of the slot in force
     committed: Desired | None = None
+    changes: tuple[str, ...] = ()  # what the last change of the document may have cut
+
+
+@dataclass(slots=True)
+class _Places:
+    """On which devices our programs are."""
+
+    programs: set[int] = field(default_factory=set)  # all that were ours since the start
+    were_free: bool = False  # there was nothing of Krait at the start
+    ifindex: int | None = _NEVER_LOOKED
+    elsewhere: frozenset[int] = frozenset()
 
 
 class Enforcement:
@@ -65,12 +80,15 @@ class Enforcement:
         self._contents = _Contents()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="krait-readers")
         self._readers: Future[None] | None = None
+        self._places = _Places()
 
     def start(self, ifindex: int | None) -> None:
         """Take over what an earlier agent left: its tables, numbers and revision."""
-        found = self._loads.found()
+        found, seats = self._loads.found(), self._seats(ifindex)
         self._records = state.read_records(self._path)
-        self._generation = choose(found, self._seats(ifindex))
+        self._generation = choose(found, seats)
+        self._places.programs.update(*(each.programs.values() for each in found))
+        self._places.were_free = not found and not any(seats.values())
         self._others = tuple(each for each in found if each != self._generation)
         tables = self._tables()
         if tables is not None and tables.is_armed():
@@ -79,6 +97,22 @@ class Enforcement:
         self.numbers = next(
             (each.numbers for each in self._records if each.revision == revision), Numbers()
         )
+
+    def withdraw(self, ifindex: int | None) -> None:
+        """After a start that failed: take off what it attached and loaded, if nothing was there.
+
+        An interface that had a filter before keeps what it has now.
+        """
+        if not self._places.were_free:
+            return
+        for hook in Hook:
+            with _best_effort(f"take the filter off {hook.value}"):
+                self._filter.detach(ifindex, hook, self.kind)
+        for each in (*self._others, *filter(None, (self._generation,))):
+            with _best_effort("remove the tables"):
+                self._wait_for_readers()
+                self._loads.remove(each)
+        self._others, self._generation, self._contents = (), None, _Contents()
 
     @property
     def kind(self) -> AttachKind:
@@ -105,8 +139,18 @@ class Enforcement:
         seats = self._seats(ifindex)
         return all(any(s.program_id == ours[hook] for s in seats[hook]) for hook in Hook)
 
-    def observe(self, ifindex: int | None, *, fresh: bool) -> Observed:
-        """What a plan needs to know."""
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the operator should know of the policy in force and of how it came there."""
+        committed = self.committed
+        return (*committed.warnings, *self._contents.changes) if committed else ()
+
+    def observe(self, ifindex: int | None, *, fresh: bool, yields: bool = False) -> Observed:
+        """What a plan needs to know; `yields` is what the caller made up its mind to."""
+        places = self._places
+        if ifindex != places.ifindex or places.elsewhere:  # a device that leaves takes its index
+            places.elsewhere = self._filter.elsewhere(ifindex, places.programs)
+            places.ifindex = ifindex
         return Observed(
             ifindex=ifindex,
             fresh=fresh,
@@ -114,6 +158,8 @@ class Enforcement:
             severed=frozenset(hook for hook in Hook if self._filter.severed(hook)),
             tables=self._planned(),
             others=self._others,
+            elsewhere=places.elsewhere,
+            yields=yields,
         )
 
     def apply(self, action: Action, ifindex: int | None) -> None:
@@ -155,6 +201,7 @@ class Enforcement:
         before = self._generation
         self._wait_for_readers()
         self._generation = self._loads.load(action.capacity, before if action.go_on else None)
+        self._places.programs.update(self._generation.programs.values())
         self._others += (before,) if before else ()
         self._contents = _Contents()
         if before is None:
@@ -177,12 +224,19 @@ class Enforcement:
         tables.commit(slot, record.revision)
         stored_ns = time.monotonic_ns()
         self._readers = self._background.submit(tables.wait_for_readers)
+        former, before = self.numbers, contents.committed
+        self.numbers = record.numbers
         contents.held, contents.committed = action.image.lists, desired
         facts = {"revision": record.revision, "stored_ns": stored_ns}
         if desired is not None:  # an empty one leaves most of the slot as it was
             contents.known[slot] = action.image
-            self._forget_the_former(tables, record.numbers)
-            self.numbers = record.numbers
+            # It is done. What follows must not make it look undone.
+            with _best_effort("count anew under numbers that mean somebody else now"):
+                _forget(tables, former, record.numbers)
+            if before is not None and before.source != desired.source:
+                contents.changes = warnings_of(before.compiled, desired.compiled)
+                for text in contents.changes:
+                    _log.warning(text)
         return facts
 
     def _write_down(self, new: state.Record) -> None:
@@ -202,22 +256,6 @@ class Enforcement:
         written = max((each.revision for each in self._records), default=0)
         others = max((each.revision for each in self._others), default=0)
         return max(self._open().in_force.revision, written, others) + 1
-
-    def _forget_the_former(self, tables: Tables, now: Numbers) -> None:
-        """A number that means somebody else now counts anew. Number 0 is never reused."""
-        for table, old, new in (
-            ("rules", self.numbers.rules, now.rules),
-            ("peers", self.numbers.peers, now.peers),
-        ):
-            before = dict(enumerate(old, start=1))
-            tables.forget(
-                table,
-                (
-                    number
-                    for number, who in enumerate(new, start=1)
-                    if who is not None and before.get(number) != who
-                ),
-            )
 
     def _wait_for_readers(self) -> None:
         """Return only when it is sure that none is left, whatever became of the first try."""
@@ -257,6 +295,31 @@ class Enforcement:
 
     def _program_fd(self, hook: Hook) -> int:
         return self._open().programs[hook].fd
+
+
+def _forget(tables: Tables, former: Numbers, now: Numbers) -> None:
+    """A number that means somebody else now counts anew. Number 0 is never reused."""
+    for table, old, new in (
+        ("rules", former.rules, now.rules),
+        ("peers", former.peers, now.peers),
+    ):
+        before = dict(enumerate(old, start=1))
+        tables.forget(
+            table,
+            (
+                number
+                for number, who in enumerate(new, start=1)
+                if who is not None and before.get(number) != who
+            ),
+        )
+
+
+@contextmanager
+def _best_effort(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - what it is about is done, or undone, already
+        _log.warning(f"cannot {doing}", error=str(error))
 
 
 def _there(ifindex: int | None) -> int:

@@ -42,6 +42,20 @@ class Observed:
     severed: frozenset[Hook]  # pinned links of an interface that was deleted
     tables: Tables | None
     others: tuple[Generation, ...] = ()  # pinned too, by an agent that died or was another version
+    elsewhere: frozenset[int] = frozenset()
+    """Programs of ours that run on a device which had this name: it was renamed, or moved away."""
+    yields: bool = False
+    """Another program goes ahead again and again: stay behind it for now."""
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Who sees packets before Krait does, for people."""
+        return tuple(
+            f"{name} on {hook.value}"
+            for hook, seats in self.seats.items()
+            for seat in seats
+            for name in seat.ahead
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +210,8 @@ def _empty_tables(tables: Tables | None) -> Iterator[Action]:
 def _keep(desired: Desired | None, observed: Observed, kind: AttachKind) -> Iterator[Action]:
     """An interface that carries traffic. Until the commit its hooks judge by what was in force."""
     tables = observed.tables
+    if tables is not None and tables.armed and _is_shared(tables, observed):
+        yield Commit(EMPTY, None)  # the device that left is shut, and its tables stay with it
     bare: tuple[Hook, ...] = ()
     if tables is not None and _was_in_force(tables, observed):
         # It comes back first: a bare hook does not wait for a commit.
@@ -234,7 +250,8 @@ def _replace(
     """New tables are filled before a packet meets them, and the old dropped after none does."""
     tables = observed.tables
     capacity = _grown(tables, desired.need)
-    yield Load(capacity, go_on=tables is not None)
+    go_on = tables is not None and not _is_shared(tables, observed)
+    yield Load(capacity, go_on=go_on)
     yield Commit(draw(desired.compiled, capacity, {}), desired)
     for hook in Hook:
         seat = _seat(observed, hook, kind)
@@ -252,10 +269,12 @@ def _fitting(
     """The policy laid out for the tables in use; None if it needs new ones.
 
     A program gets ahead of others by a new link only, and no program is attached twice: so new
-    tables are also the way back to the head.
+    tables are also the way back to the head. And no two devices are judged by the same ones.
     """
     seats = (_seat(observed, hook, kind) for hook in Hook)
-    if any(seat and _is_behind(seat) for seat in seats):
+    if not observed.yields and any(seat and _is_behind(seat) for seat in seats):
+        return None
+    if _is_shared(tables, observed):
         return None
     if not tables.capacity.holds(desired.need):
         return None
@@ -294,6 +313,11 @@ def _was_in_force(tables: Tables, observed: Observed) -> bool:
     if any(observed.seats.values()):
         return _is_attached(tables.generation, observed)
     return tables.armed
+
+
+def _is_shared(tables: Tables, observed: Observed) -> bool:
+    """Whether a device that lost the interface's name is judged by these tables too."""
+    return not observed.elsewhere.isdisjoint(tables.generation.programs.values())
 
 
 def _is_attached(generation: Generation, observed: Observed) -> bool:

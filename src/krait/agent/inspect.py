@@ -13,16 +13,16 @@ from enum import StrEnum
 from krait.agent.desired import Named
 from krait.agent.diff import choose
 from krait.agent.paths import Paths
+from krait.agent.ports import Loads
 from krait.agent.state import Live, Record, read_live, read_records
+from krait.agent.wiring import Adapters, adapters
 from krait.common.abi import FIRST_IDENTITY
 from krait.common.reason import Reason
 from krait.kernel import wireguard
 from krait.kernel.bpf.pin import unescape_interface
-from krait.kernel.filter import InterfaceFilter, supported_kind
 from krait.kernel.generation import Count, Generation
-from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
-from krait.kernel.link import Link, observe_link
+from krait.kernel.link import Link
 from krait.kernel.lock import holder
 from krait.kernel.seat import Seat
 from krait.kernel.wireguard import Device, NotWireguard
@@ -96,20 +96,19 @@ def interfaces(paths: Paths) -> tuple[str, ...]:
 
 def inspect(name: str, paths: Paths) -> Inspection:
     """Look at one interface. Raises SystemRefused where the kernel does not let us."""
-    folder = paths.pins_of(name)
-    link = observe_link(name)
-    filters = InterfaceFilter(folder, supported_kind())
-    seats = {hook: filters.observe(link.ifindex, hook) if link else () for hook in Hook}
-    with closing(Generations(folder)) as generations:
-        tables = _tables(generations, seats)
+    real = adapters(name, paths)
+    link = real.eyes.link()
+    seats = {hook: real.hooks.observe(link.ifindex, hook) if link else () for hook in Hook}
+    with closing(real.loads) as loads:
+        tables = _tables(loads, seats)
     revision = tables.revision if tables else 0
     records = read_records(paths.state_of(name))
     return Inspection(
         interface=name,
         link=link,
-        device=_device(name, paths) if link else None,
+        device=_device(real) if link else None,
         seats=seats,
-        elsewhere=link is None and any(_holds_on(filters, paths, name, hook) for hook in Hook),
+        elsewhere=link is None and bool(real.hooks.elsewhere(None, frozenset())),
         tables=tables,
         record=next((each for each in records if revision and each.revision == revision), None),
         pid=holder(paths.lock_of(name)),
@@ -190,29 +189,24 @@ def _identity(record: Record, who: Named) -> int | None:
     return None
 
 
-def _device(name: str, paths: Paths) -> Device | None:
+def _device(real: Adapters) -> Device | None:
     try:
-        return wireguard.observe(name, sockets=paths.sockets)
+        return real.eyes.device()
     except NotWireguard:
         return None
 
 
-def _holds_on(filters: InterfaceFilter, paths: Paths, name: str, hook: Hook) -> bool:
-    pinned = (paths.pins_of(name) / f"link_{hook.value}").exists()
-    return pinned and not filters.severed(hook)
-
-
-def _tables(generations: Generations, seats: Mapping[Hook, tuple[Seat, ...]]) -> Tables | None:
+def _tables(loads: Loads, seats: Mapping[Hook, tuple[Seat, ...]]) -> Tables | None:
     """The load in force; one that this version cannot read is there without its contents."""
-    found = generations.found()
+    found = loads.found()
     generation = choose(found, seats)
     if generation is None:
         return Tables(found[-1]) if found else None
-    datapath = generations.open(generation)
+    tables = loads.open(generation)
     return Tables(
         generation,
-        armed=datapath.is_armed(),
-        drops=datapath.drops(),
-        rules=tuple(datapath.counts("rules")),
-        peers=tuple(datapath.counts("peers")),
+        armed=tables.is_armed(),
+        drops=tables.drops(),
+        rules=tuple(tables.counts("rules")),
+        peers=tuple(tables.counts("peers")),
     )

@@ -5,13 +5,12 @@ Worked out once for each of them, and held back for a while where the kernel did
 """
 
 from krait.agent.apply import Enforcement
+from krait.agent.backoff import Backoff
 from krait.agent.desired import Desired, Source, desire
 from krait.agent.lookout import Sight
 from krait.common.errors import KraitError
 from krait.policy.model import Network
 from krait.policy.view import Interface
-
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
 class Intent:
@@ -27,8 +26,7 @@ class Intent:
         self._asked: object = None
         self._answer: Desired | None = None
         self._failed: Desired | None = None
-        self._again_s = 0.0
-        self._pause_s = _FIRST_PAUSE_S
+        self._backoff = Backoff()
 
     def of(self, sight: Sight, now_s: float) -> Desired | None:
         """What should be in force; None while it cannot be told: leave what is.
@@ -40,15 +38,16 @@ class Intent:
         asked = self.source, sight.interface, sight.withheld
         if asked != self._asked:
             self._asked, self._answer = asked, self._work_out(*asked)
-        if self._answer is not None and self._answer == self._failed and now_s < self._again_s:
-            return self._enforcement.committed
-        return self._answer
+        if self._answer is None or self._answer != self._failed or self._backoff.is_due(now_s):
+            return self._answer
+        return self._enforcement.committed
 
     def put_off(self, desired: Desired, now_s: float) -> None:
         """It could not be put in force: try again later, and ever later."""
-        again = desired == self._failed
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if again else _FIRST_PAUSE_S
-        self._failed, self._again_s = desired, now_s + self._pause_s
+        if desired != self._failed:
+            self._backoff.reset()
+        self._failed = desired
+        self._backoff.failed(now_s)
 
     def _work_out(
         self, source: Source, interface: Interface, withheld: frozenset[Network]

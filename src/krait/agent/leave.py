@@ -4,13 +4,11 @@
 from dataclasses import dataclass
 
 from krait.agent.paths import Paths
-from krait.kernel import capability, clsact
-from krait.kernel.bpf.pin import require_bpffs
-from krait.kernel.filter import AttachKind, InterfaceFilter
-from krait.kernel.generations import Generations
+from krait.agent.wiring import adapters
+from krait.kernel import capability
 from krait.kernel.hook import Hook
-from krait.kernel.link import observe_link
 from krait.kernel.lock import Lock
+from krait.kernel.seat import AttachKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +18,7 @@ class Left:
     interface_is_there: bool
     was_enforcing: bool  # a program of Krait's was on it
     something_was_removed: bool
+    had_gone: bool  # a program of Krait's was on a device that lost the name to a rename or a move
     others_keep_qdisc: bool  # the clsact qdisc stays, for it has filters of others
 
 
@@ -31,20 +30,21 @@ def leave(interface: str, paths: Paths | None = None) -> Left:
     paths = paths or Paths()
     pins = paths.pins_of(interface)
     capability.require(*capability.NEEDED)
-    require_bpffs(paths.pins)
+    paths.require()
     with Lock.take(paths.lock_of(interface), f"an agent keeps {interface}"):
-        link = observe_link(interface)
+        real = adapters(interface, paths, AttachKind.CLSACT)
+        hooks, link = real.hooks, real.eyes.link()
         ifindex = link.ifindex if link else None
-        hooks = InterfaceFilter(pins, AttachKind.CLSACT)
         was_enforcing = ifindex is not None and any(hooks.observe(ifindex, each) for each in Hook)
         had_pins = pins.exists()
+        programs = {number for each in real.loads.found() for number in each.programs.values()}
+        had_gone = bool(hooks.elsewhere(ifindex, programs))
+        hooks.free(ifindex, programs)
         for hook in Hook:
             for kind in AttachKind:
                 hooks.detach(ifindex, hook, kind)
-        others = False
-        if ifindex is not None and not clsact.remove_qdisc(ifindex):
-            others = any(clsact.query(ifindex, hook) for hook in Hook)
-        Generations(pins).clear()
+        others = ifindex is not None and not hooks.remove_qdisc(ifindex)
+        real.loads.clear()
         files = (paths.state_of(interface), paths.live_of(interface))
         had_files = any(each.exists() for each in files)
         for each in (*files, paths.lock_of(interface)):
@@ -53,5 +53,6 @@ def leave(interface: str, paths: Paths | None = None) -> Left:
         interface_is_there=link is not None,
         was_enforcing=was_enforcing,
         something_was_removed=was_enforcing or had_pins or had_files,
+        had_gone=had_gone,
         others_keep_qdisc=others,
     )

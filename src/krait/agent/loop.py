@@ -3,7 +3,8 @@
 
 A round is look, plan, apply, until nothing is left to do. It runs in a thread, so that the loop
 hears of events meanwhile; however many come, one more round follows. What goes wrong in a round is
-told, kept for `status`, and tried again by the next: nothing ends the agent but a signal.
+told, kept for `status` under the subject that clears it again, and tried again by the next: nothing
+ends the agent but a signal. Faults are the round's: the loop hands over what it hears.
 """
 
 import asyncio
@@ -11,27 +12,52 @@ import os
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from krait.agent import source, state
 from krait.agent.apply import Enforcement
+from krait.agent.backoff import Backoff
 from krait.agent.desired import Desired
-from krait.agent.diff import Action, Commit, Load, plan
+from krait.agent.diff import Action, Commit, Load, Observed, plan
+from krait.agent.faults import Faults
+from krait.agent.hearing import keep_hearing
 from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
 from krait.common.errors import KraitError
-from krait.kernel.link import LinkEvent, Resync
+from krait.kernel.link import Change, LinkEvent, Resync
+from krait.kernel.seat import AttachKind
 
 _PLANS = 6  # a start needs three; more would mean that somebody works against us
-_LONGEST_PAUSE_S = 60.0
 
 _log = structlog.get_logger()
+
+
+class _Behind(KraitError):
+    """Others see packets first."""
+
+    def __init__(self, ahead: tuple[str, ...]) -> None:
+        super().__init__(
+            f"degraded: ahead of Krait: {', '.join(ahead)}",
+            hint="Start that tool before Krait, or end it if it puts itself first again and again.",
+        )
+
+
+class _Elsewhere(KraitError):
+    """A device took the filter along."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"a device that was called {interface} was renamed or moved away with its filter: "
+            "nothing passes there",
+            hint=f"Give it the name back, delete it, or free it: krait detach {interface}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +70,7 @@ class Setup:
     eyes: Eyes
     enforcement: Enforcement
     notifier: Notifier
+    changes: Callable[[Path], AsyncGenerator[None, None]] = source.changes
 
 
 class Agent:
@@ -54,7 +81,9 @@ class Agent:
         self._enforcement = setup.enforcement
         self._lookout = Lookout(setup.eyes)
         self._intent = Intent(setup.enforcement)
-        self._faults: dict[str, state.Fault] = {}
+        self._faults = Faults()
+        self._leading = Backoff()
+        self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
         self._since_s = time.time()
         self._told: state.Live | None = None
         self._sight = Sight(None)
@@ -66,18 +95,16 @@ class Agent:
     async def run(self) -> None:
         """Start, and go on until SIGTERM or SIGINT; what is enforced stays enforced.
 
-        Raises KraitError if it cannot start; then nothing was attached.
+        Raises KraitError if it cannot start; then nothing is attached that was not before.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
-            async with aclosing(source.changes(self._setup.document)) as changes:
-                await anext(changes)  # it watches: what is read from here on cannot change unseen
-                await asyncio.to_thread(self.start)
-                self._setup.notifier.ready(self._status())
-                await self._go_on(changes)
+            await asyncio.to_thread(self.start)
+            self._setup.notifier.ready(self._status())
+            await self._go_on()
         finally:
             self._enforcement.close()
         self._setup.notifier.stopping()
@@ -88,33 +115,42 @@ class Agent:
         """The first round, whose errors end it unless an earlier agent's policy is in force."""
         self._sight = self._lookout.look(time.monotonic())
         self._enforcement.start(self._sight.ifindex)
-        is_enforcing = self._enforcement.is_enforcing(self._sight.ifindex)
+        if self._enforcement.is_enforcing(self._sight.ifindex):
+            self._must_read = True
+            self.round()
+            return
         try:
-            if self._sight.fault is not None:
-                raise self._sight.fault
-            self._intent.source = source.read(self._setup.document, self._setup.interface)
-            self._enforce()
-            if self._intent.fault is not None:
-                raise self._intent.fault
-        except KraitError as error:
-            if not is_enforcing:
-                raise
-            self._note("start", error)
-        self._tell()
+            self._begin()
+        except Exception:
+            self._enforcement.withdraw(self._sight.ifindex)
+            raise
+        self._faults.attempt("status", self._tell)
+
+    def _begin(self) -> None:
+        self._read()
+        if self._sight.fault is not None:
+            raise self._sight.fault
+        self._enforce()
+        if self._intent.fault is not None:
+            raise self._intent.fault
 
     def round(self) -> None:
         """Make true what is desired. Never raises: see `faults` of the live state."""
+        self._faults.collect()
         if self._must_read:
             self._must_read = False
-            self._attempt("document", self._read)
-        self._attempt("enforcement", self._enforce)
-        self._attempt("status", self._tell)
+            self._faults.attempt("document", self._read)
+        self._faults.attempt("enforcement", self._enforce)
+        self._faults.attempt("status", self._tell)
 
-    async def _go_on(self, changes: AsyncGenerator[None, None]) -> None:
-        listening = [
-            asyncio.create_task(self._hear_of_links()),
-            asyncio.create_task(self._hear_of_document(changes)),
-        ]
+    async def _go_on(self) -> None:
+        setup = self._setup
+        links, document = setup.eyes.events, partial(setup.changes, setup.document)
+        hearing = (
+            keep_hearing(links, self._heard_of_link, partial(self._trouble, "events")),
+            keep_hearing(document, self._heard_of_document, partial(self._trouble, "watching")),
+        )
+        listening = [asyncio.create_task(each) for each in hearing]
         try:
             while True:
                 with suppress(TimeoutError):
@@ -130,27 +166,22 @@ class Agent:
                 task.cancel()
             await asyncio.gather(*listening, return_exceptions=True)
 
-    async def _hear_of_links(self) -> None:
-        while True:
-            try:
-                async with aclosing(self._setup.eyes.events()) as events:
-                    async for event in events:
-                        self._heard(event)
-            except KraitError as error:
-                _log.error(error.message, hint=error.hint)
-            await asyncio.sleep(INTERVAL_S)  # meanwhile there is a look a second
-
-    async def _hear_of_document(self, changes: AsyncGenerator[None, None]) -> None:
-        try:
-            async for _ in changes:
-                self._must_read = True
-                self._wake.set()
-        except KraitError as error:
-            self._note("watching", error)
-
-    def _heard(self, event: LinkEvent | Resync) -> None:
-        if not isinstance(event, LinkEvent) or event.name == self._setup.interface:
+    def _heard_of_link(self, event: LinkEvent | Resync) -> None:
+        if not isinstance(event, LinkEvent):
             self._wake.set()
+        elif event.name == self._setup.interface:
+            if event.change is Change.PRESENT:
+                self._appeared = event.ifindex, time.monotonic()
+            self._wake.set()
+
+    def _heard_of_document(self, _: None) -> None:
+        """The first time it only says that it watches: what was read before may have changed."""
+        self._must_read = True
+        self._wake.set()
+
+    def _trouble(self, subject: str, error: KraitError | None) -> None:
+        self._faults.hand_over(subject, error)
+        self._wake.set()
 
     def _reload(self) -> None:
         self._setup.notifier.reloading()
@@ -168,31 +199,52 @@ class Agent:
         return max(min(pauses), 0.0)
 
     def _read(self) -> None:
-        found = source.read(self._setup.document, self._setup.interface)
-        if found != self._intent.source:
+        known = self._intent.source
+        found = source.read(self._setup.document, self._setup.interface, known)
+        if found != known:
             self._intent.source = found
             _log.info("document read", path=found.path, sha256=found.sha256[:12])
-        self._note("start", None)
 
     def _enforce(self) -> None:
         for _ in range(_PLANS):
             now_s = time.monotonic()
             self._sight = sight = self._lookout.look(now_s)
-            self._note("interface", sight.fault)
+            self._faults.note("interface", sight.fault)
             desired = self._intent.of(sight, now_s)
-            self._note("policy", self._intent.fault)
-            observed = self._enforcement.observe(sight.ifindex, fresh=sight.fresh)
+            self._faults.note("policy", self._intent.fault)
+            observed = self._enforcement.observe(
+                sight.ifindex, fresh=sight.fresh, yields=not self._leading.is_due(now_s)
+            )
             actions = plan(desired, observed, self._enforcement.kind)
+            self._judge_places(observed, actions, now_s)
             for action in actions:
                 self._apply(action, sight, desired)
             if sight.fresh:
-                self._lookout.greeted(sight)
+                self._greeted(sight)
             elif not actions:
                 return
         raise KraitError(
             f"{self._setup.interface} does not stay as it was made",
             hint="Look for another tool that changes its filters: krait doctor.",
         )
+
+    def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
+        """Say where Krait is not first, and where it still is though it is not wanted there."""
+        self._faults.note(
+            "elsewhere", _Elsewhere(self._setup.interface) if observed.elsewhere else None
+        )
+        reloads = any(isinstance(each, Load) for each in actions)
+        if observed.ahead and reloads and self._enforcement.kind is AttachKind.TCX:
+            self._leading.failed(now_s)  # if it is the last time, nobody will ask
+            return
+        self._faults.note("order", _Behind(observed.ahead) if observed.ahead else None)
+
+    def _greeted(self, sight: Sight) -> None:
+        self._lookout.greeted(sight)
+        now_s, facts = time.monotonic(), {}
+        if self._appeared is not None and self._appeared[0] == sight.ifindex:
+            facts = {"shut_after_ms": round((now_s - self._appeared[1]) * 1e3, 1)}
+        _log.info(f"{self._setup.interface} appeared and is shut", ifindex=sight.ifindex, **facts)
 
     def _apply(self, action: Action, sight: Sight, desired: Desired | None) -> None:
         try:
@@ -202,37 +254,15 @@ class Agent:
                 self._intent.put_off(desired, time.monotonic())
             raise
 
-    def _attempt(self, subject: str, doing: Callable[[], None]) -> None:
-        try:
-            doing()
-        except KraitError as error:
-            self._note(subject, error)
-        except Exception as error:  # noqa: BLE001 - no fault may end what keeps the filter on
-            _log.exception("unexpected error", subject=subject)
-            self._note(subject, KraitError(f"{type(error).__name__}: {error}"))
-        else:
-            self._note(subject, None)
-
-    def _note(self, subject: str, error: KraitError | None) -> None:
-        """Keep what is wrong for `status`, and tell it once, and once when it is mended."""
-        known = self._faults.get(subject)
-        if error is None:
-            if self._faults.pop(subject, None):
-                _log.info(f"{subject}: mended")
-        elif known is None or known.message != error.message:
-            self._faults[subject] = state.Fault(error.message, error.hint, time.time())
-            _log.error(error.message, subject=subject, hint=error.hint)
-
     def _tell(self) -> None:
-        committed = self._enforcement.committed
         live = state.Live(
             pid=os.getpid(),
             since_s=self._since_s,
             kind=self._enforcement.kind.value,
             enforcing=self._enforcement.is_enforcing(self._sight.ifindex),
             revision=self._enforcement.revision,
-            faults=tuple(self._faults.values()),
-            warnings=committed.warnings if committed else (),
+            faults=self._faults.known,
+            warnings=self._enforcement.warnings,
             withheld=tuple(sorted(map(str, self._sight.withheld))),
         )
         if live != self._told:

@@ -35,7 +35,9 @@ def _warnings(name: str, left: Left) -> Iterator[str]:
         yield f"{name} IS NOT PROTECTED ANY MORE"
         yield "its peers may now open whatever WireGuard and the routes let through"
         yield f"to protect it again: krait --iface {name}"
-    elif not left.interface_is_there and left.something_was_removed:
+    if left.had_gone:
+        yield f"NOR IS the device that was called {name} before it was renamed or moved away"
+    if not left.was_enforcing and not left.interface_is_there and left.something_was_removed:
         yield f"there is no interface {name} now; the next of that name will not be protected"
     if left.others_keep_qdisc:
         yield f"the clsact qdisc of {name} stays: it has filters of others"

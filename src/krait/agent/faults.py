@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong now, by subject: told once, kept for `status`, told again when it is mended."""
+
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+
+import structlog
+
+from krait.agent.state import Fault
+from krait.common.errors import KraitError
+
+_log = structlog.get_logger()
+
+
+class Faults:
+    """Each subject has one cause, which clears it too. For one thread, but for `hand_over`."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Fault] = {}
+        self._waiting: SimpleQueue[tuple[str, KraitError | None]] = SimpleQueue()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def known(self) -> tuple[Fault, ...]:
+        return tuple(self._known.values())
+
+    def note(self, subject: str, error: KraitError | None) -> None:
+        """`error` is what is wrong with the subject now; None: nothing is."""
+        known = self._known.get(subject)
+        if error is None:
+            if self._known.pop(subject, None):
+                _log.info(f"{subject}: mended")
+        elif known is None or known.message != error.message:
+            self._known[subject] = Fault(error.message, error.hint, time.time())
+            _log.error(error.message, subject=subject, hint=error.hint)
+
+    def attempt(self, subject: str, doing: Callable[[], None]) -> None:
+        """Do it, and note how it went; nothing that is wrong with it is raised."""
+        try:
+            doing()
+        except KraitError as error:
+            self.note(subject, error)
+        except Exception as error:  # noqa: BLE001 - no fault may end what keeps the filter on
+            _log.exception("unexpected error", subject=subject)
+            self.note(subject, KraitError(f"{type(error).__name__}: {error}"))
+        else:
+            self.note(subject, None)
+
+    def hand_over(self, subject: str, error: KraitError | None) -> None:
+        """Note it at the next `collect`; from any thread."""
+        self._waiting.put((subject, error))
+
+    def collect(self) -> None:
+        """Note what was handed over."""
+        while not self._waiting.empty():
+            self.note(*self._waiting.get())

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounds of an agent on ports that are played in memory: what it reads, notes, and tries again."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from krait.agent.backoff import LONGEST_S
+from krait.agent.loop import Agent
+from krait.common.errors import KraitError, UsageError
+from krait.kernel.hook import Hook
+from krait.kernel.link import LinkEvent, Resync
+from krait.kernel.seat import AttachKind, Seat
+from tests.unit.agent.ports import Refused, Stage
+
+PATIENCE_S = 20.0
+BAD, GOOD = "from: app, to: db}", "from: nobody, to: db}"
+A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
+
+
+class Clock:
+    now_s = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr("krait.agent.loop.time.monotonic", found.monotonic)
+    return found
+
+
+@pytest.fixture
+def agent(stage: Stage) -> Agent:
+    """One whose policy is in force."""
+    found = stage.agent()
+    found.start()
+    assert (stage.live.enforcing, stage.faults) == (True, [])
+    return found
+
+
+def test_an_agent_that_starts_while_wireguard_is_mute_reads_its_document_and_goes_on_when_it_speaks(
+    stage: Stage,
+    agent: Agent,  # noqa: ARG001 - the earlier one
+) -> None:
+    stage.kernel.refuses = {"wireguard"}
+    stage.edit(*A_RULE)
+    later = stage.agent()
+    later.start()
+    assert stage.faults == ["wireguard: refused"]
+    stage.kernel.refuses = set()
+    later.round()
+    assert (stage.revision, stage.faults) == (2, [])
+
+
+def test_with_nothing_in_force_the_same_ends_the_start(stage: Stage) -> None:
+    stage.kernel.refuses = {"wireguard"}
+    with pytest.raises(Refused, match="wireguard"):
+        stage.agent().start()
+
+
+def test_a_bad_document_at_the_start_is_told_first_and_only_until_it_is_mended(
+    stage: Stage,
+    agent: Agent,  # noqa: ARG001 - the earlier one
+) -> None:
+    stage.edit(BAD, GOOD)
+    later = stage.agent()
+    later.start()
+    (fault,) = stage.faults
+    assert "nobody" in fault
+    later.round()
+    assert stage.faults == [fault]
+    stage.edit(GOOD, BAD)
+    later._reload()  # noqa: SLF001 - SIGHUP
+    later.round()
+    assert stage.faults == []
+
+
+def test_a_start_that_fails_between_two_hooks_leaves_neither_attached(stage: Stage) -> None:
+    stage.kernel.refuses = {"attach egress"}
+    with pytest.raises(Refused, match="attach egress"):
+        stage.agent().start()
+    assert stage.kernel.seats == {Hook.INGRESS: (), Hook.EGRESS: ()}
+    assert stage.kernel.loaded == {}
+
+
+def test_a_start_that_fails_takes_nothing_off_that_was_there(stage: Stage, agent: Agent) -> None:
+    del agent
+    kept = stage.kernel.seats[Hook.INGRESS]
+    stage.kernel.seats[Hook.EGRESS] = ()
+    stage.kernel.refuses = {"attach egress"}
+    with pytest.raises(Refused, match="attach egress"):
+        stage.agent().start()
+    assert stage.kernel.seats[Hook.INGRESS] == kept
+    assert stage.kernel.loaded
+
+
+def test_a_document_that_does_not_fit_the_interface_leaves_the_one_before_in_its_place(
+    stage: Stage, agent: Agent
+) -> None:
+    stage.edit("nodes:\n", "node: web1\nnodes:\n")
+    agent._reload()  # noqa: SLF001 - SIGHUP
+    agent.round()
+    (fault,) = stage.faults
+    assert "public key is that of db1" in fault
+    assert (stage.live.enforcing, stage.revision) == (True, 1)
+    (gone,) = (each for each in (stage.kernel.link,) if each)
+    stage.kernel.link = replace(gone, addresses=gone.addresses[:1])
+    agent.round()  # who is who changed meanwhile: the one before is worked out for that
+    assert stage.revision == 2
+
+
+def test_a_document_that_fits_nothing_at_the_start_is_an_error_of_usage(stage: Stage) -> None:
+    stage.edit("nodes:\n", "node: web1\nnodes:\n")
+    with pytest.raises(UsageError, match="public key is that of db1"):
+        stage.agent().start()
+    assert stage.kernel.loaded == {}
+
+
+def test_what_the_kernel_does_not_take_is_tried_again_ever_more_seldom(
+    stage: Stage, agent: Agent, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.edit(*A_RULE)
+    agent._reload()  # noqa: SLF001 - SIGHUP
+    tried: list[float] = []
+    check = stage.kernel.check
+
+    def refuse(what: str) -> None:
+        if what == "write":
+            tried.append(clock.now_s - 1_000.0)
+        check(what)
+
+    monkeypatch.setattr(stage.kernel, "check", refuse)
+    stage.kernel.refuses = {"write"}
+    for _ in range(16):
+        agent.round()
+        clock.now_s += 1.0
+    assert tried == [0.0, 1.0, 3.0, 7.0, 15.0]
+    assert stage.faults == ["write: refused"]
+    assert (stage.revision, stage.live.enforcing) == (1, True)
+    stage.kernel.refuses = set()
+    clock.now_s += LONGEST_S
+    agent.round()
+    assert (stage.revision, stage.faults) == (2, [])
+
+
+def test_a_commit_is_done_though_counters_could_not_be_forgotten(
+    stage: Stage, agent: Agent
+) -> None:
+    stage.kernel.refuses = {"forget"}
+    stage.edit("name: web-db,", "name: into-db,")
+    agent._reload()  # noqa: SLF001 - SIGHUP
+    agent.round()
+    assert (stage.revision, stage.faults) == (2, [])
+    assert "into-db" in stage.enforcement.numbers.rules
+    agent.round()
+    assert stage.revision == 2
+
+
+def test_who_goes_ahead_again_and_again_is_overtaken_ever_more_seldom_and_named(
+    stage: Stage, agent: Agent, clock: Clock
+) -> None:
+    def first_again() -> bool:
+        """The other tool is first; is Krait after a round?"""
+        (seat,) = stage.kernel.seats[Hook.INGRESS]
+        ahead = Seat(AttachKind.TCX, seat.program_id, ("program 99",))
+        stage.kernel.seats[Hook.INGRESS] = (ahead,)
+        agent.round()
+        return stage.kernel.seats[Hook.INGRESS] != (ahead,)
+
+    overtaken = []
+    for second in range(16):
+        if first_again():
+            overtaken.append(second)
+        else:
+            assert stage.faults == ["degraded: ahead of Krait: program 99 on ingress"]
+        clock.now_s += 1.0
+    assert overtaken == [0, 1, 3, 7, 15]
+    agent.round()
+    assert stage.faults == []
+
+
+def test_a_device_that_left_with_the_filter_is_told_and_shut_and_the_next_gets_tables_of_its_own(
+    stage: Stage, agent: Agent
+) -> None:
+    (old,) = stage.kernel.loaded.values()
+    link, stage.kernel.link = stage.kernel.link, None
+    stage.kernel.elsewhere = frozenset(old.generation.programs.values())
+    agent.round()
+    assert not old.is_armed()
+    (fault,) = stage.faults
+    assert "renamed or moved away" in fault
+    assert link
+    stage.kernel.link = replace(link, ifindex=8)
+    stage.kernel.seats = dict.fromkeys(Hook, ())
+    agent.round()
+    assert not old.is_armed()
+    (new,) = stage.kernel.loaded.values()
+    assert new is not old
+    assert {seat.program_id for (seat,) in stage.kernel.seats.values()} == set(
+        new.generation.programs.values()
+    )
+    assert (new.is_armed(), stage.faults) == (True, [fault])
+
+
+def run(stage: Stage, drive: Callable[[], object]) -> None:
+    """An agent from start to SIGTERM, which comes once `drive` says so; it is asked often."""
+
+    async def go() -> None:
+        agent = asyncio.create_task(stage.agent().run())
+        async with asyncio.timeout(PATIENCE_S):
+            while not drive() and not agent.done():
+                await asyncio.sleep(0.005)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await agent
+
+    asyncio.run(go())
+
+
+def test_sighup_reads_the_document_again_and_ends_in_ready(stage: Stage) -> None:
+    told = stage.post.told
+
+    def drive() -> bool:
+        if told == ["READY=1"]:
+            stage.edit(*A_RULE)
+            os.kill(os.getpid(), signal.SIGHUP)
+            told.append("sent")
+        return told[-1:] == ["READY=1"] and len(told) > 1
+
+    run(stage, drive)
+    assert told == ["READY=1", "sent", "RELOADING=1", "READY=1", "STOPPING=1"]
+    assert stage.revision == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError("torn"), KraitError("torn")])
+def test_a_listener_that_dies_is_told_and_opened_again(
+    stage: Stage, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("krait.agent.hearing.INTERVAL_S", 0.0)
+    opened: list[str] = []
+    seen: list[str] = []
+
+    async def dies() -> AsyncGenerator[LinkEvent | Resync, None]:
+        opened.append("dies")
+        yield Resync()
+        raise error
+
+    async def lives() -> AsyncGenerator[LinkEvent | Resync, None]:
+        while not seen:  # until it was told
+            await asyncio.sleep(0.005)
+        opened.append("lives")
+        async for each in Stage.quiet():
+            yield each
+
+    stage.events = [dies, lives]
+
+    def drive() -> bool:
+        if stage.live_path.exists():
+            seen.extend(each for each in stage.faults if "torn" in each)
+            return bool(seen) and not stage.faults
+        return False
+
+    run(stage, drive)
+    assert opened == ["dies", "lives"]
