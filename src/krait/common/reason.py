@@ -103,7 +103,7 @@ _TABLE: dict[Reason, Explanation] = {
     ),
     Reason.FLOW_FULL: Explanation(
         "The flow table took no new entry.",
-        "Make the flow table larger; look for a peer that opens flows without end.",
+        "Look for a peer that opens flows without end, by its drops in `krait status`.",
     ),
     Reason.REDIRECT: Explanation(
         "An ICMP redirect; a tunnel has no use for one.",
