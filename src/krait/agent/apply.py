@@ -85,7 +85,7 @@ class Enforcement:
     def start(self, ifindex: int | None) -> None:
         """Take over what an earlier agent left: its tables, numbers and revision."""
         found, seats = self._loads.found(), self._seats(ifindex)
-        self._records = state.read_records(self._path)
+        self._records = state.read_records(self._path, _log.warning)
         self._generation = choose(found, seats)
         self._places.programs.update(*(each.programs.values() for each in found))
         self._places.were_free = not found and not any(seats.values())

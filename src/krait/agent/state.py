@@ -8,19 +8,30 @@ newer one in force. `Live` is what the living agent says of itself, for `krait s
 
 import json
 import os
+import stat
 import tempfile
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from krait.agent.desired import Desired, Named
 from krait.policy.numbering import Numbers
 
 KEPT = 2
+MAX_BYTES = 256 << 20
+"""Of a file: two commits of a million peers. More is no file of ours."""
+MAX_REVISION = 1 << 31
+"""What follows must fit the 32 bits that the control word has for it."""
+
 _VERSION = 1
+_KEY_BYTES = 32
+_END_S = 1 << 37  # wall clock: thousands of years on, and still a date
+
+T = TypeVar("T")
+Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +62,12 @@ def record(revision: int, committed_s: float, desired: Desired | None, known: Nu
     return Record(revision, committed_s, source.path, source.sha256, numbers, desired.peers)
 
 
-def read_records(path: Path) -> Records:
-    """What was written down; nothing where there is no file, or one that cannot be understood."""
-    try:
-        found = json.loads(path.read_bytes())
-        if found["version"] != _VERSION:
-            return ()
-        return tuple(map(_record, found["commits"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return ()
+def read_records(path: Path, tell: Tell = lambda _: None) -> Records:
+    """What was written down; nothing where there is no file.
+
+    One that cannot be understood is as if it were not there, and `tell` is told why.
+    """
+    return _understood(path, _records, tell) or ()
 
 
 def write_records(path: Path, records: Records) -> None:
@@ -96,15 +104,9 @@ class Live:
     """Prefixes that moved from one peer to another and are nobody's for a moment."""
 
 
-def read_live(path: Path) -> Live | None:
-    """What the last agent said; None where there is no file, or one of another version."""
-    try:
-        found = json.loads(path.read_bytes())
-        found["faults"] = tuple(Fault(**each) for each in found["faults"])
-        found |= {name: tuple(found[name]) for name in ("warnings", "withheld")}
-        return Live(**found)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+def read_live(path: Path, tell: Tell = lambda _: None) -> Live | None:
+    """What the last agent said; None where there is no file, or none that we understand."""
+    return _understood(path, _live, tell)
 
 
 def write_live(path: Path, live: Live) -> None:
@@ -152,24 +154,122 @@ def _written(each: Record) -> dict[str, object]:
     }
 
 
-def _record(found: dict[str, Any]) -> Record:
+def _understood(path: Path, read: Callable[[Any], T], tell: Tell) -> T | None:
+    try:
+        return read(json.loads(_content(path)))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, RecursionError) as error:
+        tell(f"cannot use {path}, going on without it: {type(error).__name__}: {error}")
+        return None
+
+
+def _content(path: Path) -> bytes:
+    """Of a regular file that is not too large; anything else could be without an end."""
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+    return content
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for who writes
+
+
+def _records(found: object) -> Records:
+    top = _mapping(found)
+    if top["version"] != _VERSION:
+        raise ValueError(f"it is of version {top['version']!r}, not {_VERSION}")
+    return tuple(map(_record, _list(top["commits"])))
+
+
+def _record(found: object) -> Record:
+    top = _mapping(found)
     return Record(
-        revision=int(found["revision"]),
-        committed_s=float(found["committed_s"]),
-        source=str(found["source"]),
-        sha256=str(found["sha256"]),
+        revision=_number(top["revision"], MAX_REVISION),
+        committed_s=_moment(top["committed_s"]),
+        source=_string(top["source"]),
+        sha256=_string(top["sha256"]),
         numbers=Numbers(
             identities=tuple(
-                None if each is None else frozenset(each) for each in found["identities"]
+                None if each is None else frozenset(_strings(each))
+                for each in _list(top["identities"])
             ),
-            rules=tuple(found["rules"]),
-            peers=tuple(key and b64decode(key) for key in found["peers"]),
+            rules=tuple(None if each is None else _string(each) for each in _list(top["rules"])),
+            peers=tuple(None if each is None else _key(each) for each in _list(top["peers"])),
         ),
-        peers={
-            b64decode(key): Named(who["name"], tuple(who["tags"]))
-            for key, who in found["names"].items()
-        },
+        peers={_key(key): _named(who) for key, who in _mapping(top["names"]).items()},
     )
+
+
+def _named(found: object) -> Named:
+    who = _mapping(found)
+    return Named(_string(who["name"]), _strings(who["tags"]))
+
+
+def _live(found: object) -> Live:
+    top = _mapping(found)
+    return Live(
+        pid=_number(top["pid"], MAX_REVISION),
+        since_s=_moment(top["since_s"]),
+        kind=_string(top["kind"]),
+        enforcing=_of(bool, top["enforcing"]),
+        revision=_number(top["revision"], MAX_REVISION),
+        faults=tuple(map(_fault, _list(top["faults"]))),
+        warnings=_strings(top["warnings"]),
+        withheld=_strings(top["withheld"]),
+    )
+
+
+def _fault(found: object) -> Fault:
+    top = _mapping(found)
+    return Fault(_string(top["message"]), _string(top["hint"]), _moment(top["since_s"]))
+
+
+def _of(kind: type[T], found: object) -> T:
+    if type(found) is not kind:  # exactly: True is an int otherwise
+        raise ValueError(f"{found!r:.40} where {kind.__name__} is expected")
+    return found
+
+
+def _mapping(found: object) -> dict[str, object]:
+    return _of(dict, found)
+
+
+def _list(found: object) -> list[object]:
+    return _of(list, found)
+
+
+def _string(found: object) -> str:
+    return _of(str, found)
+
+
+def _strings(found: object) -> tuple[str, ...]:
+    return tuple(map(_string, _list(found)))
+
+
+def _number(found: object, below: int) -> int:
+    if not 0 <= (number := _of(int, found)) < below:
+        raise ValueError("a number is out of range")
+    return number
+
+
+def _moment(found: object) -> float:
+    """Seconds since 1970."""
+    moment = found if type(found) is int else _of(float, found)
+    if not 0 <= moment < _END_S:
+        raise ValueError("a moment is out of range")
+    return float(moment)
+
+
+def _key(found: object) -> bytes:
+    key = b64decode(_string(found), validate=True)
+    if len(key) != _KEY_BYTES:
+        raise ValueError(f"a key of {len(key)} bytes")
+    return key
 
 
 def _text(key: bytes) -> str:

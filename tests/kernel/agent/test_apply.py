@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source, desire
@@ -115,6 +116,21 @@ def test_the_next_agent_goes_on_with_numbers_and_revisions(
     assert [each.split()[0] for each in done] == ["commit"]
     assert following.enforcement.revision == 3
     assert [each.revision for each in read_records(following.records)] == [3, 2]
+
+
+def test_a_damaged_record_costs_names_and_is_told_but_not_the_start(
+    keeper: Keeper, folder: Path, ifindex: int, stack: ExitStack
+) -> None:
+    keeper.put_in_force(keeper.desired())
+    keeper.records.write_text("[" * 100_000)
+    with capture_logs() as log:
+        following = keep(folder, ifindex, stack)
+    assert [each["log_level"] for each in log] == ["warning"]
+    assert f"cannot use {keeper.records}" in log[0]["event"]
+    assert following.enforcement.numbers == Numbers()
+    assert following.enforcement.is_enforcing(ifindex)
+    following.put_in_force(following.desired())
+    assert following.enforcement.revision == 2
 
 
 def test_numbers_go_on_though_the_last_record_is_of_a_commit_that_never_was(
