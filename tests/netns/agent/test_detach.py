@@ -3,7 +3,7 @@
 
 from tests.netns.agent.conftest import BOTH_KINDS, OPEN_TCP, SHUT, Node
 
-_LEFT = "find /sys/fs/bpf/krait /run/krait /var/lib/krait -mindepth 1"
+_LEFT = "test ! -e /sys/fs/bpf/krait && find /run/krait /var/lib/krait -mindepth 1"
 _QDISC = "tc qdisc show dev wg0 | grep clsact"
 
 

@@ -3,6 +3,8 @@
 
 import time
 
+import pytest
+
 from krait.agent.diff import Attach, Pin
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
@@ -35,21 +37,44 @@ def test_a_filter_that_another_tool_takes_off_is_back_within_a_second_or_so(node
     assert node.drops()["denied"] > 0
 
 
-@BOTH_KINDS
 def test_a_program_that_is_put_before_krait_does_not_stay_there(node: Node) -> None:
     agent = node.start()
     mark = agent.mark()
     node.machine.succeed(["python", "-c", _STRANGER])
-    if node.kind is AttachKind.CLSACT:  # nothing gets before TCX from there: it is reported
-        (ingress, egress) = node.seats()
-        assert ingress[0] == "clsact"
-        assert ingress[1][0].startswith("program ")
-        assert egress == ("clsact", [])
-        return
     agent.wait_for("remove tables", after=mark)
     assert [ahead for _, ahead in node.seats()] == [[], []]
     assert node.ask(OPEN_TCP) == ["refused"]
     assert node.ask(SHUT) == ["timeout"]
+
+
+CLSACT_ONLY = pytest.mark.parametrize("kind", [AttachKind.CLSACT], indirect=True)
+
+
+@CLSACT_ONLY
+def test_a_tcx_program_before_a_clsact_filter_stays_there_and_is_said_to(node: Node) -> None:
+    agent = node.start()
+    mark = agent.mark()
+    node.machine.succeed(["python", "-c", _STRANGER])
+    agent.wait_for("degraded: ahead of Krait: program", after=mark)
+    (ingress, egress) = node.seats()
+    assert ingress[0] == "clsact"
+    assert ingress[1][0].startswith("program ")
+    assert egress == ("clsact", [])
+    node.machine.succeed("rm /sys/fs/bpf/stranger")
+    agent.wait_for("order: mended", after=mark)
+
+
+def test_who_goes_first_again_and_again_is_not_fought_every_second(node: Node) -> None:
+    agent = node.start()
+    mark = agent.mark()
+    fight = f"while python -c '{_STRANGER}'; do sleep 0.3; rm -f /sys/fs/bpf/stranger; done"
+    rival = node.machine.spawn(fight)
+    agent.wait_for("degraded: ahead of Krait: program", after=mark)
+    node.machine.wait_until_succeeds("krait status wg0 | grep -q 'ahead of Krait'")
+    rival.kill_all()
+    node.machine.succeed("rm -f /sys/fs/bpf/stranger")
+    agent.wait_for("order: mended", after=mark)
+    assert node.ask(OPEN_TCP, SHUT) == ["refused", "timeout"]
 
 
 @BOTH_KINDS
