@@ -11,7 +11,7 @@ import krait.agent
 
 AGENT = Path(krait.agent.__file__).parent
 ADAPTERS = frozenset(
-    {"Datapath", "Generations", "InterfaceFilter", "clsact", "observe_link", "watch"}
+    {"Datapath", "Generations", "InterfaceFilter", "clsact", "watch"}
     | {"observe", "fingerprint"}  # of krait.kernel.wireguard
 )
 
@@ -33,7 +33,7 @@ def adapters_in(source: str) -> Iterator[str]:
 
 def test_wiring_chooses() -> None:
     found = set(adapters_in((AGENT / "wiring.py").read_text()))
-    assert {"Generations", "InterfaceFilter", "observe_link", "watch"} <= found
+    assert {"Generations", "InterfaceFilter", "watch"} <= found
     assert {"wireguard.observe", "wireguard.fingerprint"} <= found
 
 
