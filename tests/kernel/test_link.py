@@ -10,7 +10,16 @@ from ipaddress import ip_interface
 
 import pytest
 
-from krait.kernel.link import Change, Link, LinkEvent, Resync, observe_link, watch
+from krait.kernel.link import (
+    Change,
+    Link,
+    LinkEvent,
+    OtherName,
+    Resync,
+    observe_link,
+    observe_own,
+    watch,
+)
 from tests.requirements import need_tools
 
 need_tools("ip")
@@ -51,6 +60,16 @@ def watching(scenario: Callable[[Events], Awaitable[None]], receive_buffer_bytes
             await scenario(events)
 
     asyncio.run(play())
+
+
+def test_an_alternative_name_is_told_from_the_interfaces_own() -> None:
+    ip("link add v0 type veth peer name v1")
+    ip("link property add dev v0 altname other0")
+    own = observe_own("v0")
+    assert own == observe_link("other0")
+    with pytest.raises(OtherName, match="other0 is only another name of the interface v0"):
+        observe_own("other0")
+    assert observe_own("v9") is None
 
 
 def test_an_interface_is_seen_with_its_kind_state_and_addresses() -> None:

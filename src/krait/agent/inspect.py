@@ -19,7 +19,7 @@ from krait.agent.wiring import Adapters, adapters
 from krait.common.abi import FIRST_IDENTITY
 from krait.common.reason import Reason
 from krait.kernel import wireguard
-from krait.kernel.bpf.pin import unescape_interface
+from krait.kernel.bpf.pin import is_interface, unescape_interface
 from krait.kernel.generation import Count, Generation
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
@@ -89,9 +89,10 @@ class PeerSeen:
 
 def interfaces(paths: Paths) -> tuple[str, ...]:
     """Those that have pins, whether or not they exist."""
-    if not paths.pins.exists():
+    if not paths.pins.is_dir():
         return ()
-    return tuple(sorted(unescape_interface(each.name) for each in paths.pins.iterdir()))
+    folders = (each.name for each in paths.pins.iterdir() if each.is_dir())
+    return tuple(sorted(filter(is_interface, map(unescape_interface, folders))))
 
 
 def inspect(name: str, paths: Paths) -> Inspection:
@@ -120,11 +121,13 @@ def condition(found: Inspection) -> tuple[Condition, str]:
     """The state in a word, and why it is not the best one."""
     if found.link is None:
         return _without_interface(found)
-    bare = [hook.value for hook in Hook if not found.seats[hook]]
+    bare = [hook for hook in Hook if not is_attached(found, hook)]
+    posing = "; another program is there under its name" if _named_only(found, bare) else ""
     if len(bare) == len(Hook):
-        return Condition.BARE, "every packet passes: Krait is not attached"
+        return Condition.BARE, f"every packet passes: Krait is not attached{posing}"
     if bare:
-        return Condition.DEGRADED, f"nothing is judged on {bare[0]}: Krait is not attached there"
+        where = f"nothing is judged on {bare[0].value}"
+        return Condition.DEGRADED, f"{where}: Krait is not attached there{posing}"
     if found.tables is None:
         return Condition.DEGRADED, "its tables are not pinned any more: they cannot be read"
     if not found.tables.generation.readable:
@@ -134,6 +137,17 @@ def condition(found: Inspection) -> tuple[Condition, str]:
     if not found.tables.armed:
         return Condition.WAITING, "nothing passes: no policy is in force"
     return Condition.ENFORCING, ""
+
+
+def is_attached(found: Inspection, hook: Hook) -> bool:
+    """Whether the program of the pinned load runs there: a filter's name is anybody's to take.
+
+    With nothing pinned there is nothing to hold a name against, and it is believed.
+    """
+    if found.tables is None:
+        return bool(found.seats[hook])
+    program_id = found.tables.generation.programs[hook]
+    return any(seat.program_id == program_id for seat in found.seats[hook])
 
 
 def peers(found: Inspection) -> tuple[PeerSeen, ...]:
@@ -159,6 +173,10 @@ def _without_interface(found: Inspection) -> tuple[Condition, str]:
     if found.pid is not None:
         return Condition.WAITING, "there is no such interface yet; nothing will pass until a commit"
     return Condition.BARE, "there is no such interface, and no agent to meet it"
+
+
+def _named_only(found: Inspection, hooks: list[Hook]) -> bool:
+    return any(found.seats[hook] for hook in hooks)
 
 
 def _ahead(found: Inspection) -> str:

@@ -20,6 +20,7 @@ class Left:
     something_was_removed: bool
     had_gone: bool  # a program of Krait's was on a device that lost the name to a rename or a move
     others_keep_qdisc: bool  # the clsact qdisc stays, for it has filters of others
+    strange_pins: tuple[str, ...] = ()  # paths in the pin folder that Krait did not make; they stay
 
 
 def leave(interface: str, paths: Paths | None = None) -> Left:
@@ -55,4 +56,5 @@ def leave(interface: str, paths: Paths | None = None) -> Left:
         something_was_removed=was_enforcing or had_pins or had_files,
         had_gone=had_gone,
         others_keep_qdisc=others,
+        strange_pins=tuple(sorted(map(str, pins.iterdir()))) if pins.exists() else (),
     )

@@ -16,9 +16,10 @@ from krait.agent.notify import Notifier
 from krait.agent.paths import Paths
 from krait.agent.ports import Eyes, Filter, Loads
 from krait.kernel import capability, wireguard
+from krait.kernel.bpf.folder import require_private
 from krait.kernel.filter import InterfaceFilter, supported_kind
 from krait.kernel.generations import Generations
-from krait.kernel.link import observe_link, watch
+from krait.kernel.link import observe_own, watch
 from krait.kernel.lock import Lock
 from krait.kernel.seat import AttachKind
 
@@ -33,11 +34,15 @@ class Adapters:
 
 
 def adapters(interface: str, paths: Paths, kind: AttachKind | None = None) -> Adapters:
-    """Those of the running kernel; `kind` is the way to attach, the kernel's best if None."""
+    """Those of the running kernel; `kind` is the way to attach, the kernel's best if None.
+
+    Raises SystemRefused if others can write to where the pins are: nothing there is to be trusted.
+    """
     pins = paths.pins_of(interface)
+    require_private(pins)
     return Adapters(
         eyes=Eyes(
-            link=partial(observe_link, interface),
+            link=partial(observe_own, interface),
             fingerprint=partial(wireguard.fingerprint, interface, sockets=paths.sockets),
             device=partial(wireguard.observe, interface, sockets=paths.sockets),
             events=watch,

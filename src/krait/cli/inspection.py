@@ -17,6 +17,7 @@ from krait.common.reason import EXPLANATIONS
 from krait.kernel.generation import Count
 from krait.kernel.hook import Hook
 from krait.kernel.wireguard import Device
+from krait.policy.problems import printable
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def enforces(found: Inspection) -> bool:
     """
     if found.link is None:
         return condition(found)[0] is not Condition.BARE
-    return all(found.seats[hook] for hook in Hook)
+    return all(inspect.is_attached(found, hook) for hook in Hook)
 
 
 def show(found: Inspection, now_s: float) -> None:
@@ -47,7 +48,7 @@ def show(found: Inspection, now_s: float) -> None:
     style = _STYLES[word] if enforces(found) else Style.RED
     output.line(f"{found.interface}: {paint(word, style, Style.BOLD)}")
     if why:
-        output.table([(why,)], indent=_INDENT)
+        output.table([(printable(why),)], indent=_INDENT)
     output.table(list(_facts(found, now_s)), indent=_INDENT)
     _section("peers", [row for each in inspect.peers(found) for row in _peer_rows(each, now_s)])
     _section("rules", _rule_rows(found))
@@ -95,7 +96,7 @@ def report(found: Inspection) -> Json:
 def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
     yield "policy", _policy(found, now_s)
     if found.record and found.record.source:
-        yield "document", found.record.source
+        yield "document", printable(found.record.source)
     yield "agent", _agent(found)
     if filters := _filters(found):
         yield "filter", filters
@@ -108,13 +109,14 @@ def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
 
 def _own_words(live: Live, now_s: float) -> Iterator[tuple[str, str]]:
     for fault in live.faults:
-        yield "error", f"{fault.message} ({ago(now_s - fault.since_s)})"
+        yield "error", f"{printable(fault.message)} ({ago(now_s - fault.since_s)})"
         if fault.hint:
-            yield "", f"mend: {fault.hint}"
+            yield "", f"mend: {printable(fault.hint)}"
     for warning in live.warnings:
-        yield "warning", warning
+        yield "warning", printable(warning)
     if live.withheld:
-        yield "withheld", f"{', '.join(live.withheld)}: just moved from one peer to another"
+        prefixes = printable(", ".join(live.withheld))
+        yield "withheld", f"{prefixes}: just moved from one peer to another"
 
 
 def _policy(found: Inspection, now_s: float) -> str:
@@ -154,7 +156,7 @@ def _peer_rows(seen: PeerSeen, now_s: float) -> Iterator[tuple[str, str]]:
         yield "?", b64encode(peer.public_key).decode()
     else:
         number = f" (identity {seen.identity})" if seen.identity is not None else ""
-        yield _short(seen.name), f"{', '.join(seen.tags) or 'no tags'}{number}"
+        yield _short(seen.name), f"{printable(', '.join(seen.tags)) or 'no tags'}{number}"
     handshake = peer.latest_handshake_s
     facts = [
         peer.endpoint or "no endpoint",
@@ -185,7 +187,8 @@ def _most(counts: Mapping[T, Count]) -> list[tuple[T, Count]]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
+    short = name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
+    return printable(short)
 
 
 def _implementation(device: Device | None) -> str | None:

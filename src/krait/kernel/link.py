@@ -14,7 +14,7 @@ from errno import ENOBUFS, ENODEV
 from ipaddress import IPv4Interface, IPv6Interface
 from struct import Struct
 
-from krait.common.errors import SystemRefused
+from krait.common.errors import SystemRefused, UsageError
 from krait.kernel.netlink import (
     BUFFER_BYTES,
     DUMP,
@@ -54,6 +54,18 @@ class NoSuchInterface(SystemRefused):
         super().__init__(
             f"there is no interface {name}",
             hint="Make it first, or correct the name; it must be in this network namespace.",
+        )
+
+
+class OtherName(UsageError):
+    """The interface is called something else: this is one of its alternative names.
+
+    Locks, pins and state go by the name, so that one interface must have one.
+    """
+
+    def __init__(self, name: str, real: str) -> None:
+        super().__init__(
+            f"{name} is only another name of the interface {real}", hint=f"Call it {real}."
         )
 
 
@@ -113,6 +125,14 @@ def observe_link(name: str) -> Link | None:
             return None
         raise refused(f"cannot look at interface {name}", error) from error
     return replace(link, addresses=addresses)
+
+
+def observe_own(name: str) -> Link | None:
+    """As `observe_link`; raises OtherName if the interface found is called something else."""
+    link = observe_link(name)
+    if link is not None and link.name != name:
+        raise OtherName(name, link.name)
+    return link
 
 
 async def watch(

@@ -87,8 +87,13 @@ class Problems:
 def quoted(text: str) -> str:
     """Text of the document as it may be shown: short, and without control sequences."""
     short = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-    safe = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
-    return f'"{"".join(safe)}"'
+    return f'"{printable(short)}"'
+
+
+def printable(text: str) -> str:
+    """Text of whatever origin without control sequences, which a terminal would obey."""
+    safe = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(safe)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

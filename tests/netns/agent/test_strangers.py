@@ -44,7 +44,7 @@ def test_a_pin_folder_that_somebody_else_made_first_is_refused_with_the_mend(nod
             assert "/sys/fs/bpf/krait belongs to user 65534" in " ".join(outcome.stderr.split())
             assert "rm -r /sys/fs/bpf/krait" in outcome.stderr
         found = json.loads(node.machine.run("krait doctor --json").stdout)["findings"]
-        assert ["fail"] == [each["level"] for each in found if each["name"] == "bpffs"]
+        assert [each["level"] for each in found if each["name"] == "bpffs"] == ["fail"]
         node.machine.succeed("rm -r /sys/fs/bpf/krait")
         node.start()
     assert node.ask(SHUT) == ["refused"]  # its pins went with the file system

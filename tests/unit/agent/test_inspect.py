@@ -71,6 +71,7 @@ def seats(hook: Hook, *found: Seat) -> dict[Hook, tuple[Seat, ...]]:
 
 
 BEHIND = Seat(AttachKind.TCX, 12, ahead=("program 99",))
+POSING = Seat(AttachKind.CLSACT, 99)
 UNREADABLE = Tables(replace(GENERATION, abi_version=ABI_VERSION + 1))
 
 
@@ -94,6 +95,16 @@ UNREADABLE = Tables(replace(GENERATION, abi_version=ABI_VERSION + 1))
         (replace(FOUND, tables=None), Condition.DEGRADED, "not pinned"),
         (replace(FOUND, tables=Tables(GENERATION)), Condition.WAITING, "no policy is in force"),
         (replace(FOUND, seats=dict.fromkeys(Hook, ())), Condition.BARE, "every packet passes"),
+        (
+            replace(FOUND, seats=seats(Hook.EGRESS, POSING)),
+            Condition.DEGRADED,
+            "not attached there; another program is there under its name",
+        ),
+        (
+            replace(FOUND, seats=dict.fromkeys(Hook, (POSING,))),
+            Condition.BARE,
+            "not attached; another program",
+        ),
         (replace(FOUND, link=None), Condition.WAITING, "no such interface yet"),
         (replace(FOUND, link=None, pid=None), Condition.BARE, "no agent to meet it"),
         (replace(FOUND, link=None, elsewhere=True), Condition.DEGRADED, "moved to another"),

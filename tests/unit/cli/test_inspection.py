@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from krait.agent.desired import Named
 from krait.agent.inspect import Inspection
 from krait.agent.state import Fault, Live
 from krait.cli import output
@@ -54,6 +55,23 @@ def found() -> Inspection:
 def shown(found: Inspection, capsys: pytest.CaptureFixture[str]) -> str:
     show(found, NOW_S)
     return capsys.readouterr().out
+
+
+def test_control_characters_of_files_do_not_reach_the_terminal(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = "\x1b]0;x\x07"
+    assert found.record
+    assert found.live
+    numbers = replace(found.record.numbers, rules=(bad, None, "no-ssh"))
+    record = replace(
+        found.record, source=bad, numbers=numbers, peers={WEB: Named(bad, (bad, "web"))}
+    )
+    fault = Fault(bad, bad, NOW_S)
+    live = replace(found.live, faults=(fault,), warnings=(bad,), withheld=(bad,))
+    text = shown(replace(found, record=record, live=live), capsys)
+    assert text.count(r"\x1b]0;x\x07") == 8
+    assert not {"\x1b", "\x07"} & set(text)
 
 
 def test_the_state_the_policy_and_the_agent_come_first(
@@ -130,10 +148,12 @@ def test_programs_get_everything_as_json(found: Inspection) -> None:
 
 
 def test_a_bare_hook_is_no_enforcement_and_another_ahead_is_some(found: Inspection) -> None:
-    first = found.seats[Hook.INGRESS]
-    behind = tuple(replace(seat, ahead=("bpf other",)) for seat in first)
+    behind = {
+        hook: tuple(replace(seat, ahead=("bpf other",)) for seat in seats)
+        for hook, seats in found.seats.items()
+    }
     assert enforces(found)
-    assert enforces(replace(found, seats=dict.fromkeys(Hook, behind)))
+    assert enforces(replace(found, seats=behind))
     for hook in Hook:
         bare = replace(found, seats={**found.seats, hook: ()})
         assert not enforces(bare)

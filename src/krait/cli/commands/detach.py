@@ -41,3 +41,5 @@ def _warnings(name: str, left: Left) -> Iterator[str]:
         yield f"there is no interface {name} now; the next of that name will not be protected"
     if left.others_keep_qdisc:
         yield f"the clsact qdisc of {name} stays: it has filters of others"
+    for place in left.strange_pins:
+        yield f"{place} stays: Krait did not make it; look at it, then: rm -r {place}"

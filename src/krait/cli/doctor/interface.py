@@ -11,6 +11,7 @@ from krait.agent.state import read_records
 from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, refusal, warn
 from krait.common.errors import UsageError
 from krait.kernel import clsact, wireguard
+from krait.kernel.bpf.folder import require_private
 from krait.kernel.bpf.link import tcx_query
 from krait.kernel.facts import Facts, observe_facts
 from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
@@ -162,6 +163,7 @@ def programs(hooks: Mapping[Hook, Queue], *, pinned: bool) -> Answer:
 def queues(subject: Subject, paths: Paths) -> dict[Hook, Queue]:
     """Who is on the interface's hooks, asked of the kernel."""
     kind, ifindex = supported_kind(), subject.link.ifindex
+    require_private(paths.pins_of(subject.name))
     krait = InterfaceFilter(paths.pins_of(subject.name), kind)
 
     def queue(hook: Hook) -> Queue:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from krait.agent.paths import Paths
 from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, warn
+from krait.kernel.bpf.folder import is_open_to_others, require_private
 from krait.kernel.bpf.libbpf import libbpf
 from krait.kernel.bpf.link import tcx_supported
-from krait.kernel.bpf.pin import BPFFS, require_bpffs
+from krait.kernel.bpf.pin import require_bpffs
 from krait.kernel.capability import NEEDED, require
 from krait.kernel.datapath import Datapath
 from krait.kernel.facts import clsact_built, observe_facts
@@ -28,7 +29,7 @@ def checks(paths: Paths) -> Checks:
     return {
         "kernel": lambda: kernel(facts().kernel),
         "capabilities": capabilities,
-        "bpffs": bpffs,
+        "bpffs": lambda: bpffs(paths.pins),
         "folders": lambda: folders((paths.pins, paths.state, paths.run)),
         "jit": lambda: jit(facts().bpf_jit),
         "hooks": lambda: hooks(tcx=tcx_supported(), clsact=clsact_built(facts().kernel)),
@@ -58,10 +59,18 @@ def capabilities() -> Answer:
     return ok("NET_ADMIN, BPF and PERFMON")
 
 
-def bpffs() -> Answer:
-    """Whether pins have a place; raises SystemRefused where none is mounted."""
-    require_bpffs(BPFFS)
-    return ok(f"mounted at {BPFFS}: policies outlive the agent there")
+def bpffs(pins: Path) -> Answer:
+    """Whether pins have a place that is safe from others; raises SystemRefused where it is not."""
+    require_bpffs(pins)
+    require_private(pins)
+    mount = next(place for place in pins.parents if place.is_mount())
+    if is_open_to_others(mount):
+        return warn(
+            f"mounted at {mount}, where every user may make a folder before Krait does, "
+            "and so keep it from starting",
+            f"chmod 0700 {mount}",
+        )
+    return ok(f"mounted at {mount}: policies outlive the agent there")
 
 
 def folders(places: Sequence[Path]) -> Answer:

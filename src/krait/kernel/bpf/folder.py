@@ -37,15 +37,14 @@ def require_private(folder: Path) -> None:
     That is: each component below the root belongs to us or to root, is no symbolic link, and is not
     for others to write to; the root may be, where it is sticky, for nobody renames ours there.
     """
-    for place in (folder, *folder.parents):
+    above = (folder, *folder.parents)
+    root = next(place for place in above if place.is_mount())
+    for place in reversed(above[: above.index(root) + 1]):  # who owns one owns all below it
         try:
             found = place.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # what is in its way is further up
-        is_root = place.is_mount()
-        _require(place, found, sticky_is_enough=is_root)
-        if is_root:
+        except FileNotFoundError:
             return
+        _require(place, found, sticky_is_enough=place == root)
 
 
 def is_open_to_others(mount: Path) -> bool:

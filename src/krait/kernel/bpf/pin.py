@@ -38,9 +38,14 @@ class _ObjectAttr(ctypes.Structure):
     )
 
 
+def is_interface(name: str) -> bool:
+    """Whether an interface can have that name."""
+    return _INTERFACE.fullmatch(name) is not None
+
+
 def escape_interface(name: str) -> str:
     """The interface's name as a file name on a bpf file system, which allows no dot."""
-    if not _INTERFACE.fullmatch(name):
+    if not is_interface(name):
         raise UsageError(
             f"{name!r} is not the name of an interface",
             hint="A name has 1 to 15 of the characters a-z A-Z 0-9 _ = + . -",
