@@ -21,6 +21,8 @@ class Intent:
         """The document read last."""
         self.fault: KraitError | None = None
         """Why it does not fit the interface."""
+        self.refused: KraitError | None = None
+        """Why it could not be put in force; it is tried again."""
         self._enforcement = enforcement
         self._fitting: Source | None = None
         self._asked: object = None
@@ -38,15 +40,17 @@ class Intent:
         asked = self.source, sight.interface, sight.withheld
         if asked != self._asked:
             self._asked, self._answer = asked, self._work_out(*asked)
-        if self._answer is None or self._answer != self._failed or self._backoff.is_due(now_s):
+        if self._answer != self._failed or self._answer == self._enforcement.committed:
+            self.refused = None
+        if self.refused is None or self._backoff.is_due(now_s):
             return self._answer
         return self._enforcement.committed
 
-    def put_off(self, desired: Desired, now_s: float) -> None:
+    def put_off(self, desired: Desired, error: KraitError, now_s: float) -> None:
         """It could not be put in force: try again later, and ever later."""
         if desired != self._failed:
             self._backoff.reset()
-        self._failed = desired
+        self._failed, self.refused = desired, error
         self._backoff.failed(now_s)
 
     def _work_out(

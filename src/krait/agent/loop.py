@@ -131,8 +131,9 @@ class Agent:
         if self._sight.fault is not None:
             raise self._sight.fault
         self._enforce()
-        if self._intent.fault is not None:
-            raise self._intent.fault
+        for fault in (self._intent.fault, self._intent.refused):
+            if fault is not None:
+                raise fault
 
     def round(self) -> None:
         """Make true what is desired. Never raises: see `faults` of the live state."""
@@ -212,13 +213,14 @@ class Agent:
             self._faults.note("interface", sight.fault)
             desired = self._intent.of(sight, now_s)
             self._faults.note("policy", self._intent.fault)
+            self._faults.note("commit", self._intent.refused)
             observed = self._enforcement.observe(
                 sight.ifindex, fresh=sight.fresh, yields=not self._leading.is_due(now_s)
             )
             actions = plan(desired, observed, self._enforcement.kind)
             self._judge_places(observed, actions, now_s)
-            for action in actions:
-                self._apply(action, sight, desired)
+            if not self._apply(actions, sight, desired):
+                return
             if sight.fresh:
                 self._greeted(sight)
             elif not actions:
@@ -246,13 +248,19 @@ class Agent:
             facts = {"shut_after_ms": round((now_s - self._appeared[1]) * 1e3, 1)}
         _log.info(f"{self._setup.interface} appeared and is shut", ifindex=sight.ifindex, **facts)
 
-    def _apply(self, action: Action, sight: Sight, desired: Desired | None) -> None:
-        try:
-            self._enforcement.apply(action, sight.ifindex)
-        except KraitError:
-            if isinstance(action, Load | Commit) and desired is not None:
-                self._intent.put_off(desired, time.monotonic())
-            raise
+    def _apply(self, actions: tuple[Action, ...], sight: Sight, desired: Desired | None) -> bool:
+        """False: what is desired could not be put in force, and is put off."""
+        for action in actions:
+            try:
+                self._enforcement.apply(action, sight.ifindex)
+            except KraitError as error:
+                is_emptying = isinstance(action, Commit) and action.desired is None
+                if desired is None or is_emptying or not isinstance(action, Load | Commit):
+                    raise
+                self._intent.put_off(desired, error, time.monotonic())
+                self._faults.note("commit", error)
+                return False
+        return True
 
     def _tell(self) -> None:
         live = state.Live(
