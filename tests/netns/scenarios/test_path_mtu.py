@@ -16,7 +16,6 @@ import pytest
 
 from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab, MeshPeer, full_mesh
-from tests.netns.agent.conftest import BOTH_KINDS
 from tests.netns.scenarios.conftest import Mesh
 
 NARROW_BYTES = 1300
@@ -63,7 +62,6 @@ def path_mtu_is_known(mesh: Mesh, address: str) -> bool:
     return f"mtu {NARROW_BYTES}" in mesh["alice"].succeed(["ip", "route", "get", address])
 
 
-@BOTH_KINDS
 @pytest.mark.parametrize(
     ("routes", "guarded"),
     [(LISTED, ("alice", "gate")), (UNLISTED, ("alice",))],

@@ -8,7 +8,6 @@ import pytest
 
 from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab, MeshPeer, full_mesh
-from tests.netns.agent.conftest import BOTH_KINDS
 from tests.netns.scenarios.conftest import Mesh
 
 OFFICE = ("10.20.0.0/24", "fd20::/64")
@@ -40,7 +39,6 @@ def mesh(kind: AttachKind) -> Iterator[Mesh]:
         yield mesh
 
 
-@BOTH_KINDS
 def test_rules_for_a_subnets_tag_hold_in_both_directions(mesh: Mesh) -> None:
     mesh.enforce(mesh.document(NODES, RULES), "alice", "gate")
     mesh.succeed("alice", "printer", "icmp", "tcp/80")
