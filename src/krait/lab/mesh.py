@@ -23,6 +23,10 @@ LISTEN_PORT = 51820
 _MESH = ("10.8.0.0/24", "fd7a:6b72::/64")
 _UNDERLAY = ("192.0.2.0/24", "2001:db8::/64")
 
+_CONFINED = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin")
+"""A userspace WireGuard needs no more, and one that may do more than an agent hides from it which
+device it drives: /proc shows a process's descriptors to those who may do as much (ptrace(2))."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeshPeer:
@@ -217,13 +221,13 @@ class Lab:
         code, _ = machine.execute(["ip", "link", "add", node.interface, "type", "wireguard"])
         if code:
             self._userspace = True
-            require("wireguard-go")
+            require("wireguard-go", "setpriv")
             if not Path("/dev/net/tun").exists():
                 raise SystemRefused(
                     "no WireGuard in this kernel, and no tun device for wireguard-go",
                     hint="modprobe wireguard, or modprobe tun",
                 )
-            daemon = machine.spawn(["wireguard-go", "-f", node.interface])
+            daemon = machine.spawn([*_CONFINED, "wireguard-go", "-f", node.interface])
             try:
                 machine.wait_until_succeeds(["wg", "show", node.interface], timeout_s=5)
             except CommandTimedOut:

@@ -67,6 +67,7 @@ _PARENT = '"$@"; code=$?; [ $code -le 128 ] || kill -$((code - 128)) $$; exit $c
 _PACKAGES = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
     "ip": "iproute2",
     "wg": "wireguard-tools",
     "wireguard-go": "wireguard-go",

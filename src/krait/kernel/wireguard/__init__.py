@@ -98,8 +98,8 @@ def _require_driver(link: Link, path: Path, pid: int) -> None:
         raise SystemRefused(
             f"cannot see whether the WireGuard that answers at {path} drives {link.name}: "
             f"{error.strerror}",
-            hint="Run Krait in its PID namespace, as its user, with CAP_SYS_PTRACE or all that it "
-            "may do; the kernel's own WireGuard needs nothing of this.",
+            hint="Run it in Krait's PID namespace, as Krait's user, and with no more capabilities "
+            "than Krait has: CAP_NET_ADMIN does for it. The kernel's WireGuard needs none of this.",
         ) from error
     if link.name not in driven:
         others = ", ".join(sorted(driven)) or "no tun device"
