@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from krait.common.errors import SystemRefused
 from krait.kernel.lock import Held, Lock, holder
 
 HOLD = """
@@ -96,3 +97,10 @@ def test_a_lock_on_a_removed_file_keeps_nobody_out_of_the_new_one(tmp_path: Path
         path.unlink()
         with Lock.take(path, "held"):
             assert holder(path) == os.getpid()
+
+
+def test_a_lock_where_nothing_can_be_written_is_refused_with_the_mend(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(SystemRefused, match="cannot write .*wg0.lock") as told:
+        Lock.take(tmp_path / "run" / "wg0.lock", "an agent keeps wg0")
+    assert "RuntimeDirectory" in told.value.hint
