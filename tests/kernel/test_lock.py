@@ -101,6 +101,6 @@ def test_a_lock_on_a_removed_file_keeps_nobody_out_of_the_new_one(tmp_path: Path
 
 def test_a_lock_where_nothing_can_be_written_is_refused_with_the_mend(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(SystemRefused, match="cannot write .*wg0.lock") as told:
+    with pytest.raises(SystemRefused, match=r"cannot write .*wg0\.lock") as told:
         Lock.take(tmp_path / "run" / "wg0.lock", "an agent keeps wg0")
     assert "RuntimeDirectory" in told.value.hint
