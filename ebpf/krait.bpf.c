@@ -24,12 +24,14 @@ INLINE enum krait_reason enter_error(struct subject *x)
 INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides, struct verdict *v)
 {
 	__u32 verdict_class;
+	int from_high;
 
 	x->pair = find_pair(x->state, sides);
 	if (!x->pair)
 		return KRAIT_NO_PAIR;
-	x->from_high = x->leaves ? sides->near.identity > sides->far.identity
-				 : sides->far.identity > sides->near.identity;
+	from_high = x->leaves ? sides->near.identity > sides->far.identity
+			      : sides->far.identity > sides->near.identity;
+	x->from_high = opaque(from_high, x->skb->len);
 	verdict_class = x->pair->verdict_class;
 	v->path = KRAIT_PATH_PAIR;
 	v->rule = x->pair->rule[x->from_high & 1];
@@ -41,6 +43,7 @@ INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides
 		return KRAIT_NO_PAIR;
 	if (!x->error && !is_icmp(x->p) && parse_l4(x->skb, x->p, 0))
 		return KRAIT_MALFORMED;
+	x->p->protocol = opaque(x->p->protocol, x->skb->len);
 	if (verdict_class == KRAIT_PAIR_DENY_BOTH) { /* the list only says by which rule */
 		v->rule = decide(x, 0) & RULE_MASK;
 		return KRAIT_DENIED;

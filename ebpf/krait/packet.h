@@ -42,6 +42,21 @@ struct packet {
 	__u8 family, protocol, tcp_flags, icmp_type;
 };
 
+/* The compiler may not work the value out anew. The verifier knows a checked pointer only as the one
+ * that was compared, and a masked value only by the mask that comes last. */
+#define SAME_VALUE(VALUE) asm volatile("" : "+r"(VALUE))
+
+/* The same value, but no longer known to the verifier, which else walks what is behind once for each
+ * value that it knows. Used where that pays, by measurement: about a third of its work. */
+INLINE __u32 opaque(__u32 value, __u32 noise)
+{
+	value ^= noise;
+	SAME_VALUE(value);
+	value ^= noise;
+	SAME_VALUE(value);
+	return value;
+}
+
 INLINE int is_icmp(const struct packet *p)
 {
 	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
@@ -76,9 +91,6 @@ INLINE int is_echo_reply(const struct packet *p)
 {
 	return p->icmp_type == (p->family == 4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
 }
-
-/* The verifier knows a checked pointer only as the one value that was compared. */
-#define SAME_VALUE(POINTER) asm volatile("" : "+r"(POINTER))
 
 /* `length` bytes at `offset` in the linear part, pulled there if they lie in a fragment of the skb.
  * Pulling invalidates every pointer taken before. */

@@ -64,7 +64,8 @@ INLINE __u16 listed(const struct packet *p, __u16 port)
 INLINE __u32 decide(const struct subject *x, int reversed)
 {
 	__u16 port = listed(x->p, reversed ? x->p->sport : x->p->dport);
+	__u32 opener = x->from_high ^ reversed;
 
-	return look_up_ports(x->pair->list[(x->from_high ^ reversed) & 1],
-			     x->p->protocol << 16 | port);
+	SAME_VALUE(opener); /* the mask stays behind the `^`, of which 6.1 knows no bounds */
+	return look_up_ports(x->pair->list[opener & 1], x->p->protocol << 16 | port);
 }
