@@ -83,7 +83,7 @@ class Tables:
         self.in_force = InForce(revision, slot)
 
     def wait_for_readers(self) -> None:
-        pass
+        self.kernel.check("wait")
 
     def drops(self) -> Mapping[Reason, Count]:
         return {}
@@ -164,6 +164,7 @@ class FakeFilter:
         raise AssertionError(hook)
 
     def elsewhere(self, ifindex: int | None, programs: Set[int]) -> frozenset[int]:
+        self._kernel.check("elsewhere")
         assert ifindex != 0
         return self._kernel.elsewhere | (programs & self._kernel.elsewhere)
 

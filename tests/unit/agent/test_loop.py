@@ -96,6 +96,24 @@ def test_a_start_that_fails_between_two_hooks_leaves_neither_attached(stage: Sta
     assert stage.kernel.loaded == {}
 
 
+def test_a_wait_for_readers_that_failed_is_waited_anew_before_anything_is_written(
+    stage: Stage, clock: Clock, agent: Agent
+) -> None:
+    stage.kernel.refuses = {"wait"}
+    stage.edit(*A_RULE)
+    agent._reload()  # noqa: SLF001 - SIGHUP
+    agent.round()
+    assert (stage.revision, stage.faults) == (2, [])  # it fails behind this commit
+    stage.edit(A_RULE[1] or "rules:\n", f"rules:\n{A_RULE[0]}")
+    agent._reload()  # noqa: SLF001
+    agent.round()
+    assert (stage.revision, stage.faults) == (2, ["wait: refused"])
+    stage.kernel.refuses = set()
+    clock.now_s += LONGEST_S
+    agent.round()
+    assert (stage.revision, stage.faults) == (3, [])
+
+
 def test_a_start_that_fails_takes_nothing_off_that_was_there(stage: Stage, agent: Agent) -> None:
     del agent
     kept = stage.kernel.seats[Hook.INGRESS]
@@ -213,6 +231,33 @@ def test_a_device_that_left_with_the_filter_is_told_and_shut_and_the_next_gets_t
         new.generation.programs.values()
     )
     assert (new.is_armed(), stage.faults) == (True, [fault])
+
+
+def test_an_interface_that_appears_is_shut_before_anything_else_is_asked(stage: Stage) -> None:
+    link, stage.kernel.link = stage.kernel.link, None
+    agent = stage.agent()
+    agent.start()
+    stage.kernel.link = link
+    stage.kernel.refuses = {"elsewhere", "wireguard"}
+    agent.round()
+    assert all(stage.kernel.seats.values())
+    assert (stage.revision, stage.live.enforcing) == (0, False)
+    stage.kernel.refuses = set()
+    agent.round()
+    assert (stage.revision, stage.live.enforcing, stage.faults) == (1, True, [])
+
+
+def test_pairs_whose_replies_need_a_flow_from_now_on_are_told(stage: Stage, agent: Agent) -> None:
+    assert stage.live.warnings == ()
+    stage.edit("    - {name: app-out, from: db, to: app}\n", "")
+    agent._reload()  # noqa: SLF001 - SIGHUP
+    agent.round()
+    (warning,) = stage.live.warnings
+    assert "flows are remembered from now on between app and db" in warning
+    stage.edit("name: web-db,", "name: into-db,")
+    agent._reload()  # noqa: SLF001 - SIGHUP
+    agent.round()
+    assert stage.live.warnings == ()
 
 
 def run(stage: Stage, drive: Callable[[], object]) -> None:
