@@ -28,7 +28,7 @@ from tests.netns.agent.conftest import Agent
 
 CONFIG = "/run/wg/wg0.yaml"
 PATIENCE_S = 15.0
-_SILENCE_S = 0.4  # a probe in vain; that it dropped, the counters say
+_SILENCE_S = 0.3  # a probe in vain; that it dropped, the counters say
 _UNASKED = (Reason.MULTICAST, Reason.LINK_LOCAL)  # what a kernel sends of its own accord
 
 

@@ -82,7 +82,7 @@ def test_a_nameless_router_is_heard(mesh: Mesh, routes: str, guarded: tuple[str,
 
 
 def test_an_error_from_another_peer_is_not_believed(mesh: Mesh) -> None:
-    mesh.enforce(document(mesh, LISTED), "alice", "gate")
+    mesh.enforce(document(mesh, LISTED), "alice")
     alice = mesh.guard("alice")
     for mine, theirs in zip(mesh.hosts["alice"], mesh.hosts["server"], strict=True):
         for liar, is_heard in (("mallory", False), ("router", True)):
