@@ -148,7 +148,9 @@ class Enforcement:
     def observe(self, ifindex: int | None, *, fresh: bool, yields: bool = False) -> Observed:
         """What a plan needs to know; `yields` is what the caller made up its mind to."""
         places = self._places
-        if ifindex != places.ifindex or places.elsewhere:  # a device that leaves takes its index
+        # A device that leaves takes its index along. To look takes longer the more devices there
+        # are; one that just appeared is shut first.
+        if not fresh and (ifindex != places.ifindex or places.elsewhere):
             places.elsewhere = self._filter.elsewhere(ifindex, places.programs)
             places.ifindex = ifindex
         return Observed(

@@ -2,7 +2,7 @@
 from copy import deepcopy
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from krait.agent.desired import Desired
@@ -125,6 +125,25 @@ def test_an_agent_that_dies_anywhere_is_followed_safely_by_the_next(
 def test_plans_end_with_the_new_policy_on_both_hooks_and_nothing_left_over(world: World) -> None:
     actions(world)
     assert_settled(world)
+
+
+@settings(max_examples=400, deadline=None)
+@given(worlds(), st.booleans())
+def test_a_device_that_left_is_shut_and_never_judged_by_the_new_policy(
+    world: World, bad_document: bool
+) -> None:
+    assume(world.current is not None)
+    world.gone = [world.loaded]
+    done = actions(deepcopy(world), bad_document=bad_document)
+    filtered = {hook for hook in Hook if world.content(hook)}
+    for action in done:
+        world.apply(action)
+        assert world.gone[0].content != NEW, f"at {action}"
+        assert all(world.content(hook) for hook in filtered), f"bare at {action}"
+    assert world.gone[0].content == EMPTY
+    if not bad_document:
+        world.fresh = False
+        assert_settled(world)
 
 
 def assert_settled(world: World) -> None:

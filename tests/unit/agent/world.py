@@ -75,6 +75,8 @@ class World:
     seats: dict[Hook, list[Seat]]
     severed: set[Hook] = field(default_factory=set)
     current: int | None = None
+    gone: list[Loaded] = field(default_factory=list)
+    """Those whose programs run on a device that lost the name, pinned or not."""
 
     def start(self) -> None:
         """An agent begins: it knows only what it finds."""
@@ -98,6 +100,9 @@ class World:
             severed=frozenset(self.severed),
             tables=self._tables(),
             others=others,
+            elsewhere=frozenset(
+                program for each in self.gone for program in each.generation.programs.values()
+            ),
         )
 
     def apply(self, action: Action) -> None:
