@@ -248,7 +248,7 @@ def test_an_interface_that_appears_is_shut_before_anything_else_is_asked(stage: 
 
 
 def test_pairs_whose_replies_need_a_flow_from_now_on_are_told(stage: Stage, agent: Agent) -> None:
-    assert stage.live.warnings == ()
+    assert not stage.live.warnings
     stage.edit("    - {name: app-out, from: db, to: app}\n", "")
     agent._reload()  # noqa: SLF001 - SIGHUP
     agent.round()
@@ -257,7 +257,7 @@ def test_pairs_whose_replies_need_a_flow_from_now_on_are_told(stage: Stage, agen
     stage.edit("name: web-db,", "name: into-db,")
     agent._reload()  # noqa: SLF001 - SIGHUP
     agent.round()
-    assert stage.live.warnings == ()
+    assert not stage.live.warnings
 
 
 def run(stage: Stage, drive: Callable[[], object]) -> None:

@@ -238,8 +238,8 @@ class Map(Descriptor):
         return MapFull(
             f"{self} is full: it has room for {self.info.max_entries} entries",
             errno=error.errno,
-            hint="The policy in force stays. Write it with fewer rules, ports or prefixes, or start "
-            "the agent anew: it makes its tables to measure.",
+            hint="The policy in force stays. Write it with fewer rules, ports or prefixes, or "
+            "start the agent anew: it makes its tables to measure.",
         )
 
 
