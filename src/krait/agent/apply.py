@@ -236,7 +236,8 @@ class Enforcement:
             with _best_effort("count anew under numbers that mean somebody else now"):
                 _forget(tables, former, record.numbers)
             if before is not None and before.source != desired.source:
-                contents.changes = warnings_of(before.compiled, desired.compiled)
+                with _best_effort("tell what the change asks of live flows"):
+                    contents.changes = warnings_of(before.compiled, desired.compiled)
                 for text in contents.changes:
                     _log.warning(text)
         return facts

@@ -23,7 +23,6 @@ async def keep_hearing(
     stream: Callable[[], AsyncGenerator[Event, None]],
     heard: Callable[[Event], None],
     trouble: Callable[[KraitError | None], None],
-    pause_s: float | None = None,
 ) -> None:
     """Hand each event to `heard`; a stream that fails or ends is opened again after a pause.
 
@@ -45,4 +44,4 @@ async def keep_hearing(
             failed = True
             _log.exception("unexpected error while listening")
             trouble(KraitError(f"{type(error).__name__}: {error}"))
-        await asyncio.sleep(INTERVAL_S if pause_s is None else pause_s)
+        await asyncio.sleep(INTERVAL_S)
