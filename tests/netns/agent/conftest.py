@@ -161,7 +161,10 @@ class Node:
         """Make it again as it was before `unplug`, by the public tools."""
         code, _ = self.machine.execute(["ip", "link", "add", "wg0", "type", "wireguard"])
         if code:
-            self.machine.spawn(["wireguard-go", "-f", "wg0"])
+            # A confined agent may look at its descriptors only if it has no capability more.
+            only = "-all,+net_admin"
+            confined = ["setpriv", f"--bounding-set={only}", f"--inh-caps={only}"]
+            self.machine.spawn([*confined, "wireguard-go", "-f", "wg0"])
         self.machine.wait_until_succeeds(["wg", "show", "wg0"])
         self.machine.succeed(["wg", "setconf", "wg0", "/dev/stdin"], stdin=self._configuration)
         addresses = " && ".join(

@@ -36,6 +36,9 @@ def spawn(node: Node) -> Agent:
 
 @BOTH_KINDS
 def test_three_capabilities_do_for_a_start_commits_a_crash_a_restart_and_detach(node: Node) -> None:
+    node.unplug()
+    node.plug()  # a userspace WireGuard with no more capabilities than the agent has
+    node.greet()
     node.write(node.document())
     first = spawn(node)
     for event in ATTACHED:
