@@ -21,6 +21,7 @@ class Source:
     document: Document = field(compare=False)  # the hash says it in less
     path: str
     sha256: str
+    data: bytes = field(default=b"", repr=False, compare=False)  # as it was read
 
 
 @dataclass(frozen=True, slots=True)

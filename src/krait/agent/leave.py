@@ -46,7 +46,7 @@ def leave(interface: str, paths: Paths | None = None) -> Left:
                 hooks.detach(ifindex, hook, kind)
         others = ifindex is not None and not hooks.remove_qdisc(ifindex)
         real.loads.clear()
-        files = (paths.state_of(interface), paths.live_of(interface))
+        files = [each(interface) for each in (paths.state_of, paths.kept_of, paths.live_of)]
         had_files = any(each.exists() for each in files)
         for each in (*files, paths.lock_of(interface)):
             each.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ import structlog
 from krait.agent import source, state
 from krait.agent.apply import Enforcement
 from krait.agent.backoff import Backoff
-from krait.agent.desired import Desired
+from krait.agent.desired import Desired, Source
 from krait.agent.diff import Action, Commit, Load, Observed, plan
 from krait.agent.faults import Faults
 from krait.agent.hearing import keep_hearing
@@ -30,7 +30,7 @@ from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
-from krait.common.errors import KraitError
+from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Change, LinkEvent, Resync
 from krait.kernel.seat import AttachKind
 
@@ -66,6 +66,7 @@ class Setup:
 
     interface: str
     document: Path
+    kept: Path  # what was put in force last
     live: Path
     eyes: Eyes
     enforcement: Enforcement
@@ -84,6 +85,7 @@ class Agent:
         self._faults = Faults()
         self._leading = Backoff()
         self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
+        self._kept: Source | None = None
         self._since_s = time.time()
         self._told: state.Live | None = None
         self._sight = Sight(None)
@@ -125,10 +127,14 @@ class Agent:
         except Exception:
             self._enforcement.withdraw(self._sight.ifindex)
             raise
+        self._faults.attempt("keeping", self._keep)
         self._faults.attempt("status", self._tell)
 
     def _begin(self) -> None:
-        self._read()
+        try:
+            self._read()
+        except UsageError as error:
+            self._go_back(error)
         if self._sight.fault is not None:
             raise self._sight.fault
         self._enforce()
@@ -143,6 +149,7 @@ class Agent:
             self._must_read = False
             self._faults.attempt("document", self._read)
         self._faults.attempt("enforcement", self._enforce)
+        self._faults.attempt("keeping", self._keep)
         self._faults.attempt("status", self._tell)
 
     async def _go_on(self) -> None:
@@ -206,6 +213,24 @@ class Agent:
         if found != known:
             self._intent.source = found
             _log.info("document read", path=found.path, sha256=found.sha256[:12])
+
+    def _go_back(self, error: UsageError) -> None:
+        """What was in force before, say, a reboot stays in force where there is nothing better.
+
+        Raises `error` if there is nothing to go back to.
+        """
+        try:
+            self._intent.source = source.read(self._setup.kept, self._setup.interface)
+        except UsageError:
+            raise error from None
+        self._faults.note("document", error)
+        _log.warning("going on with the document that was in force last")
+
+    def _keep(self) -> None:
+        committed = self._enforcement.committed
+        if committed is not None and committed.source != self._kept:
+            source.keep(self._setup.kept, committed.source)
+            self._kept = committed.source
 
     def _enforce(self) -> None:
         for _ in range(_PLANS):

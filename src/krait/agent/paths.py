@@ -33,6 +33,10 @@ class Paths:
         """What was committed, for whoever comes after a crash."""
         return self.state / f"{interface}.json"
 
+    def kept_of(self, interface: str) -> Path:
+        """The document that was put in force last, word for word."""
+        return self.state / f"{interface}.yaml"
+
     def live_of(self, interface: str) -> Path:
         """What the agent that lives says of itself."""
         return self.run / f"{interface}.json"

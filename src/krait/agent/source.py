@@ -12,7 +12,7 @@ from asyncinotify import Event, Inotify, Mask
 
 from krait.agent.desired import Source
 from krait.common.errors import SystemRefused, UsageError
-from krait.kernel.files import read_at_most
+from krait.kernel.files import read_at_most, replace_file, writing
 from krait.policy import expectations
 from krait.policy.document import load
 from krait.policy.yaml_source import MAX_BYTES
@@ -62,7 +62,15 @@ def read(path: Path, interface: str, known: Source | None = None) -> Source:
             "\n".join(failure.message for failure in failures),
             hint="the document's own tests fail: mend its rules, or the tests",
         )
-    return Source(document, str(path), digest)
+    return Source(document, str(path), digest, data)
+
+
+def keep(path: Path, source: Source) -> None:
+    """Keep a document that was put in force, for a start that finds only a bad one."""
+    with writing(path):
+        if not path.exists() or path.read_bytes() != source.data:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace_file(path, source.data, mode=0o600, durable=True)
 
 
 async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, None]:

@@ -9,15 +9,14 @@ newer one in force. `Live` is what the living agent says of itself, for `krait s
 import json
 import os
 import stat
-import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from krait.agent.desired import Desired, Named
+from krait.kernel.files import replace_file
 from krait.policy.numbering import Numbers
 
 KEPT = 2
@@ -74,7 +73,8 @@ def write_records(path: Path, records: Records) -> None:
     """Replace the file as a whole, and return once it is on the disk."""
     commits = [_written(each) for each in records[:KEPT]]
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _put(path, {"version": _VERSION, "commits": commits}, mode=0o600, durable=True)
+    content = json.dumps({"version": _VERSION, "commits": commits}).encode()
+    replace_file(path, content, mode=0o600, durable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,29 +112,7 @@ def read_live(path: Path, tell: Tell = lambda _: None) -> Live | None:
 def write_live(path: Path, live: Live) -> None:
     """Replace the file as a whole; anybody may read it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    _put(path, asdict(live), mode=0o644, durable=False)
-
-
-def _put(path: Path, content: object, *, mode: int, durable: bool) -> None:
-    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(fd, "w") as file:
-            os.fchmod(fd, mode)
-            json.dump(content, file)
-            file.flush()
-            if durable:
-                os.fsync(fd)
-        Path(temporary).rename(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
-    if durable:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # the rename too
-        finally:
-            os.close(folder)
+    replace_file(path, json.dumps(asdict(live)).encode(), mode=0o644, durable=False)
 
 
 def _written(each: Record) -> dict[str, object]:

@@ -74,6 +74,7 @@ def keep(
         setup = Setup(
             interface=interface,
             document=config or source.find(interface, paths.configs_of(interface)),
+            kept=paths.kept_of(interface),
             live=paths.live_of(interface),
             eyes=real.eyes,
             enforcement=Enforcement(real.loads, real.hooks, paths.state_of(interface)),

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders that Krait writes to, and files that it reads: refusals in words, reads with a bound."""
+"""Files that Krait reads and writes: refusals in words, reads with a bound, whole replacements."""
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EACCES, ENOTDIR
 from pathlib import Path
 
@@ -41,3 +42,29 @@ def read_at_most(path: Path, most_bytes: int) -> bytes:
     """
     with path.open("rb") as file:
         return file.read(most_bytes + 1)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int, durable: bool) -> None:
+    """Replace a file as a whole: a reader sees the old content or the new, also after a crash.
+
+    `durable`: return once it is on the disk. Raises OSError, and then the old one is there.
+    """
+    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, mode)
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(fd)
+        Path(temporary).rename(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the rename too
+        finally:
+            os.close(folder)

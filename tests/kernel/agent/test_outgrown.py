@@ -48,9 +48,17 @@ class Stage:
         self.document, self.live_path = folder / "v0.yaml", folder / "live.json"
         self.document.write_text(SMALL)
         eyes = Eyes(self.link, self.fingerprint, self.device, self.events)
-        notifier = Notifier("")
-        setup = Setup("v0", self.document, self.live_path, eyes, self.enforcement, notifier)
-        self.agent = Agent(setup)
+        self.agent = Agent(
+            Setup(
+                interface="v0",
+                document=self.document,
+                kept=folder / "kept.yaml",
+                live=self.live_path,
+                eyes=eyes,
+                enforcement=self.enforcement,
+                notifier=Notifier(""),
+            )
+        )
         self.agent.start()
 
     def edit(self, old: str, new: str) -> None:

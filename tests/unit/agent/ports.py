@@ -193,7 +193,7 @@ class Stage:
         self.kernel = Kernel()
         self.post = Post()
         self.document, self.live_path = folder / "wg0.yaml", folder / "run.json"
-        self._records = folder / "state.json"
+        self._records, self.kept = folder / "state.json", folder / "kept.yaml"
         self.document.write_text(DOCUMENT)
         self.events = [self.quiet]
         """Streams of the kernel's events, one after the other; the last goes on for ever."""
@@ -204,13 +204,26 @@ class Stage:
         eyes = Eyes(lambda: self.kernel.link, self.fingerprint, self.device, self._next_stream)
         self.enforcement = Enforcement(loads, hooks, self._records)
         return Agent(
-            Setup("wg0", self.document, self.live_path, eyes, self.enforcement, self.post, follow)
+            Setup(
+                interface="wg0",
+                document=self.document,
+                kept=self.kept,
+                live=self.live_path,
+                eyes=eyes,
+                enforcement=self.enforcement,
+                notifier=self.post,
+                changes=follow,
+            )
         )
 
     def edit(self, old: str, new: str) -> None:
         text = self.document.read_text()
         assert old in text
         self.document.write_text(text.replace(old, new, 1))
+
+    def reboot(self) -> None:
+        """Nothing pinned, nothing attached; the disk as it was."""
+        self.kernel = Kernel()
 
     @property
     def live(self) -> Live:

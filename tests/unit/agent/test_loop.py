@@ -19,7 +19,7 @@ from krait.kernel.seat import AttachKind, Seat
 from tests.unit.agent.ports import Refused, Stage
 
 PATIENCE_S = 20.0
-BAD, GOOD = "from: app, to: db}", "from: nobody, to: db}"
+WHOLE, BROKEN = "from: app, to: db}", "from: nobody, to: db}"
 A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
 
 
@@ -65,6 +65,39 @@ def test_an_agent_that_starts_while_wireguard_is_mute_reads_its_document_and_goe
     assert (stage.revision, stage.faults) == (2, [])
 
 
+def test_after_a_reboot_a_bad_document_gives_way_to_the_one_that_was_in_force(
+    stage: Stage,
+    agent: Agent,  # noqa: ARG001 - before the reboot
+) -> None:
+    stage.reboot()
+    stage.edit(WHOLE, BROKEN)
+    later = stage.agent()
+    later.start()
+    assert stage.live.enforcing
+    assert len(stage.faults) == 1
+    assert "nobody" in stage.faults[0]
+    stage.edit(BROKEN, WHOLE)
+    later._reload()  # noqa: SLF001 - SIGHUP
+    later.round()
+    assert (stage.live.enforcing, stage.faults) == (True, [])
+
+
+def test_a_document_is_kept_once_it_is_in_force_and_not_before(stage: Stage, agent: Agent) -> None:
+    first = stage.document.read_bytes()
+    assert stage.kept.read_bytes() == first
+    assert stage.kept.stat().st_mode & 0o777 == 0o600
+    stage.edit(WHOLE, BROKEN)
+    agent._reload()  # noqa: SLF001
+    agent.round()
+    assert stage.kept.read_bytes() == first
+
+
+def test_with_nothing_kept_a_bad_document_ends_the_start(stage: Stage) -> None:
+    stage.edit(WHOLE, BROKEN)
+    with pytest.raises(UsageError):
+        stage.agent().start()
+
+
 def test_with_nothing_in_force_the_same_ends_the_start(stage: Stage) -> None:
     stage.kernel.refuses = {"wireguard"}
     with pytest.raises(Refused, match="wireguard"):
@@ -75,14 +108,14 @@ def test_a_bad_document_at_the_start_is_told_first_and_only_until_it_is_mended(
     stage: Stage,
     agent: Agent,  # noqa: ARG001 - the earlier one
 ) -> None:
-    stage.edit(BAD, GOOD)
+    stage.edit(WHOLE, BROKEN)
     later = stage.agent()
     later.start()
     (fault,) = stage.faults
     assert "nobody" in fault
     later.round()
     assert stage.faults == [fault]
-    stage.edit(GOOD, BAD)
+    stage.edit(BROKEN, WHOLE)
     later._reload()  # noqa: SLF001 - SIGHUP
     later.round()
     assert stage.faults == []
