@@ -105,15 +105,20 @@ def cold() -> Iterator[Row]:
         world.run(packet, "cold", max(warm_up, 1))
         return measure(world, label, packet, None, program="cold")
 
+    nobody = (rule(1, selector(), selector(), allow=False),)
     yield varied("leaf, 16 sources", Spec(16, 16, EVERYONE, vary=1), ipv4(1, 0))
     for tags in (1000, 65536):
         label = f"leaf, random of 65,536 sources, {tags:,} pairs"
         yield varied(label, Spec(65536, tags, EVERYONE, vary=1), ipv4(1, 0))
+    spec = Spec(65536, 1000, nobody, vary=1)
+    yield varied("leaf, denied, random of 65,536 sources", spec, ipv4(1, 0))
     spec = Spec(65536, 1414, EVERYONE, vary=3, hub=True)
     yield varied("hub, both random, 1,000,405 pairs", spec, ipv4(1, 2))
     opens = (rule(1, selector(), selector(0), services()),)
     spec = Spec(65536, 1000, opens, vary=5, flows=1 << 21)
     yield varied("flow hit, random of 524,288 flows", spec, ipv4(1, 0, UDP), 4_000_000)
+    spec = Spec(65536, 1000, opens, vary=9, flows=1 << 24)
+    yield varied("new flow, room left", spec, ipv4(1, 0, UDP))
     spec = Spec(65536, 1000, opens, vary=9)
     yield varied("new flow, with an eviction", spec, ipv4(1, 0, UDP), 1_000_000)
 
