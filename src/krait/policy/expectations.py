@@ -24,8 +24,9 @@ class Failure:
 def run(document: Document) -> tuple[Failure, ...]:
     """Every test that fails, in the order of the file.
 
-    A test holds if each ordered pair of distinct principals that it matches is judged as expected,
-    for each port it names; without a port, `allow` means every protocol and `deny` means none.
+    A test holds if each ordered pair of principals that it matches is judged as expected, for each
+    port it names; without a port, `allow` means every protocol and `deny` means none. Two on one
+    node, or behind it, are no pair: what they say to each other never passes the tunnel.
     """
     everyone = principals(document)
     return tuple(
@@ -81,14 +82,16 @@ def _pairs(test: PolicyTest, everyone: tuple[Owner, ...]) -> Iterator[tuple[Owne
 def _by_identity(
     selector: Selector, everyone: tuple[Owner, ...]
 ) -> dict[Labels | None, list[Owner]]:
-    """Those that the selector means, the first two of each identity."""
+    """Those that the selector means: of each identity the first, and the first on another node."""
     groups: dict[Labels | None, list[Owner]] = {}
     for owner in everyone:
         if selector.selects(owner.names):
-            groups.setdefault(owner.identity, []).append(owner)
+            group = groups.setdefault(owner.identity, [])
+            if not group or (len(group) == 1 and group[0].node != owner.node):
+                group.append(owner)
     return groups
 
 
 def _distinct(some: list[Owner], others: list[Owner]) -> tuple[Owner, Owner] | None:
-    """The first pair of two that are not the same."""
-    return next(((a, b) for a in some[:2] for b in others[:2] if a != b), None)
+    """The first pair of two on different nodes."""
+    return next(((a, b) for a in some for b in others if a.node != b.node), None)

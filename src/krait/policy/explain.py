@@ -67,10 +67,10 @@ def explain(
     UsageError for what the document does not know.
     """
     source, destination = find(document, from_text), find(document, to_text)
-    if source == destination:
+    if source.node == destination.node:
         raise UsageError(
-            f"{from_text} and {to_text} are the same: {source.name}",
-            hint="what stays on one node or subnet never passes the tunnel",
+            f"{source.name} and {destination.name} are on the same side of the tunnel",
+            hint="what stays on one node, or behind it, never passes a filter of Krait",
         )
     spans = ports.parse(port_text) if port_text is not None else EVERY_OPEN
     segments = decide_all(document.policy, source.identity, destination.identity, spans)

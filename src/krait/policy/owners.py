@@ -19,6 +19,7 @@ class Owner:
     """A node, or a subnet behind one."""
 
     name: str
+    node: str  # itself, or the one that the subnet is behind
     names: Labels  # what a selector may call it
     identity: Labels | None  # None: identity 0, a subnet without tags
 
@@ -56,11 +57,12 @@ def _of_node(node: Node, named: Labels) -> Iterator[Owner]:
 
 
 def _node(node: Node, named: Labels) -> Owner:
-    return Owner(node.name, node.tags | {node.name}, node_labels(node, named))
+    return Owner(node.name, node.name, node.tags | {node.name}, node_labels(node, named))
 
 
 def _subnet(node: Node, route: Route) -> Owner:
-    return Owner(f"{route.cidr} behind {node.name}", route.tags, route_labels(route))
+    name = f"{route.cidr} behind {node.name}"
+    return Owner(name, node.name, route.tags, route_labels(route))
 
 
 def _of_address(document: Document, address: Address) -> Owner | None:

@@ -9,7 +9,7 @@ RULES = """
     - {name: web-to-db, from: web, to: db, ports: [tcp/5432, icmp]}
     - {name: no-ssh, from: "*", to: db, ports: tcp/22, action: deny}
     - {name: admin, from: admin, to: "*"}
-    - {name: lan, from: lan, to: web1, ports: tcp/80}
+    - {name: lan, from: lan, to: web2, ports: tcp/80}
     - {name: ping, from: db, to: lan, ports: icmp}
     - {name: words, from: lan, to: admin, ports: [tcp, udp, icmp]}
 """
@@ -39,8 +39,8 @@ HOLDS = [
     "{from: admin, to: web, expect: allow}",
     "{from: admin, to: [web, lan], expect: allow}",
     "{from: '*', to: db, port: tcp/22, expect: deny}",
-    "{from: lan, to: web1, port: tcp/80, expect: allow}",
-    "{from: lan, to: web2, expect: deny}",
+    "{from: lan, to: web2, port: tcp/80, expect: allow}",
+    "{from: lan, to: db, expect: deny}",
     "{from: web2, to: web1, expect: deny}",  # no rule names web2; the test may
 ]
 
@@ -62,7 +62,7 @@ FAILS = {
         'root to db1, tcp/22: expected allowed, but rule "no-ssh" in line 10 denies it'
     ),
     "{from: lan, to: web, port: tcp/80, expect: deny}": (
-        "10.1.0.0/16 behind web1 to web1, tcp/80: expected denied, but "
+        "10.1.0.0/16 behind web1 to web2, tcp/80: expected denied, but "
         'rule "lan" in line 12 allows it'
     ),
     "{from: web, to: '*', port: tcp/80, expect: allow}": (

@@ -101,9 +101,13 @@ UNKNOWN = {
         "small.yaml gives 10.8.0.99 to nobody",
         "name a node instead, if only the interface knows its addresses",
     ),
+    ("web1", "10.20.0.4"): (
+        "web1 and 10.20.0.0/24 behind web1 are on the same side of the tunnel",
+        "what stays on one node, or behind it, never passes a filter of Krait",
+    ),
     ("web1", "10.8.0.2"): (
-        "web1 and 10.8.0.2 are the same: web1",
-        "what stays on one node or subnet never passes the tunnel",
+        "web1 and web1 are on the same side of the tunnel",
+        "what stays on one node, or behind it, never passes a filter of Krait",
     ),
 }
 
