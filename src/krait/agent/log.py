@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's log: for a person on a terminal, JSON lines for everybody else, both on stderr."""
 
+import os
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from krait.common.errors import KraitError
 
 
 def configure(interface: str, stream: TextIO = sys.stderr) -> None:
@@ -13,7 +17,12 @@ def configure(interface: str, stream: TextIO = sys.stderr) -> None:
     processors: list[Processor] = [structlog.stdlib.add_log_level]
     if stream.isatty():
         stamp = structlog.processors.TimeStamper("%H:%M:%S", utc=False)
-        processors += [stamp, structlog.dev.ConsoleRenderer(pad_event_to=0)]
+        person = structlog.dev.ConsoleRenderer(
+            pad_event_to=0,
+            colors=not os.environ.get("NO_COLOR"),
+            exception_formatter=structlog.dev.plain_traceback,  # with rich it would show values
+        )
+        processors += [stamp, person]
     else:
 
         def in_order(_: object, __: str, event: EventDict) -> EventDict:
@@ -27,4 +36,15 @@ def configure(interface: str, stream: TextIO = sys.stderr) -> None:
         processors=processors,
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
+    )
+
+
+def ended(error: KraitError, details: Sequence[str] = ()) -> None:
+    """Log the error that ends this agent; `details` are lines that say more, such as a verifier's.
+
+    For a log of JSON lines: on a terminal the command line tells it in words.
+    """
+    facts = {"details": list(details)} if details else {}
+    structlog.get_logger().error(
+        error.message, hint=error.hint, exit_code=int(error.exit_code), **facts
     )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real agent with three capabilities and no more, and with each of them missing."""
 
+import json
 import signal
 
 import pytest
@@ -69,7 +70,7 @@ def test_each_one_that_is_missing_is_named_and_nothing_is_attached(
     others = (each for each in NEEDED if each is not missing)
     outcome = node.machine.run(f"{confined(*others)}{AGENT}")
     assert outcome.code == 3
-    assert f"lacks CAP_{missing.name}\n" in outcome.stderr
+    assert json.loads(outcome.stderr)["event"] == f"this process lacks CAP_{missing.name}"
     assert node.seats() == []
 
 

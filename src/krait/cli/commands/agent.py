@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`krait --iface IFACE [--config FILE]`: keep the policy of an interface true until told to end."""
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from krait.agent import log, wiring
-from krait.common.errors import ExitCode
+from krait.cli import failure
+from krait.common.errors import ExitCode, KraitError
 from krait.kernel.seat import AttachKind
 
 
@@ -28,9 +30,20 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """0: ended by SIGTERM or SIGINT; the policy stays in force."""
+    """0: ended by SIGTERM or SIGINT; the policy stays in force.
+
+    What ends it otherwise is raised for a terminal; else it is the last line of the log, whose
+    reader expects JSON alone.
+    """
     log.configure(options.iface)
     kind = None if options.attach == "auto" else AttachKind(options.attach)
     config = options.config.absolute() if options.config else None
-    wiring.keep(options.iface, config=config, kind=kind)
+    try:
+        wiring.keep(options.iface, config=config, kind=kind)
+    except (KraitError, OSError) as error:
+        if sys.stderr.isatty():
+            raise
+        told = failure.in_words(error)
+        log.ended(told, failure.details(told))
+        return told.exit_code
     return ExitCode.OK
