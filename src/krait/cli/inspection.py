@@ -29,6 +29,8 @@ _STYLES = {
 }
 _NAME_CHARACTERS = 24
 _INDENT = "  "
+_NAMELESS = "?"
+_UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
 def enforces(found: Inspection) -> bool:
@@ -50,7 +52,7 @@ def show(found: Inspection, now_s: float) -> None:
     if why:
         output.table([(printable(why),)], indent=_INDENT)
     output.table(list(_facts(found, now_s)), indent=_INDENT)
-    _section("peers", [row for each in inspect.peers(found) for row in _peer_rows(each, now_s)])
+    _section("peers", list(_peers(found, now_s)))
     _section("rules", _rule_rows(found))
     _section("dropped", _drop_rows(found))
 
@@ -109,7 +111,9 @@ def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
 
 def _own_words(live: Live, now_s: float) -> Iterator[tuple[str, str]]:
     for fault in live.faults:
-        yield "error", f"{printable(fault.message)} ({ago(now_s - fault.since_s)})"
+        first, _, others = fault.message.partition("\n")  # a document has a line for each problem
+        yield "error", f"{printable(first)} ({ago(now_s - fault.since_s)})"
+        yield from (("", printable(each)) for each in others.splitlines())
         if fault.hint:
             yield "", f"mend: {printable(fault.hint)}"
     for warning in live.warnings:
@@ -122,7 +126,7 @@ def _own_words(live: Live, now_s: float) -> Iterator[tuple[str, str]]:
 def _policy(found: Inspection, now_s: float) -> str:
     if found.tables is None or not found.tables.revision:
         return "none was committed"
-    revision = f"revision {found.tables.revision}"
+    revision = f"revision {found.tables.revision}{'' if _runs(found) else ' (not attached)'}"
     if found.record is None:
         return f"{revision}; what was written down is of another, so its numbers have no names"
     when_s = found.record.committed_s
@@ -132,8 +136,13 @@ def _policy(found: Inspection, now_s: float) -> str:
 
 def _agent(found: Inspection) -> str:
     if found.pid is None:
-        return "none alive" + ("; what is in force stays in force" if found.tables else "")
+        return "none alive" + ("; what is in force stays in force" if _runs(found) else "")
     return f"alive, pid {found.pid or 'unknown'}"
+
+
+def _runs(found: Inspection) -> bool:
+    """Whether a filter of ours judges anything: pinned tables alone judge nothing."""
+    return found.elsewhere or any(inspect.is_attached(found, hook) for hook in Hook)
 
 
 def _filters(found: Inspection) -> str:
@@ -150,22 +159,41 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
         output.table(rows, indent=2 * _INDENT)
 
 
-def _peer_rows(seen: PeerSeen, now_s: float) -> Iterator[tuple[str, str]]:
-    peer = seen.peer
-    if seen.name is None:
-        yield "?", b64encode(peer.public_key).decode()
-    else:
+def _peers(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
+    seen = inspect.peers(found)
+    names = [_short(each.name or _NAMELESS) for each in seen]
+    columns = output.WIDTH - 3 * len(_INDENT) - max(map(len, names), default=0)
+    for name, each in zip(names, seen, strict=True):
+        yield name, _who(found, each)
+        if each.name is None:
+            yield "", b64encode(each.peer.public_key).decode()
+        yield from (("", line) for line in _filled(_traffic(each, now_s), columns))
+
+
+def _who(found: Inspection, seen: PeerSeen) -> str:
+    if seen.name is not None:
         number = f" (identity {seen.identity})" if seen.identity is not None else ""
-        yield _short(seen.name), f"{printable(', '.join(seen.tags)) or 'no tags'}{number}"
-    handshake = peer.latest_handshake_s
-    facts = [
+        return f"{printable(', '.join(seen.tags)) or 'no tags'}{number}"
+    if found.record is None:
+        return "its name is not known"
+    return "not in the document" + ("; nothing passes" if enforces(found) else "")
+
+
+def _traffic(seen: PeerSeen, now_s: float) -> list[str]:
+    peer, handshake = seen.peer, seen.peer.latest_handshake_s
+    return [
         peer.endpoint or "no endpoint",
         f"handshake {ago(now_s - handshake)}" if handshake else "no handshake",
         f"{size(peer.rx_bytes)} in",
         f"{size(peer.tx_bytes)} out",
         *([f"{seen.dropped.packets:,} dropped"] if seen.dropped else []),
     ]
-    yield "", ", ".join(facts)
+
+
+def _filled(items: Sequence[str], columns: int) -> list[str]:
+    """Items in lines of so many columns, broken between items and never inside one."""
+    text = ", ".join(each.replace(" ", _UNBROKEN) for each in items)
+    return [each.replace(_UNBROKEN, " ") for each in output.pieces(text, columns)]
 
 
 def _rule_rows(found: Inspection) -> list[tuple[str, str]]:

@@ -122,6 +122,46 @@ def test_a_dead_agent_and_numbers_without_names_are_said(
     assert "web1 web" not in text
 
 
+def test_tables_that_nothing_runs_on_are_not_said_to_be_in_force(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = replace(found, seats=dict.fromkeys(Hook, ()), pid=None)
+    lines = shown(bare, capsys).splitlines()
+    assert "  agent      none alive" in lines
+    assert any(line.startswith("  policy     revision 7 (not attached), ") for line in lines)
+    assert "nothing passes" not in "".join(lines)
+    half = replace(found, seats={**found.seats, Hook.EGRESS: ()}, pid=None)
+    assert "none alive; what is in force stays in force" in shown(half, capsys)
+
+
+def test_each_problem_of_a_document_has_a_line(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = Fault("wg0.yaml:3:5: unknown tag\nwg0.yaml:9:1: empty", "", NOW_S - 60)
+    lines = shown(replace(found, live=replace(LIVE, faults=(fault,))), capsys).splitlines()
+    start = lines.index("  error      wg0.yaml:3:5: unknown tag (1 min ago)")
+    assert lines[start + 1] == "             wg0.yaml:9:1: empty"
+
+
+def test_a_peers_line_breaks_before_an_item(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(found, capsys)
+    assert "\N{NO-BREAK SPACE}" not in text
+    items = ("handshake 12 s ago", "1.5 KiB in", "5.0 MiB out", "20 dropped")
+    for length in range(1, 25):
+        named = replace(RECORD, peers={WEB: replace(RECORD.peers[WEB], name="w" * length)})
+        text = shown(replace(found, record=named), capsys)
+        assert [item for item in items if item not in text] == []
+
+
+def test_a_peer_without_a_name_is_told_apart_from_one_that_the_document_lacks(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "?     not in the document; nothing passes\n" in shown(found, capsys)
+    assert "not in the document" not in shown(replace(found, record=None), capsys)
+
+
 def test_programs_get_everything_as_json(found: Inspection) -> None:
     told = json.loads(json.dumps(report(found)))
     assert told["condition"] == "enforcing"
