@@ -4,7 +4,8 @@
 The threat model has the whole list; see docs/threat-model.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address
 
 from krait.cli.doctor.finding import Answer, Checks, note, ok, warn
 from krait.cli.doctor.interface import Subject
@@ -31,16 +32,24 @@ def weak_host(link: Link, others: tuple[Link, ...]) -> Answer:
     """Linux takes a packet for any of its addresses on any interface (RFC 1122, 3.3.4.2)."""
     if not others:
         return ok("no other interface is up")
-    if not link.addresses:
+    reachable = [each.ip for each in link.addresses if not each.is_link_local]
+    if not reachable:
         return ok("no address that other interfaces could be reached by")
-    address = link.addresses[0].ip
     names = _names([each.name for each in others])
-    family = "ip" if address.version == 4 else "ip6"
+    shown = _names(list(map(str, reachable)))
     return warn(
-        f"{address} is reachable through {names} too, and unjudged there",
-        "in a netfilter input chain:\n"
-        f'iifname != {{ lo, "{link.name}" }} {family} daddr {address} drop',
+        f"{shown} {'is' if len(reachable) == 1 else 'are'} reachable through {names} too, and "
+        "unjudged there; doctor cannot see whether a firewall drops that",
+        "\n".join(("in a netfilter input chain:", *_drops(link.name, reachable))),
     )
+
+
+def _drops(name: str, addresses: list[IPv4Address | IPv6Address]) -> Iterator[str]:
+    """A rule of nftables for each family; a link-local address is each interface's own."""
+    for version, family in ((4, "ip"), (6, "ip6")):
+        own = ", ".join(str(each) for each in addresses if each.version == version)
+        if own:
+            yield f'iifname != {{ lo, "{name}" }} {family} daddr {{ {own} }} drop'
 
 
 def spoofing(filters: Mapping[str, int | None]) -> Answer:

@@ -16,17 +16,28 @@ def test_other_interfaces_reach_the_mesh_address_and_the_first_are_named() -> No
     answer = limits.weak_host(WG0, OTHERS)
     assert answer.level is Level.WARN
     assert "10.8.0.1 is reachable through eth0, eth1, eth2 and 2 more too" in answer.message
-    assert 'iifname != { lo, "wg0" } ip daddr 10.8.0.1 drop' in answer.hint
+    assert 'iifname != { lo, "wg0" } ip daddr { 10.8.0.1 } drop' in answer.hint
 
 
-def test_the_mend_is_of_the_addresss_own_family() -> None:
-    only6 = replace(WG0, addresses=(ip_interface("fd7a:6b72::1/64"),))
-    assert "ip6 daddr fd7a:6b72::1 drop" in limits.weak_host(only6, OTHERS[:1]).hint
+def test_the_mend_has_a_rule_a_family_with_every_address_that_others_could_reach() -> None:
+    texts = ("10.8.0.1/24", "fe80::1/64", "10.9.0.1/24", "fd7a:6b72::1/64")
+    answer = limits.weak_host(replace(WG0, addresses=tuple(map(ip_interface, texts))), OTHERS[:1])
+    assert answer.message.startswith("10.8.0.1, 10.9.0.1 and fd7a:6b72::1 are reachable through")
+    assert answer.hint.splitlines()[1:] == [
+        'iifname != { lo, "wg0" } ip daddr { 10.8.0.1, 10.9.0.1 } drop',
+        'iifname != { lo, "wg0" } ip6 daddr { fd7a:6b72::1 } drop',
+    ]
+
+
+def test_whether_a_firewall_drops_it_is_said_to_be_unseen() -> None:
+    assert "cannot see whether" in limits.weak_host(WG0, OTHERS).message
 
 
 def test_a_machine_without_another_interface_or_address_has_no_weak_host() -> None:
     assert limits.weak_host(WG0, ()).level is Level.OK
-    assert limits.weak_host(replace(WG0, addresses=()), OTHERS).level is Level.OK
+    for texts in ((), ("fe80::1/64",)):
+        link = replace(WG0, addresses=tuple(map(ip_interface, texts)))
+        assert limits.weak_host(link, OTHERS).level is Level.OK
 
 
 @pytest.mark.parametrize(
