@@ -19,6 +19,7 @@ PROTOCOLS = MappingProxyType(
 _WITH_PORTS = frozenset({TCP, UDP})
 _WORDS = {TCP: "tcp", UDP: "udp", ICMP4: "icmp4", ICMP6: "icmp6"}
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", re.ASCII)
+_GLUED = re.compile(r"(tcp|udp)[:.]?([0-9]{1,5}(?:-[0-9]{1,5})?)", re.ASCII)
 
 
 def parse(text: str) -> tuple[PortSpan, ...]:
@@ -56,6 +57,8 @@ def whole(protocol: int) -> PortSpan:
 def _unknown(text: str, word: str) -> UsageError:
     if _RANGE.fullmatch(text):
         return UsageError(f"port {text} without its protocol", hint=f"write `tcp/{text}`")
+    if glued := _GLUED.fullmatch(text.lower()):
+        return UsageError(f"unknown protocol {quoted(word)}", hint=f"write `{glued[1]}/{glued[2]}`")
     near = suggestion(word.lower(), PROTOCOLS)
     known = f"{', '.join(PROTOCOLS)} are known, others come later"
     return UsageError(f"unknown protocol {quoted(word)}", hint=near or known)

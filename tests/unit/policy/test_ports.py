@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from krait.common.errors import UsageError
 from krait.policy.model import PortSpan
 from krait.policy.ports import describe, parse
 
@@ -21,3 +22,17 @@ def test_a_protocol_without_a_word_is_described_by_its_number() -> None:
 
 def test_icmp_is_both_families() -> None:
     assert parse("icmp") == (PortSpan(1, 0, 0), PortSpan(58, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("tcp22", "write `tcp/22`"),
+        ("UDP:8000-8100", "write `udp/8000-8100`"),
+        ("tpc", 'did you mean "tcp"?'),
+    ],
+)
+def test_a_port_that_lacks_its_slash_is_written_as_it_should_be(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert caught.value.hint == hint
