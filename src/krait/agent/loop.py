@@ -82,6 +82,7 @@ class Agent:
         self._enforcement = setup.enforcement
         self._lookout = Lookout(setup.eyes)
         self._intent = Intent(setup.enforcement)
+        self._unheard = source.Unheard(setup.document)
         self._faults = Faults()
         self._leading = Backoff()
         self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
@@ -145,7 +146,7 @@ class Agent:
     def round(self) -> None:
         """Make true what is desired. Never raises: see `faults` of the live state."""
         self._faults.collect()
-        if self._must_read:
+        if self._must_read or self._unheard.is_due(time.monotonic()):
             self._must_read = False
             self._faults.attempt("document", self._read)
         self._faults.attempt("enforcement", self._enforce)
@@ -208,11 +209,21 @@ class Agent:
         return max(min(pauses), 0.0)
 
     def _read(self) -> None:
-        known = self._intent.source
-        found = source.read(self._setup.document, self._setup.interface, known)
+        setup, known = self._setup, self._intent.source
+        self._unheard.reading()
+        found = source.read(
+            setup.document, setup.interface, known, if_missing=self._how_to_restore()
+        )
         if found != known:
             self._intent.source = found
             _log.info("document read", path=found.path, sha256=found.sha256[:12])
+
+    def _how_to_restore(self) -> str:
+        """What to do without a document while a policy is in force; empty: none is."""
+        hint, kept = "restore it; until then the policy in force stays", self._setup.kept
+        if kept.exists():
+            return f"{hint} (a copy of it: {kept})"
+        return hint if self._enforcement.is_enforcing(self._sight.ifindex) else ""
 
     def _go_back(self, error: UsageError) -> None:
         """What was in force before, say, a reboot stays in force where there is nothing better.

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 from asyncinotify import Event, Inotify, Mask
 
@@ -18,6 +19,8 @@ from krait.policy.document import load
 from krait.policy.yaml_source import MAX_BYTES
 
 LOOK_S = 1.0
+
+_Stamp: TypeAlias = tuple[int, ...] | None
 
 _MASK = Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.ONLYDIR
 _FOLDER_GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED | Mask.UNMOUNT
@@ -35,10 +38,14 @@ def find(interface: str, places: Iterable[Path]) -> Path:
     )
 
 
-def read(path: Path, interface: str, known: Source | None = None) -> Source:
+def read(
+    path: Path, interface: str, known: Source | None = None, *, if_missing: str = ""
+) -> Source:
     """Read and check a document for an interface, its own tests included.
 
-    One with the same bytes as `known` is `known`: it is not worked through again.
+    One with the same bytes as `known` is `known`: it is not worked through again. `if_missing` is
+    what to do if it cannot be read; empty: begin with a first one, which nobody may be told while
+    a policy is in force, for it allows everything.
     Raises UsageError: DocumentError with every problem, or what else makes it unusable.
     """
     try:
@@ -46,7 +53,7 @@ def read(path: Path, interface: str, known: Source | None = None) -> Source:
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}",
-            hint=f"put it there, or begin with: {_how_to_begin(interface, path)}",
+            hint=if_missing or f"put it there, or begin with: {_how_to_begin(interface, path)}",
         ) from error
     digest = sha256(data).hexdigest()
     if known is not None and known.sha256 == digest:
@@ -116,6 +123,33 @@ async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, No
         await asyncio.sleep(look_s)
 
 
+class Unheard:
+    """Changes of a document that no event told: it was deleted, or a link above it switched.
+
+    Nobody says when such a document is whole: it is taken once it kept still for a look.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: _Stamp = None
+        self._seen: _Stamp = None
+        self._since_s = 0.0
+
+    def reading(self) -> None:
+        """It is read from now on: what happens to it meanwhile has happened after."""
+        self._read = self._seen = _stamp(self._path)
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is another one than was read, and has been for a while; `now_s` is monotonic.
+
+        That nothing is there counts as another one.
+        """
+        found = _stamp(self._path)
+        if found != self._seen:
+            self._seen, self._since_s = found, now_s
+        return found != self._read and now_s - self._since_s >= LOOK_S
+
+
 def _how_to_begin(interface: str, path: Path) -> str:
     return f"mkdir -p {path.parent} && krait init {interface} >{path}"
 
@@ -147,7 +181,7 @@ def _is_about(event: Event, path: Path) -> bool:
     return event.name is not None and event.name.name == path.name
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def _stamp(path: Path) -> _Stamp:
     """What changes when a file does, or a folder is another one; None if there is nothing."""
     try:
         found = os.stat(path)  # noqa: PTH116 - so that a folder and a file read alike

@@ -122,6 +122,28 @@ def test_a_bad_document_at_the_start_leaves_the_policy_of_an_earlier_agent_in_fo
     node.wait_for_faults(0)
 
 
+def test_a_document_that_is_deleted_or_in_a_folder_that_is_switched_is_noticed(
+    node: Node,
+) -> None:
+    node.start().stop()
+    machine, config = node.machine, "/run/wg/cur/k.yaml"
+    machine.succeed("mkdir -p /run/wg/one /run/wg/two && ln -s one /run/wg/cur")
+    machine.write("/run/wg/one/k.yaml", node.document())
+    machine.write("/run/wg/two/k.yaml", node.document().replace("tcp/80", "tcp/81"))
+    agent = node.spawn_on("wg0", config, "--attach", node.kind.value)
+    agent.wait_for("commit")
+    mark = agent.mark()
+    machine.succeed("rm /run/wg/one/k.yaml")
+    missing = agent.wait_for(f"cannot read {config}", after=mark)
+    assert "restore it" in missing["hint"]
+    assert "krait init" not in missing["hint"]
+    assert node.ask(OPEN_TCP, SHUT) == ["refused", "timeout"]
+    machine.succeed("ln -s two /run/wg/new && mv -T /run/wg/new /run/wg/cur")
+    agent.wait_for("commit", after=mark)
+    assert node.ask(OPEN_TCP, SHUT) == ["timeout", "refused"]
+    node.wait_for_faults(0)
+
+
 def test_a_name_with_a_dot_is_a_name(node: Node) -> None:
     machine, name = node.machine, "wg0.100"
     kernel = not node.lab.userspace

@@ -12,6 +12,7 @@ import pytest
 
 from krait.agent.backoff import LONGEST_S
 from krait.agent.loop import Agent
+from krait.agent.source import LOOK_S
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.hook import Hook
 from krait.kernel.link import LinkEvent, Resync
@@ -90,6 +91,83 @@ def test_a_document_is_kept_once_it_is_in_force_and_not_before(stage: Stage, age
     agent._reload()  # noqa: SLF001
     agent.round()
     assert stage.kept.read_bytes() == first
+
+
+def test_a_document_that_is_deleted_is_told_and_leaves_its_policy_in_force(
+    stage: Stage, agent: Agent, clock: Clock
+) -> None:
+    stage.document.unlink()
+    agent.round()
+    assert stage.faults == []  # it may be on its way
+    clock.now_s += LOOK_S
+    agent.round()
+    (fault,) = stage.live.faults
+    assert f"cannot read {stage.document}" in fault.message
+    assert f"restore it; until then the policy in force stays (a copy of it: {stage.kept})" == (
+        fault.hint
+    )
+    assert (stage.live.enforcing, stage.revision) == (True, 1)
+    stage.document.write_bytes(stage.kept.read_bytes())
+    agent.round()
+    clock.now_s += LOOK_S
+    agent.round()
+    assert (stage.faults, stage.revision) == ([], 1)
+
+
+def test_a_folder_that_is_switched_by_its_link_is_noticed_without_an_event(
+    stage: Stage, clock: Clock
+) -> None:
+    folder = stage.document.parent
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        (folder / name / "k.yaml").write_bytes(stage.document.read_bytes())
+    (folder / "cur").symlink_to("one")
+    stage.document = folder / "cur" / "k.yaml"
+    agent = stage.agent()
+    agent.start()
+    (folder / "new").symlink_to("two")
+    (folder / "new").rename(folder / "cur")
+    stage.edit(*A_RULE)
+    agent.round()
+    assert stage.revision == 1
+    clock.now_s += LOOK_S
+    agent.round()
+    assert (stage.revision, stage.faults) == (2, [])
+
+
+def test_a_document_that_still_grows_is_not_taken_without_an_event(
+    stage: Stage, agent: Agent, clock: Clock
+) -> None:
+    whole = stage.document.read_text().replace(*A_RULE)
+    for part in range(1, 5):
+        stage.document.write_text(whole[: len(whole) * part // 4])
+        agent.round()
+        clock.now_s += LOOK_S - 0.1
+        agent.round()
+        assert (stage.revision, stage.faults) == (1, [])
+        clock.now_s += 0.2 * (part == 4)
+    agent.round()
+    assert (stage.revision, stage.faults) == (2, [])
+
+
+def test_without_a_document_only_the_very_first_start_says_how_to_begin(stage: Stage) -> None:
+    text = stage.document.read_text()
+    stage.document.unlink()
+    with pytest.raises(UsageError) as told:
+        stage.agent().start()
+    assert "krait init" in told.value.hint
+    stage.document.write_text(text)
+    stage.agent().start()
+    stage.document.unlink()
+    stage.agent().start()  # the policy of the one before is in force
+    stage.kept.unlink()
+    stage.agent().start()
+    stage.reboot()
+    stage.kept.write_text(text)
+    stage.agent().start()
+    (fault,) = stage.live.faults
+    assert "krait init" not in fault.hint
+    assert fault.hint.startswith("restore it")
 
 
 def test_with_nothing_kept_a_bad_document_ends_the_start(stage: Stage) -> None:
