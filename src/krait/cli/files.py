@@ -18,7 +18,9 @@ def read_file(path: str) -> bytes:
     try:
         return read_at_most(Path(path), MAX_BYTES)
     except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
+        raise UsageError(
+            f"{path}: no such file", hint="mend the path, or begin one: krait init wg0 >krait.yaml"
+        ) from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder", hint="name the document inside it") from None
     except PermissionError:

@@ -107,7 +107,7 @@ def test_json_of_a_missing_file_is_a_problem_without_a_place(
         "line": None,
         "column": None,
         "message": f"{path}: no such file",
-        "hint": "",
+        "hint": "mend the path, or begin one: krait init wg0 >krait.yaml",
     }
 
 
