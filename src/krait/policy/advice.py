@@ -8,6 +8,9 @@ from functools import cache
 from krait.policy.model import Document, Labels, Mark, Selector
 from krait.policy.owners import principals
 
+_DEFAULT_BITS = 1
+"""So short a prefix is everything, or one half of it (wg-quick's way): meant to hold the others."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Advice:
@@ -21,7 +24,9 @@ class Advice:
 def advise(document: Document) -> tuple[Advice, ...]:
     """Every remark, in the order of the file."""
     remarks = (
-        (mark, message) for about in (_nodes, _tags, _rules) for mark, message in about(document)
+        (mark, message)
+        for about in (_nodes, _tags, _overlaps, _rules)
+        for mark, message in about(document)
     )
     return tuple(sorted(Advice(mark.line, mark.column, message) for mark, message in remarks))
 
@@ -49,6 +54,56 @@ def _tags(document: Document) -> Iterator[tuple[Mark, str]]:
                 first.setdefault(tag, route.mark)
     for tag in first.keys() - named:
         yield first[tag], f'no rule or test names the tag "{tag}"'
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The numbers, both inclusive, of a route's addresses or of one address (no mark)."""
+
+    version: int
+    low: int
+    high: int
+    node: str
+    text: str
+    mark: Mark | None = None
+
+    def precedes(self, other: "_Span") -> bool:
+        return (self.version, self.high) < (other.version, other.low)
+
+
+def _overlaps(document: Document) -> Iterator[tuple[Mark, str]]:
+    """Routes that hold what is another node's: one remark each, however much they hold.
+
+    Prefixes nest or are apart, so in the order of their addresses, the longer after the shorter,
+    the last that has not ended is the nearest around the next.
+    """
+    around: list[_Span] = []
+    inside: dict[_Span, list[_Span]] = {}
+    for span in sorted(_spans(document), key=lambda each: (each.version, each.low, -each.high)):
+        while around and around[-1].precedes(span):
+            around.pop()
+        if around and around[-1].node != span.node:
+            inside.setdefault(around[-1], []).append(span)
+        if span.mark:
+            around.append(span)
+    for outer, (first, *others) in inside.items():
+        if outer.mark:
+            more = f" and {len(others):,} more" if others else ""
+            held = f"{first.text} of {first.node}{more}"
+            message = f"{outer.text} of {outer.node} holds {held}: the longest prefix decides"
+            yield outer.mark, message
+
+
+def _spans(document: Document) -> Iterator[_Span]:
+    for node in document.nodes:
+        for address in node.addresses:
+            number = int(address)
+            yield _Span(address.version, number, number, node.name, str(address))
+        for route in node.routes:
+            cidr = route.cidr
+            if cidr.prefixlen > _DEFAULT_BITS:
+                low, high = int(cidr.network_address), int(cidr.broadcast_address)
+                yield _Span(cidr.version, low, high, node.name, str(cidr), route.mark)
 
 
 def _rules(document: Document) -> Iterator[tuple[Mark, str]]:

@@ -42,3 +42,56 @@ REMARKS = {
 def test_what_is_seldom_meant_is_remarked_at_its_place(text: str) -> None:
     remarks = advise(load(text.encode(), "krait.yaml"))
     assert [(each.line, each.column, each.message) for each in remarks] == REMARKS[text]
+
+
+def routed(*entries: tuple[str, str, str]) -> list[tuple[int, str]]:
+    """Line (the first entry is in line 2) and message of the remarks on these nodes' prefixes.
+
+    An entry is a name, addresses and routes.
+    """
+    lines = (
+        f"{name}: {{public_key: {key(number)}, tags: [web], address: [{addresses}], "
+        f"routes: [{', '.join(f'{{cidr: {cidr!r}, tags: [lan]}}' for cidr in routes.split())}]}}"
+        for number, (name, addresses, routes) in enumerate(entries, 1)
+    )
+    policy = "policy: {rules: [{from: [web, lan], to: [web, lan]}]}"
+    document = load(several(*lines).replace("policy: {}", policy).encode(), "krait.yaml")
+    return [(each.line, each.message) for each in advise(document)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "remarks"),
+    [
+        (
+            [("a", "", "10.20.0.0/16"), ("b", "", "10.20.1.0/24")],
+            [(2, "10.20.0.0/16 of a holds 10.20.1.0/24 of b: the longest prefix decides")],
+        ),
+        (
+            [("a", "10.8.0.7", ""), ("b", "", "10.8.0.0/24")],
+            [(3, "10.8.0.0/24 of b holds 10.8.0.7 of a: the longest prefix decides")],
+        ),
+        (
+            [("a", "'fd00::7'", ""), ("b", "", "fd00::/64 10.1.0.0/16")],
+            [(3, "fd00::/64 of b holds fd00::7 of a: the longest prefix decides")],
+        ),
+        (
+            [("a", "10.8.0.1", "10.0.0.0/8"), ("b", "10.8.0.2", "10.9.0.0/16 10.10.0.0/16")],
+            [(2, "10.0.0.0/8 of a holds 10.8.0.2 of b and 2 more: the longest prefix decides")],
+        ),
+        (
+            [("a", "", "10.0.0.0/8 10.2.3.0/24"), ("b", "", "10.2.0.0/16 10.2.4.0/24")],
+            [
+                (2, "10.0.0.0/8 of a holds 10.2.0.0/16 of b: the longest prefix decides"),
+                (3, "10.2.0.0/16 of b holds 10.2.3.0/24 of a: the longest prefix decides"),
+            ],
+        ),
+        ([("a", "10.8.0.1", "10.8.0.0/24 10.8.0.0/25"), ("b", "10.8.1.2", "10.8.2.0/24")], []),
+        ([("a", "", "0.0.0.0/0 0.0.0.0/1 128.0.0.0/1 ::/0"), ("b", "10.8.1.2", "fd00::/64")], []),
+        ([("a", "", "::a08:0/112"), ("b", "10.8.0.1", "")], []),
+    ],
+    ids=["route", "address", "v6", "many", "nearest", "own and apart", "default", "families"],
+)
+def test_a_route_that_holds_what_is_another_nodes_is_remarked_once(
+    entries: list[tuple[str, str, str]], remarks: list[tuple[int, str]]
+) -> None:
+    assert routed(*entries) == remarks
