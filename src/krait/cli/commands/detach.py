@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from krait.agent.leave import Left, leave
-from krait.cli import output
+from krait.agent.paths import Paths
+from krait.cli import again, output
 from krait.common.errors import ExitCode
 
 
@@ -17,11 +18,13 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """0: nothing of Krait is left on the interface."""
-    left = leave(options.interface)
+    paths = Paths()
+    restart = again.command(options.interface, paths)  # first, for what it reads is removed
+    left = leave(options.interface, paths)
     if options.json:
         output.document({"interface": options.interface, **asdict(left)})
         return ExitCode.OK
-    for text in _warnings(options.interface, left):
+    for text in _warnings(options.interface, left, restart):
         output.warning(text)
     if left.something_was_removed:
         output.line(f"{options.interface}: filters, pins and state of Krait removed")
@@ -30,11 +33,11 @@ def run(options: Namespace) -> int:
     return ExitCode.OK
 
 
-def _warnings(name: str, left: Left) -> Iterator[str]:
+def _warnings(name: str, left: Left, restart: str) -> Iterator[str]:
     if left.was_enforcing:
         yield f"{name} IS NOT PROTECTED ANY MORE"
         yield "its peers may now open whatever WireGuard and the routes let through"
-        yield f"to protect it again: krait --iface {name}"
+        yield f"to protect it again: {restart}"
     if left.had_gone:
         yield f"NOR IS the device that was called {name} before it was renamed or moved away"
     if not left.was_enforcing and not left.interface_is_there and left.something_was_removed:

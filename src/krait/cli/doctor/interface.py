@@ -8,6 +8,7 @@ from pathlib import Path
 from krait.agent import source
 from krait.agent.paths import Paths
 from krait.agent.state import read_records
+from krait.cli import again
 from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, refusal, warn
 from krait.common.errors import UsageError
 from krait.kernel import clsact, wireguard
@@ -17,6 +18,7 @@ from krait.kernel.facts import Facts, observe_facts
 from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, NoSuchInterface, observe_link
+from krait.kernel.lock import holder
 from krait.kernel.surroundings import other_links
 from krait.kernel.wireguard import NO_KEY, Device
 from krait.policy.draft import INTERNET_BITS
@@ -70,6 +72,7 @@ def checks(subject: Subject, paths: Paths) -> Checks:
         "programs": lambda: programs(
             queues(subject, paths), pinned=paths.pins_of(link.name).exists()
         ),
+        "agent": lambda: agent(link.name, paths),
         "document": lambda: document(device, places),
         "forwarding": lambda: forwarding(observe_facts(), device, places),
     }
@@ -177,6 +180,18 @@ def queues(subject: Subject, paths: Paths) -> dict[Hook, Queue]:
         return Queue(krait=False, others=tuple(dict.fromkeys(names)))
 
     return {hook: queue(hook) for hook in Hook}
+
+
+def agent(name: str, paths: Paths) -> Answer:
+    """Whether an agent keeps the interface, and what it means if none does any more."""
+    if (pid := holder(paths.lock_of(name))) is not None:
+        return ok(f"alive, pid {pid or 'unknown'}")
+    if paths.pins_of(name).exists() or paths.state_of(name).exists():
+        return warn(
+            "none alive: what is in force stays, but follows no change of peers or document",
+            again.command(name, paths),
+        )
+    return ok("none yet: Krait was not started here")
 
 
 def document(device: Device, places: Sequence[Path]) -> Answer:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 from base64 import b64encode
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
@@ -15,6 +16,7 @@ from krait.common.errors import UsageError
 from krait.kernel.facts import Facts
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
+from krait.kernel.lock import Lock
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.policy.numbering import Numbers
 
@@ -154,6 +156,24 @@ def test_the_document_that_was_committed_is_looked_at_before_all_others(tmp_path
         "/etc/krait/wg0.yaml",
         "/etc/krait/krait.yaml",
     ]
+
+
+def test_an_agent_that_died_is_missed_only_where_it_left_something(tmp_path: Path) -> None:
+    paths = Paths(pins=tmp_path / "pins", state=tmp_path / "state", run=tmp_path / "run")
+    assert interface.agent("wg0", paths).level is Level.OK
+    paths.pins_of("wg0").mkdir(parents=True)
+    answer = interface.agent("wg0", paths)
+    assert (answer.level, answer.hint) == (Level.WARN, "krait --iface wg0")
+    assert answer.message.startswith("none alive: what is in force stays")
+    paths.pins_of("wg0").rmdir()
+    write_records(paths.state_of("wg0"), (Record(7, 1.0, "/srv/x.yaml", "ab", Numbers()),))
+    assert interface.agent("wg0", paths).hint == "krait --iface wg0 --config /srv/x.yaml"
+
+
+def test_a_living_agent_is_told_with_its_pid(tmp_path: Path) -> None:
+    paths = Paths(run=tmp_path)
+    with Lock.take(paths.lock_of("wg0"), "wg0"):
+        assert interface.agent("wg0", paths).message == f"alive, pid {os.getpid()}"
 
 
 def test_a_document_that_does_not_name_this_machine_raises_what_a_check_fails_by(
