@@ -58,13 +58,28 @@ def test_a_failing_check_is_an_exit_code_and_a_line_with_its_mend() -> None:
         assert "mount -t bpf -o mode=0700 bpf /sys/fs/bpf" in " ".join(outcome.stdout.split())
 
 
-def test_a_user_without_privileges_is_told_which_are_missing() -> None:
+def test_a_user_without_privileges_is_told_so_once() -> None:
     with Lab() as lab:
         alone = lab.add("alone")
-        outcome = alone.run("setpriv --reuid=65534 --clear-groups krait doctor")
+        outcome = alone.run("setpriv --reuid=65534 --clear-groups krait doctor lo")
         assert outcome.code == 3
         words = " ".join(outcome.stdout.split())
-        assert "this process lacks CAP_NET_ADMIN" in words
+        assert "run doctor as root: this process lacks CAP_NET_ADMIN" in words
+        assert "1 failed" in words
+        assert "MEMLOCK" not in outcome.stdout + outcome.stderr
+
+
+def test_a_user_with_capabilities_alone_is_told_which_folders_to_make() -> None:
+    capabilities = "+net_admin,+bpf,+perfmon"
+    with Lab() as lab:
+        alone = lab.add("alone")
+        outcome = alone.run(
+            "setpriv --reuid=65534 --clear-groups "
+            f"--inh-caps={capabilities} --ambient-caps={capabilities} krait doctor"
+        )
+        assert outcome.code == 3
+        words = " ".join(outcome.stdout.split())
+        assert "run doctor as root" not in words
         assert (
             "this user may not write to /sys/fs/bpf/krait, /var/lib/krait, /run/krait "
             "mend: as root, where the file system is mounted for writing: "

@@ -43,7 +43,7 @@ def run(options: Namespace) -> int:
 
 def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
     yield from examine("machine", machine.checks(paths))
-    if name is None:
+    if name is None or not machine.privileged():
         return
     try:
         subject = interface.observe(name)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from krait.agent.paths import Paths
 from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, warn
+from krait.common.errors import SystemRefused
 from krait.kernel.bpf.folder import is_open_to_others, require_private
 from krait.kernel.bpf.libbpf import libbpf
 from krait.kernel.bpf.link import tcx_supported
 from krait.kernel.bpf.pin import require_bpffs
-from krait.kernel.capability import NEEDED, require
+from krait.kernel.capability import NEEDED, effective, require
 from krait.kernel.datapath import Datapath
 from krait.kernel.facts import clsact_built, observe_facts
 from krait.policy.image import SMALLEST
@@ -23,10 +24,14 @@ _TESTED = ((6, 1), (6, 12), (6, 18))
 """The kernels of the test matrix; README and the threat model name them too."""
 
 
+_PRIVILEGED = frozenset({"bpffs", "folders", "hooks", "object"})
+"""What only says that a capability is missing, where one is."""
+
+
 def checks(paths: Paths) -> Checks:
     """The group's registry; the facts are asked for once, by the first check that needs them."""
     facts = cache(observe_facts)
-    return {
+    every: Checks = {
         "kernel": lambda: kernel(facts().kernel),
         "capabilities": capabilities,
         "bpffs": lambda: bpffs(paths.pins),
@@ -38,6 +43,9 @@ def checks(paths: Paths) -> Checks:
         "wireguard": lambda: wireguard(facts().wireguard),
         "users": lambda: unprivileged(facts().unprivileged_bpf),
     }
+    if privileged():
+        return every
+    return {name: check for name, check in every.items() if name not in _PRIVILEGED}
 
 
 def kernel(release: str) -> Answer:
@@ -53,9 +61,18 @@ def kernel(release: str) -> Answer:
     return ok(words) if version > _TESTED[0] else note(f"{words}, from 5.11 on it should do")
 
 
+def privileged() -> bool:
+    """Whether this process may do what Krait does."""
+    return effective().issuperset(NEEDED)
+
+
 def capabilities() -> Answer:
-    """What this process may do; raises SystemRefused for what it lacks."""
-    require(*NEEDED)
+    """What this process may do, and what was not looked at for want of it."""
+    try:
+        require(*NEEDED)
+    except SystemRefused as error:
+        unseen = "what needs them was not looked at"
+        return fail(f"run doctor as root: {error.message}; {unseen}", error.hint)
     return ok("NET_ADMIN, BPF and PERFMON")
 
 

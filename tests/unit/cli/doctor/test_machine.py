@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from krait.agent.paths import Paths
 from krait.cli.doctor import machine
 from krait.cli.doctor.finding import Level
+from krait.kernel import capability
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,19 @@ def test_a_kernel_is_new_enough_from_5_11_and_tested_from_6_1(release: str, leve
     assert answer.level is level
     untested = level is not Level.FAIL and not release.startswith(("6.1.", "6.12."))
     assert ("tested are 6.1, 6.12 and 6.18" in answer.message) is untested
+
+
+def test_without_capabilities_one_finding_says_so_and_what_follows_is_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capability, "effective", frozenset)
+    monkeypatch.setattr(machine, "effective", frozenset)
+    answer = machine.capabilities()
+    assert answer.level is Level.FAIL
+    assert answer.message.startswith("run doctor as root: this process lacks CAP_NET_ADMIN")
+    checks = machine.checks(Paths())
+    assert "kernel" in checks
+    assert not {"bpffs", "folders", "hooks", "object"} & set(checks)
 
 
 @pytest.mark.parametrize(
