@@ -140,6 +140,8 @@ def test_a_filter_taken_off_with_no_agent_alive_is_no_enforcement(
     assert outcome.code == 1
     assert "wg0: not enforcing" in outcome.stdout
     assert "every packet passes" in outcome.stdout
+    assert "stays in force" not in outcome.stdout
+    assert "(not attached)" in outcome.stdout
 
 
 def test_an_agent_that_waits_for_its_interface_waits_with_nothing_passing(lab: Lab) -> None:
