@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loaded object and its tables, in the running kernel."""
 
+import os
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -11,11 +12,13 @@ from struct import pack
 
 import pytest
 
+from krait.common import abi
+from krait.common.abi import PairClass
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.pin import BPFFS
 from krait.kernel.bpf.testrun import ethernet, run
-from krait.kernel.datapath import Datapath, remove_pins
+from krait.kernel.datapath import DEFAULT_FLOWS, Datapath, remove_pins
 from krait.kernel.hook import Hook
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.document import load
@@ -67,8 +70,9 @@ APP_MAY = "{name: dns, from: app, to: db, ports: udp/53}"
 class Loaded:
     """A datapath under test, and what its slots hold."""
 
-    def __init__(self, policy: Compiled) -> None:
-        self.datapath = Datapath.load(SMALLEST.grown(need(policy)), test_ifindex=1)
+    def __init__(self, policy: Compiled, *, flows: int = DEFAULT_FLOWS) -> None:
+        capacity = SMALLEST.grown(need(policy))
+        self.datapath = Datapath.load(capacity, flows=flows, test_ifindex=LOOPBACK)
         self.images: dict[int, Image] = {0: EMPTY, 1: EMPTY}
 
     def put(self, policy: Compiled) -> None:
@@ -97,8 +101,8 @@ class Loaded:
 def loaded() -> Iterator[Callable[[Compiled], Loaded]]:
     made: list[Loaded] = []
 
-    def make(policy: Compiled) -> Loaded:
-        made.append(Loaded(policy))
+    def make(policy: Compiled, **options: int) -> Loaded:
+        made.append(Loaded(policy, **options))
         return made[-1]
 
     yield make
@@ -354,3 +358,64 @@ def test_no_packet_is_judged_by_a_mixture_of_two_policies(loaded: Callable[..., 
     assert drops[Reason.DENIED].packets >= 10_000
     assert it.datapath.counts("rules")[1].packets == 0, "the rule let a packet pass"
     assert list(it.datapath.maps["flows"].items()) == []
+
+
+@pytest.mark.parametrize("number", [PairClass.MISSING, max(PairClass) + 1, 0xFFFF_FFFF])
+def test_a_pair_of_no_class_that_is_known_passes_nothing(
+    loaded: Callable[..., Loaded], number: int
+) -> None:
+    it = loaded(compiled(WEB_MAY))
+    image = draw(compiled(WEB_MAY), it.datapath.capacity, {})
+    size_bytes = abi.PAIR.size_bytes
+    pairs = bytearray(image.arrays["pair"])
+    for at in range(0, len(pairs), size_bytes):
+        _, *rest = abi.PAIR.codec.unpack_from(pairs, at)
+        abi.PAIR.codec.pack_into(pairs, at, number, *rest)
+    it.write(1, replace(image, arrays={**image.arrays, "pair": bytes(pairs)}))
+    it.datapath.commit(1, 1)
+    assert it.judge(packet(PEER, HERE)) is Reason.NO_PAIR
+    assert it.judge(packet(HERE, PEER), Hook.EGRESS) is Reason.NO_PAIR
+
+
+@pytest.mark.parametrize("behind", [0, 1 << 20])
+def test_a_pair_behind_the_end_of_its_slot_passes_nothing(
+    loaded: Callable[..., Loaded], behind: int
+) -> None:
+    """The entry just behind slot 0 is the first of slot 1, whose policy allows the packet."""
+    it = loaded(compiled(WEB_MAY))
+    n_pair = it.datapath.capacity.pair
+    for slot in (1, 0):
+        it.write(slot, draw(compiled(WEB_MAY), it.datapath.capacity, it.images[slot ^ 1].lists))
+    it.datapath.commit(0, 1)
+    assert it.judge(packet(PEER, HERE)) is Reason.PASS
+    image = it.images[0]
+    own, (at, _) = bytearray(image.arrays["self"]), abi.SELF.offsets()["row"]
+    own[at : at + 4] = (n_pair + behind).to_bytes(4, "little")
+    it.write(0, replace(image, arrays={**image.arrays, "self": bytes(own)}))
+    it.datapath.commit(0, 2)
+    for hook, frame in ((Hook.INGRESS, packet(PEER, HERE)), (Hook.EGRESS, packet(HERE, PEER))):
+        assert it.judge(frame, hook) is Reason.NO_PAIR
+
+
+def test_an_open_for_which_the_flow_table_has_no_room_is_dropped(
+    loaded: Callable[..., Loaded],
+) -> None:
+    """The one entry is taken from whoever has it, but not while it is on its way into the table."""
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("needs two CPUs at once")
+    it = loaded(compiled(WEB_MAY), flows=1)
+    it.put(compiled(WEB_MAY))
+    fd = it.datapath.programs[Hook.INGRESS].fd
+
+    def open_often(sport: int) -> None:
+        for _ in range(100):
+            run(fd, packet(PEER, HERE, sport=sport), repeat=100_000)
+            if it.datapath.drops():
+                return
+
+    openers = [threading.Thread(target=open_often, args=(sport,)) for sport in range(4)]
+    for each in openers:
+        each.start()
+    for each in openers:
+        each.join()
+    assert set(it.datapath.drops()) == {Reason.FLOW_FULL}

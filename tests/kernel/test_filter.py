@@ -3,9 +3,10 @@
 
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from krait.kernel import clsact
 from krait.kernel.bpf.link import TcxLink, tcx_query, tcx_supported
 from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
 from krait.kernel.hook import Hook
-from tests.kernel.classifier import GO_ON, classifier, program_id
+from tests.kernel.classifier import DROP, GO_ON, classifier, program_id
 from tests.requirements import cannot_run, need_tools
 
 need_tools("ip", "tc")
@@ -23,6 +24,7 @@ if not tcx_supported():
 
 NOBODY = 1 << 30
 INGRESS = Hook.INGRESS
+ETHERTYPE = 0x88B5  # for experiments (IEEE 802)
 
 Programs = Callable[[], int]
 
@@ -85,6 +87,71 @@ def test_swapping_changes_the_program_and_not_the_place(
     newer = load()
     either.swap(ifindex, INGRESS, newer)
     assert [seat.program_id for seat in either.observe(ifindex, INGRESS)] == [program_id(newer)]
+
+
+@pytest.fixture
+def wire(ifindex: int) -> int:
+    """`ifindex`, with a peer to exchange frames with."""
+    for device in ("v0", "v1"):
+        run(f"ip link set {device} up")
+    return ifindex
+
+
+def passed(hook: Hook, meanwhile: Callable[[], None]) -> int:
+    """How many frames get past a hook of v0 while something is done to it."""
+    frame = b"\xff" * 12 + ETHERTYPE.to_bytes(2) + bytes(46)
+    sent, stop = 0, threading.Event()
+    with packets("v0" if hook is Hook.EGRESS else "v1") as sender:
+
+        def flood() -> None:
+            nonlocal sent
+            while not stop.is_set():
+                with suppress(OSError):  # ENOBUFS is how a frame that egress dropped is answered
+                    sender.send(frame)
+                sent += 1
+
+        # A socket of one EtherType is served behind ingress; one of all would be before it.
+        with packets("v1" if hook is Hook.EGRESS else "v0", ETHERTYPE) as receiver:
+            thread = threading.Thread(target=flood)
+            thread.start()
+            try:
+                meanwhile()
+            finally:
+                stop.set()
+                thread.join()
+            found = 0
+            with suppress(BlockingIOError):
+                while receiver.recv(len(frame), socket.MSG_DONTWAIT):
+                    found += 1
+    assert sent > 100
+    return found
+
+
+def packets(device: str, protocol: int = 0) -> socket.socket:
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    made.bind((device, protocol))
+    return made
+
+
+@pytest.mark.parametrize("hook", list(Hook))
+def test_no_packet_passes_unseen_while_programs_are_swapped(
+    either: InterfaceFilter, wire: int, hook: Hook
+) -> None:
+    with classifier(DROP) as one, classifier(DROP) as other:
+        either.attach(wire, hook, one)
+
+        def swap() -> None:
+            for _ in range(1000):
+                either.swap(wire, hook, other)
+                either.swap(wire, hook, one)
+
+        def detach_and_attach() -> None:
+            for _ in range(30):
+                either.detach(wire, hook, either.kind)
+                either.attach(wire, hook, one)
+
+        assert passed(hook, swap) == 0
+        assert passed(hook, detach_and_attach), "the test could not fail"
 
 
 def test_detaching_leaves_nothing_and_may_be_repeated(
