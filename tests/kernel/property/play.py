@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One scenario before both judges; they have to agree after every step."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import count
 from time import monotonic
@@ -17,12 +18,16 @@ EDGE_S = 2
 
 
 class Play:
-    """Plays scenarios on one kernel; packets are counted over all of them."""
+    """Plays scenarios on one kernel; packets are counted over all, by reason."""
 
     def __init__(self, kernel: KernelJudge) -> None:
-        self.packets = 0
+        self.reasons = Counter[Reason]()
         self._kernel = kernel
         self._revisions = count(1)
+
+    @property
+    def packets(self) -> int:
+        return self.reasons.total()
 
     def __call__(self, scenario: Scenario) -> None:
         """Raises AssertionError at the first step after which the two differ."""
@@ -57,7 +62,7 @@ class Play:
         expected = _outcome(verdict, world)
         if _counted_on_ingress(found, step, world):
             expected = replace(expected, rule=None)
-        self.packets += 1
+        self.reasons[found.reason] += 1
         assert found == expected, f"{step.side} {step.ethertype:#06x} {step.frame.hex()}"
 
     def _compare_flows(self, judge: Judge, now_s: float) -> None:
