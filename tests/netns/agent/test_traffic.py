@@ -101,25 +101,31 @@ def test_an_edit_cuts_a_live_flow_in_both_directions_within_milliseconds(node: N
 @BOTH_KINDS
 def test_a_killed_agent_leaves_its_policy_and_the_next_goes_on_from_it(node: Node) -> None:
     first = node.start()
-    with flow(node, Protocol.UDP, OPEN_UDP) as udp:
-        assert_goes_on(udp)
+    with flow(node, Protocol.UDP, OPEN_UDP) as udp, flow(node, Protocol.TCP, OPEN_TCP) as tcp:
+
+        def assert_both_go_on() -> None:
+            for live in (udp, tcp):
+                assert_goes_on(live)
+
+        assert_both_go_on()
         first.process.kill(signal.SIGKILL)
         first.process.wait()
         node.write(node.document(REVOKED))  # nobody is there to read it
         assert node.ask(SHUT, OPEN_TCP + 2) == ["timeout", "timeout"]
-        assert_goes_on(udp)
+        assert_both_go_on()
         assert node.drops()["denied"] > 0
         node.write(node.document())
         second = node.spawn()
         assert second.wait_for("commit")["revision"] == 2
-        assert_goes_on(udp)
+        assert_both_go_on()
         assert not [each for each in second.events() if each.startswith(("attach", "load"))]
         second.process.kill(signal.SIGKILL)
         second.process.wait()
         node.write(node.document(REVOKED))
-        assert_goes_on(udp)
+        assert_both_go_on()
         assert node.spawn().wait_for("commit")["revision"] == 3
-        assert_silent(udp)
+        for live in (udp, tcp):
+            assert_silent(live)
 
 
 @BOTH_KINDS
