@@ -24,6 +24,7 @@ def test_a_healthy_machine_passes_and_each_fault_is_found_where_it_is() -> None:
         assert healthy["machine/folders"]["level"] == "ok"
         assert healthy["interface/mtu"]["level"] == "ok"
         assert healthy["interface/document"]["level"] == "note"
+        assert healthy["interface/agent"]["message"].startswith("none yet")
         slower = "warn" if lab.userspace else "ok"
         assert healthy["interface/wireguard"]["level"] == slower
 
@@ -56,6 +57,21 @@ def test_a_failing_check_is_an_exit_code_and_a_line_with_its_mend() -> None:
         assert outcome.code == 3
         assert "is not on a bpf file system" in outcome.stdout
         assert "mount -t bpf -o mode=0700 bpf /sys/fs/bpf" in " ".join(outcome.stdout.split())
+
+
+def test_an_agent_that_is_dead_is_missed_with_its_interface_gone_too() -> None:
+    with Lab(full_mesh("x", "y")) as lab:
+        x = lab["x"]
+        x.succeed("krait init wg0 >/run/elsewhere.yaml")
+        agent = x.spawn(["krait", "--iface", "wg0", "--config", "/run/elsewhere.yaml"])
+        x.wait_until_succeeds("krait status wg0 | grep -q 'wg0: enforcing'")
+        assert "alive, pid" in findings(x)["interface/agent"]["message"]
+        agent.kill()
+        agent.wait()
+        x.succeed("ip link del wg0")
+        found = findings(x)
+        assert found["interface/wireguard"]["level"] == "fail"
+        assert found["interface/agent"]["hint"].endswith("--config /run/elsewhere.yaml")
 
 
 def test_a_user_without_privileges_is_told_so_once() -> None:

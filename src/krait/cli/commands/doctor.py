@@ -45,6 +45,7 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
     yield from examine("machine", machine.checks(paths))
     if name is None or not machine.privileged():
         return
+    yield from examine("interface", {"agent": lambda: interface.agent(name, paths)})
     try:
         subject = interface.observe(name)
     except KraitError as error:

@@ -40,6 +40,7 @@ class Subject:
 
     @property
     def name(self) -> str:
+        """As the kernel has it now."""
         return self.link.name
 
 
@@ -72,7 +73,6 @@ def checks(subject: Subject, paths: Paths) -> Checks:
         "programs": lambda: programs(
             queues(subject, paths), pinned=paths.pins_of(link.name).exists()
         ),
-        "agent": lambda: agent(link.name, paths),
         "document": lambda: document(device, places),
         "forwarding": lambda: forwarding(observe_facts(), device, places),
     }
@@ -188,7 +188,7 @@ def agent(name: str, paths: Paths) -> Answer:
         return ok(f"alive, pid {pid or 'unknown'}")
     if paths.pins_of(name).exists() or paths.state_of(name).exists():
         return warn(
-            "none alive: what is in force stays, but follows no change of peers or document",
+            "none alive: whatever is in force stays, and follows no change of peers or document",
             again.command(name, paths),
         )
     return ok("none yet: Krait was not started here")

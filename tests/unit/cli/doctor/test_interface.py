@@ -164,7 +164,7 @@ def test_an_agent_that_died_is_missed_only_where_it_left_something(tmp_path: Pat
     paths.pins_of("wg0").mkdir(parents=True)
     answer = interface.agent("wg0", paths)
     assert (answer.level, answer.hint) == (Level.WARN, "krait --iface wg0")
-    assert answer.message.startswith("none alive: what is in force stays")
+    assert answer.message.startswith("none alive: whatever is in force stays")
     paths.pins_of("wg0").rmdir()
     write_records(paths.state_of("wg0"), (Record(7, 1.0, "/srv/x.yaml", "ab", Numbers()),))
     assert interface.agent("wg0", paths).hint == "krait --iface wg0 --config /srv/x.yaml"
