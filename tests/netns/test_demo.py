@@ -44,6 +44,18 @@ def holders(pid: int) -> list[int]:
     return [int(child) for child in children if _comm(int(child)) == "unshare"]
 
 
+def interrupted(number: signal.Signals) -> tuple[subprocess.Popen[str], list[int]]:
+    """A demo that a signal ended, and the machines that it had made until then."""
+    demo = start()
+    deadline = time.monotonic() + 30
+    while len(machines := holders(demo.pid)) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    demo.send_signal(number)
+    outputs(demo)
+    return demo, machines
+
+
 def _comm(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
@@ -152,15 +164,20 @@ def test_a_flow_that_goes_on_after_its_revocation_is_found() -> None:
 
 
 def test_an_interrupt_ends_every_machine() -> None:
-    demo = start()
-    deadline = time.monotonic() + 30
-    while len(machines := holders(demo.pid)) < 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    demo.send_signal(signal.SIGINT)
-    outputs(demo)
+    demo, machines = interrupted(signal.SIGINT)
     assert demo.returncode == 130
     assert not any(map(_comm, machines))
+
+
+def test_a_killed_demo_leaves_no_machine_and_the_next_one_runs() -> None:
+    _, machines = interrupted(signal.SIGKILL)
+    following = start()
+    deadline = time.monotonic() + 10
+    while any(map(_comm, machines)):  # nobody waited for them
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    outputs(following)
+    assert following.returncode == 0
 
 
 def test_a_user_without_root_is_told_so() -> None:

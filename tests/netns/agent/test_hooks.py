@@ -2,6 +2,8 @@
 """Other tools at work on the hooks, the pins and the peers of an interface that an agent keeps."""
 
 import time
+from base64 import b64encode
+from collections.abc import Callable
 
 import pytest
 
@@ -135,12 +137,28 @@ def test_a_peer_that_another_tool_adds_is_unknown_until_the_document_names_it(no
     assert node.ask(OPEN_TCP, sender="carol") == ["refused"]
 
 
-def test_a_bad_document_changes_nothing_and_a_good_one_mends_it(node: Node) -> None:
+_BOMB = "a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\n"
+_BAD: dict[str, tuple[Callable[[str], str], str]] = {
+    "unknown tag": (lambda good: good.replace("from: a", "from: nobody"), "nobody"),
+    "failing test": (lambda good: good + "  tests: [{from: c, to: b, expect: allow}]\n", "allow"),
+    "alias bomb": (lambda good: _BOMB + good, "an anchor, &a"),
+    "not UTF-8": (lambda good: good + "# \udcff\n", "UTF-8"),
+    "tab": (lambda good: good.replace("  alice", "\talice"), "a tab in the indentation"),
+    "unknown version": (lambda good: "version: 2\n" + good, 'unknown version "2"'),
+}
+"""Of each mistake: how to make it (a surrogate: a byte that is no UTF-8), and what is said."""
+
+
+@pytest.mark.parametrize("mistake", _BAD)
+def test_a_bad_document_changes_nothing_and_a_good_one_mends_it(node: Node, mistake: str) -> None:
+    spoilt, said = _BAD[mistake]
     agent = node.start()
     mark = agent.mark()
-    node.write(node.document().replace("from: a", "from: nobody"))
+    data = spoilt(node.document()).encode(errors="surrogateescape")
+    script = 'base64 -d >"$0.new" && mv "$0.new" "$0"'
+    node.machine.succeed(["sh", "-c", script, CONFIG], stdin=b64encode(data).decode())
     told = agent.wait_for("/run/wg/wg0.yaml:", after=mark)
-    assert "nobody" in told["event"]
+    assert said in told["event"]
     assert node.ask(OPEN_TCP, SHUT) == ["refused", "timeout"]
     node.wait_for_faults(1)
     assert node.live()["revision"] == 1
