@@ -25,6 +25,7 @@ class Faults:
 
     @property
     def known(self) -> tuple[Fault, ...]:
+        """In the order they were met; told again, a fault keeps the time of its first."""
         return tuple(self._known.values())
 
     def note(self, subject: str, error: KraitError | None) -> None:

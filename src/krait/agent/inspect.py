@@ -53,6 +53,7 @@ class Tables:
 
     @property
     def revision(self) -> int:
+        """What the tables say is in force; 0: nothing, or unknown to this version."""
         return self.generation.revision
 
 

@@ -19,64 +19,137 @@ class Program(Protocol):
     """A loaded program."""
 
     @property
-    def fd(self) -> int: ...
+    def fd(self) -> int:
+        """This process's descriptor of it; good until its load is removed or closed."""
 
 
 class Tables(Protocol):
-    """One load of the object; see krait.kernel.datapath."""
+    """One load of the object; see krait.kernel.datapath.
+
+    What the kernel refuses raises SystemRefused.
+    """
 
     @property
-    def capacity(self) -> Capacity: ...
+    def capacity(self) -> Capacity:
+        """Entries a slot; fixed when it was loaded."""
+
     @property
-    def programs(self) -> Mapping[Hook, Program]: ...
+    def programs(self) -> Mapping[Hook, Program]:
+        """One for each hook, both on these tables."""
+
     @property
-    def in_force(self) -> InForce: ...
-    def is_armed(self) -> bool: ...
-    def lists(self, slot: int) -> Mapping[PortList, int]: ...
+    def in_force(self) -> InForce:
+        """The slot that packets read, and its revision."""
+
+    def is_armed(self) -> bool:
+        """Whether a policy is in force; without one every packet drops."""
+
+    def lists(self, slot: int) -> Mapping[PortList, int]:
+        """The port lists that a slot's pairs use, each with its offset in intervals."""
+
     def write(
         self, slot: int, image: Image, *, known: Image | None, held: Mapping[PortList, int]
-    ) -> None: ...
-    def commit(self, slot: int, revision: int) -> None: ...
-    def wait_for_readers(self) -> None: ...
-    def drops(self) -> Mapping[Reason, Count]: ...
-    def counts(self, table: str) -> Sequence[Count]: ...
-    def forget(self, table: str, numbers: Iterable[int]) -> None: ...
+    ) -> None:
+        """Bring the idle slot to `image`; if it raises, what the slot holds is unknown.
+
+        `known` is what it holds now, None if that is unknown; `held` are the lists in force.
+        """
+
+    def commit(self, slot: int, revision: int) -> None:
+        """Put a slot in force: the next packet is judged by it."""
+
+    def wait_for_readers(self) -> None:
+        """Block, 10 ms to 120 ms, until no packet is judged by what was in force before."""
+
+    def drops(self) -> Mapping[Reason, Count]:
+        """Dropped packets since the first load of the interface; only reasons that occurred."""
+
+    def counts(self, table: str) -> Sequence[Count]:
+        """The counters of `rules` or `peers`, by number."""
+
+    def forget(self, table: str, numbers: Iterable[int]) -> None:
+        """Count anew from 0 under these numbers, which mean somebody else now."""
 
 
 class Loads(Protocol):
-    """The loads of an interface, pinned; see krait.kernel.generations."""
+    """The loads of an interface, pinned; see krait.kernel.generations.
 
-    def found(self) -> tuple[Generation, ...]: ...
-    def open(self, generation: Generation) -> Tables: ...
-    def load(self, capacity: Capacity, after: Generation | None = None) -> Generation: ...
-    def is_pinned(self, generation: Generation) -> bool: ...
-    def pin(self, generation: Generation) -> None: ...
-    def remove(self, generation: Generation) -> None: ...
-    def clear(self) -> None: ...
-    def close(self) -> None: ...
+    What the kernel refuses, or a folder that cannot be written, raises SystemRefused.
+    """
+
+    def found(self) -> tuple[Generation, ...]:
+        """What is pinned, by number; half a load is none."""
+
+    def open(self, generation: Generation) -> Tables:
+        """Its tables, which stay the loads' to close; refused if of another layout version."""
+
+    def load(self, capacity: Capacity, after: Generation | None = None) -> Generation:
+        """Load and pin a new one whose empty slots drop all; flows and counters are `after`'s."""
+
+    def is_pinned(self, generation: Generation) -> bool:
+        """Whether another process would find it."""
+
+    def pin(self, generation: Generation) -> None:
+        """Pin an open one again, whose folder somebody removed."""
+
+    def remove(self, generation: Generation) -> None:
+        """Close and unpin it; its programs run on where they are attached."""
+
+    def clear(self) -> None:
+        """Remove all; folders that hold something of others stay."""
+
+    def close(self) -> None:
+        """Close what is open; the pins stay."""
 
 
 class Filter(Protocol):
-    """Both hooks of the interface; see krait.kernel.filter."""
+    """Both hooks of the interface; see krait.kernel.filter.
+
+    What the kernel refuses raises SystemRefused, which includes an interface that is gone unless
+    a method says otherwise. `ifindex` is of this network namespace; programs are kernel ids.
+    """
 
     @property
-    def kind(self) -> AttachKind: ...
-    def observe(self, ifindex: int, hook: Hook) -> tuple[Seat, ...]: ...
-    def attach(self, ifindex: int, hook: Hook, program_fd: int) -> None: ...
-    def swap(self, ifindex: int, hook: Hook, program_fd: int) -> None: ...
-    def detach(self, ifindex: int | None, hook: Hook, kind: AttachKind) -> None: ...
-    def severed(self, hook: Hook) -> bool: ...
-    def unlink_severed(self, hook: Hook) -> None: ...
-    def elsewhere(self, ifindex: int | None, programs: Set[int]) -> frozenset[int]: ...
-    def free(self, ifindex: int | None, programs: Set[int]) -> None: ...
-    def remove_qdisc(self, ifindex: int) -> bool: ...
+    def kind(self) -> AttachKind:
+        """How `attach` and `swap` do it."""
+
+    def observe(self, ifindex: int, hook: Hook) -> tuple[Seat, ...]:
+        """Our programs on a hook in the order they run; none where the interface is gone."""
+
+    def attach(self, ifindex: int, hook: Hook, program_fd: int) -> None:
+        """Put a program as far ahead as the kind can; one of ours there leaves only after."""
+
+    def swap(self, ifindex: int, hook: Hook, program_fd: int) -> None:
+        """Run another program in the same place, without a gap; one must be there."""
+
+    def detach(self, ifindex: int | None, hook: Hook, kind: AttachKind) -> None:
+        """Take ours of one kind off; no error if none is there, or no interface (None)."""
+
+    def severed(self, hook: Hook) -> bool:
+        """Whether a pinned link is left of an interface that was deleted."""
+
+    def unlink_severed(self, hook: Hook) -> None:
+        """Remove what `severed` found; no error if there is none."""
+
+    def elsewhere(self, ifindex: int | None, programs: Set[int]) -> frozenset[int]:
+        """Our programs on devices that lost this name; filters count if they run `programs`."""
+
+    def free(self, ifindex: int | None, programs: Set[int]) -> None:
+        """Take off what `elsewhere` found: those devices are bare then."""
+
+    def remove_qdisc(self, ifindex: int) -> bool:
+        """Take the clsact qdisc away; False if it stays, for it has filters of others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """Looks at one interface."""
+    """Looks at one interface, by its name; what the kernel refuses raises SystemRefused."""
 
     link: Callable[[], Link | None]
+    """None: it is not there. Raises OtherName if only another interface answers to the name."""
     fingerprint: Callable[[], bytes]
+    """16 bytes that change with its keys and allowed IPs. Raises as `device`."""
     device: Callable[[], Device]
+    """WireGuard's part, without secrets. Raises NoSuchInterface or NotWireguard."""
     events: Callable[[], AsyncGenerator[LinkEvent | Resync, None]]
+    """Of every interface of this network namespace; close it (`aclosing`)."""

@@ -120,6 +120,7 @@ class Layout:
 
     @property
     def size_bytes(self) -> int:
+        """Of the whole struct in the kernel: the members leave no holes."""
         return self.codec.size
 
     def offsets(self) -> dict[str, tuple[int, int]]:

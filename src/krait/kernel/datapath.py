@@ -143,6 +143,7 @@ class Datapath:
 
     @property
     def in_force(self) -> InForce:
+        """Both halves of the control word, read at once."""
         word = self._word.value
         return InForce(revision=word >> 32, slot=word & 1)
 
@@ -214,6 +215,7 @@ class Datapath:
             counters.update(number.to_bytes(4, "little"), bytes(counters.value_bytes))
 
     def close(self) -> None:
+        """Let the descriptors go; what is pinned or attached runs on."""
         self._word.close()
         self._barrier.close()
         for each in (*self.maps.values(), *self.programs.values()):

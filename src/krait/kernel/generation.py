@@ -27,6 +27,7 @@ class Generation:
 
     @property
     def name(self) -> str:
+        """Of its folder: `<layout version>-<number>`."""
         return f"{self.abi_version}-{self.number}"
 
 
@@ -39,6 +40,7 @@ class InForce:
 
     @property
     def idle(self) -> int:
+        """The other slot, which no new packet reads and the next commit writes."""
         return self.slot ^ 1
 
 

@@ -64,6 +64,7 @@ class Generations:
         return generation
 
     def is_pinned(self, generation: Generation) -> bool:
+        """Whether its folder is there; somebody may have removed it while it runs."""
         return (self.folder / generation.name).exists()
 
     def pin(self, generation: Generation) -> None:

@@ -59,6 +59,7 @@ class Lock:
         return cls(fd)
 
     def close(self) -> None:
+        """Let the next one have it; the file stays. May be repeated."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

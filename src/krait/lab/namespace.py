@@ -129,6 +129,7 @@ class NamespaceProcess(Process):
             ) from None
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """To the command alone: its parent reaps it and hands back how it ended."""
         # The command only: its parent lives on, to reap it and hand back how it ended.
         while self.is_running():
             if child := _only_child(self._parent.pid):
@@ -187,6 +188,7 @@ class NamespaceMachine(Machine):
         return ["nsenter", *spaces]
 
     def start(self) -> None:
+        """Returns when commands can run. Raises SystemRefused without root, tools, namespaces."""
         require("unshare", "nsenter", "ip")
         with tempfile.TemporaryFile() as stderr:
             holder = subprocess.Popen(  # noqa: S603  fixed arguments and the machine's name
@@ -210,6 +212,7 @@ class NamespaceMachine(Machine):
                     )
 
     def crash(self) -> None:
+        """Returns once all of it is dead and its cables are gone at the far ends, too."""
         self.let_go()
         if self._holder is not None:
             self._holder.wait()  # PID 1 is reaped only when all in its namespace have ended
@@ -231,12 +234,14 @@ class NamespaceMachine(Machine):
         return self._holder.poll() is None
 
     def block(self) -> None:
+        """No carrier at `uplink`; raises KeyError if no cable was laid there."""
         self._switch_port("down")
 
     def unblock(self) -> None:
         self._switch_port("up")
 
     def spawn(self, command: Command, *, stdin: str = "") -> NamespaceProcess:
+        """Start it by nsenter; raises CommandFailed if the machine is down."""
         return NamespaceProcess(self.prefix, command, stdin)
 
     def _switch_port(self, state: str) -> None:

@@ -180,6 +180,7 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to tick where the other end is known: not on a UDP socket that listens."""
         self._transport = transport
         if transport.get_extra_info("peername"):
             self._start(getattr(transport, "sendto", None) or self._transport.write)
@@ -188,14 +189,17 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
         self._took(data)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Count it; the first one tells a listening socket whom to answer."""
         if self._send is None:  # a listening socket learns here whom to answer
             self._start(lambda tick: self._transport.sendto(tick, addr))
         self._took(data)
 
     def error_received(self, exc: Exception) -> None:
+        """An ICMP error about the flow, as its socket tells it; the ticks go on."""
         self.error = repr(exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop; to be closed by the other end is an error of the flow, too."""
         self._send = None
         self.error = repr(exc) if exc else "closed by the other end"
 

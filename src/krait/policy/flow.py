@@ -71,6 +71,7 @@ class FlowTuple:
     destination: End
 
     def reversed(self) -> "FlowTuple":
+        """The tuple of the other direction's packets."""
         return FlowTuple(self.protocol, self.destination, self.source)
 
 
@@ -87,6 +88,7 @@ class Flow:
     revision: int
 
     def lives(self, now_s: float) -> bool:
+        """Whether its state's time-out is not over; `now_s` is on the clock of `seen_s`."""
         return now_s - self.seen_s <= FLOW_TIMEOUT_S[self.state]
 
 

@@ -36,6 +36,7 @@ class Direction:
 
     @property
     def opens_nothing(self) -> bool:
+        """Both directions so: the pair is denied with no look at ports."""
         return not any(each.allow for each in self.intervals)
 
 

@@ -39,6 +39,7 @@ class Selector:
     text: str  # as the document wrote it, for people
 
     def selects(self, identity: Labels) -> bool:
+        """Whether the identity holds every label of a term."""
         return any(term <= identity for term in self.terms)
 
 
@@ -51,6 +52,7 @@ class PortSpan:
     high: int
 
     def holds(self, protocol: int, port: int) -> bool:
+        """`port` is the destination port; 0 for ICMP."""
         return protocol == self.protocol and self.low <= port <= self.high
 
 
@@ -68,9 +70,11 @@ class Rule:
     mark: Mark
 
     def concerns(self, source: Labels, destination: Labels) -> bool:
+        """Whether it speaks of opens from one identity to the other, whatever the port."""
         return self.sources.selects(source) and self.destinations.selects(destination)
 
     def covers(self, protocol: int, port: int) -> bool:
+        """Whether its ports hold this destination port; a rule without ports covers all."""
         return not self.ports or any(span.holds(protocol, port) for span in self.ports)
 
 

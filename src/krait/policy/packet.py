@@ -91,6 +91,7 @@ class Packet:
         return self._flags(TcpFlag.SYN | TcpFlag.ACK | TcpFlag.RST) == TcpFlag.ACK
 
     def has(self, flag: TcpFlag) -> bool:
+        """False, too, where there are no TCP flags."""
         return bool(self._flags(flag))
 
     def _flags(self, mask: TcpFlag) -> TcpFlag:

@@ -81,6 +81,7 @@ class Pairing:
         self._joined = cache(self._join)
 
     def pair(self, low: int, high: int) -> Pair:
+        """Both directions between two columns; MISSING_PAIR if one stands for nobody."""
         concern = self._concern
         if concern.columns[low] is None or concern.columns[high] is None:
             return MISSING_PAIR

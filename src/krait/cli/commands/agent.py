@@ -12,6 +12,7 @@ from krait.kernel.seat import AttachKind
 
 
 def configure(parser: ArgumentParser) -> None:
+    """Only the interface must be said; the document is searched for if it is not."""
     parser.add_argument(
         "--iface", metavar="IFACE", required=True, help="a WireGuard interface, such as wg0"
     )

@@ -17,6 +17,7 @@ from krait.policy.model import Document
 
 
 def configure(parser: ArgumentParser) -> None:
+    """No interface: a document is right or wrong on any machine."""
     parser.add_argument("file", metavar="FILE", help="the policy document")
     output.json_option(parser)
 

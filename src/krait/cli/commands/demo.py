@@ -16,6 +16,7 @@ from krait.lab.demo.stage import Stage
 
 
 def configure(parser: ArgumentParser) -> None:
+    """To leave the hosts up and to take them down exclude each other."""
     parser.add_argument(
         "--attach",
         choices=[kind.value for kind in AttachKind],

@@ -12,6 +12,7 @@ from krait.common.errors import ExitCode
 
 
 def configure(parser: ArgumentParser) -> None:
+    """The interface must be said, so that no policy is taken off by mistake."""
     parser.add_argument("interface", metavar="IFACE", help="the interface, there or not")
     output.json_option(parser)
 

@@ -25,6 +25,7 @@ _STYLES = {
 
 
 def configure(parser: ArgumentParser) -> None:
+    """Without an interface, the machine alone."""
     parser.add_argument(
         "interface", metavar="IFACE", nargs="?", help="a WireGuard interface to look at as well"
     )

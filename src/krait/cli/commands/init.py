@@ -16,6 +16,7 @@ from krait.policy.view import InterfaceAddress
 
 
 def configure(parser: ArgumentParser) -> None:
+    """The interface must be there."""
     parser.add_argument("interface", metavar="IFACE", help="a WireGuard interface, such as wg0")
     output.json_option(parser)
 

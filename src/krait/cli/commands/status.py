@@ -13,6 +13,7 @@ from krait.kernel.capability import NEEDED, require
 
 
 def configure(parser: ArgumentParser) -> None:
+    """Without an interface, every one that Krait is on."""
     parser.add_argument(
         "interface", metavar="IFACE", nargs="?", help="one interface; all of Krait's, if left out"
     )

@@ -27,6 +27,7 @@ class ReaderBarrier:
         self._outer.update(_INDEX, self._inner.fd.to_bytes(4, "little"))
 
     def close(self) -> None:
+        """Let both maps go; nothing can wait any more."""
         self._outer.close()
         self._inner.close()
 

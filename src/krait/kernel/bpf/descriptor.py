@@ -22,6 +22,7 @@ class Descriptor:
 
     @classmethod
     def open_pinned(cls, path: Path) -> Self:
+        """What is pinned there. Raises BpfRefused, or WrongKind for a pin of another kind."""
         return cls(pin.open_pinned(path, cls.kind))
 
     @property
@@ -34,9 +35,11 @@ class Descriptor:
         return type(self)(os.dup(self._fd))
 
     def pin(self, path: Path) -> None:
+        """Keep the object beyond this process. Raises BpfRefused where something has that name."""
         pin.pin(self._fd, path)
 
     def close(self) -> None:
+        """May be repeated; the object ends with its last holder, often another."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -42,6 +42,7 @@ class LinkInfo:
 
     @property
     def severed(self) -> bool:
+        """Whether the interface is gone: the pin alone keeps the link, and it runs nothing."""
         return self.ifindex == 0
 
 
@@ -124,6 +125,7 @@ class TcxLink(Descriptor):
         bpf(Command.LINK_DETACH, _DetachAttr(self.fd), "TCX link")
 
     def info(self) -> LinkInfo:
+        """Asked of the kernel anew. Raises SystemRefused for a link of another type."""
         info = _Info()
         read_info(self.fd, info, "TCX link")
         if info.type != _LINK_TYPE_TCX:

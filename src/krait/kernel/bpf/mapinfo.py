@@ -42,6 +42,7 @@ class MapInfo:
 
     @property
     def per_cpu(self) -> bool:
+        """Whether a value is an array with one element for each possible CPU."""
         return self.type in (
             MapType.PERCPU_HASH,
             MapType.PERCPU_ARRAY,

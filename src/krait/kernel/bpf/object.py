@@ -93,6 +93,7 @@ class BpfObject:
             self.programs[_name(program, "program")] = libbpf().bpf_program__fd(program)
 
     def close(self) -> None:
+        """Closes its maps and programs, too: what is to outlive it was duplicated before."""
         handle, self._handle = self._handle, 0
         if handle:
             for loaded in self.maps.values():

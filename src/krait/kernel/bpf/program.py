@@ -56,6 +56,7 @@ class _LoadAttr(ctypes.Structure):
 
 
 def program_info(fd: int) -> ProgramInfo:
+    """What the kernel says of a loaded program. Raises BpfRefused."""
     info = _Info()
     read_info(fd, info, "program")
     return ProgramInfo(
@@ -68,6 +69,7 @@ def program_info(fd: int) -> ProgramInfo:
 
 
 def program_id(fd: int) -> int:
+    """The number by which hooks name a program; unique while it is loaded, then used again."""
     return program_info(fd).id
 
 

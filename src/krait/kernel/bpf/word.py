@@ -29,6 +29,7 @@ class Word:
 
     @property
     def value(self) -> int:
+        """Read or stored at once, by one instruction. Raises ValueError once closed."""
         return self._open().value
 
     @value.setter
@@ -36,6 +37,7 @@ class Word:
         self._open().value = value
 
     def close(self) -> None:
+        """Unmap it; the map and its value stay."""
         self._word = None
         self._memory.close()
 

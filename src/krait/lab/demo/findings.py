@@ -39,6 +39,7 @@ class Enforced:
 
     @property
     def held(self) -> bool:
+        """Whether every probe passed before Krait, and every cell agrees, each drop counted."""
         return self.open == len(self.matrix) and not self.suspects
 
     @property
@@ -71,6 +72,7 @@ class Kept:
 
     @property
     def held(self) -> bool:
+        """Whether the flow is whole and was never silent for GAP_NS."""
         return self.gap_ns < GAP_NS and not self.fault
 
 
@@ -87,6 +89,7 @@ class Cut:
 
     @property
     def held(self) -> bool:
+        """Whether nothing passed that was sent after the commit, though packets were still sent."""
         return self.sent_after_ns <= 0 and self.in_vain > 0
 
 
@@ -101,6 +104,7 @@ class Revoked:
 
     @property
     def held(self) -> bool:
+        """Whether all that was revoked was cut, and the flow that stays allowed went on."""
         return not self.suspects
 
     @property
@@ -119,6 +123,7 @@ class Orphaned:
 
     @property
     def held(self) -> bool:
+        """Whether every cell agrees and every flow went on with the agent dead."""
         return not self.suspects
 
     @property

@@ -71,6 +71,7 @@ class Outcome:
 
     @property
     def agrees(self) -> bool:
+        """A denied probe must time out: an answer of any other kind was not a drop."""
         return self.answer == ("ok" if self.decision.allow else "timeout")
 
 
