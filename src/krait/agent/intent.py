@@ -4,6 +4,8 @@
 Worked out once for each of them, and held back for a while where the kernel did not take it.
 """
 
+import structlog
+
 from krait.agent.apply import Enforcement
 from krait.agent.backoff import Backoff
 from krait.agent.desired import Desired, Source, desire
@@ -11,6 +13,8 @@ from krait.agent.lookout import Sight
 from krait.common.errors import KraitError
 from krait.policy.model import Network
 from krait.policy.view import Interface
+
+_log = structlog.get_logger()
 
 
 class Intent:
@@ -27,6 +31,7 @@ class Intent:
         self._fitting: Source | None = None
         self._asked: object = None
         self._answer: Desired | None = None
+        self._warned: tuple[str, ...] = ()
         self._failed: Desired | None = None
         self._backoff = Backoff()
 
@@ -53,6 +58,13 @@ class Intent:
         self._failed, self.refused = desired, error
         self._backoff.failed(now_s)
 
+    def _warn(self, warnings: tuple[str, ...]) -> None:
+        """Tell what is new of them; `status` shows them all."""
+        for each in warnings:
+            if each not in self._warned:
+                _log.warning(each)
+        self._warned = warnings
+
     def _work_out(
         self, source: Source, interface: Interface, withheld: frozenset[Network]
     ) -> Desired | None:
@@ -63,6 +75,7 @@ class Intent:
             self.fault = error
         else:
             self.fault, self._fitting = None, source
+            self._warn(answer.warnings)
             return answer
         if self._fitting is None:
             return None

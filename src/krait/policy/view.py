@@ -6,6 +6,7 @@ WireGuard ties to each. Together they give the principals. Both the compiler and
 stand on the view, so it holds no table shapes, only facts.
 """
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
@@ -74,7 +75,8 @@ def own_node(document: Document, public_key: bytes) -> Node:
     if mine is None:
         raise UsageError(
             f"{document.source}: no node has this interface's public key",
-            hint="add a node with the key that `wg show INTERFACE public-key` prints",
+            hint="add a node with the key that "
+            f"`wg show {document.interface or 'all'} public-key` prints",
         )
     if document.node is not None and document.node != mine.name:
         raise UsageError(
@@ -98,7 +100,10 @@ def resolve(
     here = Principal(mine.name, node_labels(mine, scene.named), HERE)
 
     owners: dict[Network, Principal | None] = dict(scene.of_peers())
-    warnings: list[str] = []
+    warnings = [
+        f"peer {b64encode(key).decode()} is not in the document: nothing passes to or from it"
+        for key in scene.unknown()
+    ]
     for cidr, who in scene.claims():
         if scene.voucher(cidr) == who.peer:
             owners[cidr] = who
@@ -143,6 +148,11 @@ class _Scene:
                     yield cidr, Principal(node.name, node_labels(node, self.named), number)
                 else:
                     yield cidr, _subnet(node, cidr, number, None)
+
+    def unknown(self) -> Iterator[bytes]:
+        """The public keys of the peers that no node of the document has."""
+        known = {node.public_key for node in self.document.nodes}
+        return (each.public_key for each in self.interface.peers if each.public_key not in known)
 
     def claims(self) -> Iterator[tuple[Network, Principal]]:
         """What the document places at or behind a peer: addresses, subnets, spokes of a hub."""
