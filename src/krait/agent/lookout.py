@@ -3,11 +3,13 @@
 
 from dataclasses import dataclass
 
+import structlog
+
 from krait.agent.desired import moved
 from krait.agent.ports import Eyes
 from krait.common.errors import KraitError
 from krait.kernel.link import Link
-from krait.kernel.wireguard import NotWireguard
+from krait.kernel.wireguard import Device, NotWireguard
 from krait.policy.model import Network
 from krait.policy.view import Interface, Peer
 
@@ -16,6 +18,8 @@ INTERVAL_S = 1.0
 
 _KINDS = ("wireguard", "tun")
 _NEVER_LOOKED = 0  # no interface has it
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Lookout:
         self._ifindex: int | None = _NEVER_LOOKED
         self._mark: object = None
         self._interface = _Remembered()
+        self._awaited: int | None = None  # the ifindex whose key was said to be waited for
 
     def look(self, now_s: float) -> Sight:
         """Look once; `now_s` is monotonic. Raises SystemRefused if the kernel does not answer."""
@@ -58,6 +63,10 @@ class Lookout:
         remembered = self._interface
         return Sight(ifindex, False, remembered.interface, remembered.withheld(now_s), fault)
 
+    def regard_as_new(self) -> None:
+        """At the next look the interface appears, though it was there before."""
+        self._forget(None)
+
     def greeted(self, sight: Sight) -> None:
         """The interface that appeared is shut: from here on it is one like any other."""
         self._forget(sight.ifindex)
@@ -78,9 +87,28 @@ class Lookout:
         device = self._eyes.device()
         if device.ifindex != link.ifindex:
             return  # made anew meanwhile: the next look sees that first
+        public_key = self._own_key(device)
+        if public_key is None:
+            return
         peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
-        self._interface.learn(Interface(device.public_key, link.addresses, peers), now_s)
+        self._interface.learn(Interface(public_key, link.addresses, peers), now_s)
         self._mark = mark
+
+    def _own_key(self, device: Device) -> bytes | None:
+        """The interface's public key; None while it has none yet.
+
+        A device exists before it is given its key. One whose key was taken away talks on in the
+        sessions that it has, as who it was.
+        """
+        if any(device.public_key):
+            self._awaited = None
+            return device.public_key
+        if self._interface.interface is not None:
+            return self._interface.interface.public_key
+        if self._awaited != device.ifindex:
+            self._awaited = device.ifindex
+            _log.info(f"{device.name} has no key yet: waiting for it")
+        return None
 
 
 class _Remembered:

@@ -138,6 +138,8 @@ class Agent:
             self._go_back(error)
         if self._sight.fault is not None:
             raise self._sight.fault
+        if self._sight.interface is None:  # without a key yet: it waits for it shut
+            self._lookout.regard_as_new()
         self._enforce()
         for fault in (self._intent.fault, self._intent.refused):
             if fault is not None:

@@ -39,6 +39,21 @@ def pins(node: Node) -> list[str]:
     return node.machine.succeed(["ls", "/sys/fs/bpf/krait/wg0"]).split()
 
 
+def test_a_device_that_is_made_before_its_key_is_no_fault(node: Node) -> None:
+    agent, machine = node.start(), node.machine
+    configuration = machine.succeed(["wg", "showconf", "wg0"])
+    mark = agent.mark()
+    machine.succeed("wg set wg0 private-key /dev/null")
+    node.unplug()
+    agent.wait_for(EMPTY, after=mark)
+    node.plug()
+    agent.wait_for("wg0 has no key yet", after=mark)
+    machine.succeed(["wg", "setconf", "wg0", "/dev/stdin"], stdin=configuration)
+    agent.wait_for("commit /run", after=mark)
+    assert {line["level"] for line in agent.log()[mark:]} == {"info"}
+    node.greet()
+
+
 @BOTH_KINDS
 def test_an_agent_that_starts_before_the_interface_waits_armed(node: Node) -> None:
     node.unplug()

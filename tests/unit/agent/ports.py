@@ -42,7 +42,7 @@ class Kernel:
     loaded: dict[int, "Tables"] = field(default_factory=dict)
     seats: dict[Hook, tuple[Seat, ...]] = field(default_factory=lambda: dict.fromkeys(Hook, ()))
     elsewhere: frozenset[int] = frozenset()
-    reads_wireguard: int = 0
+    public_key: bytes = INTERFACE.public_key
 
     def check(self, what: str) -> None:
         if what in self.refuses:
@@ -241,12 +241,13 @@ class Stage:
 
     def fingerprint(self) -> bytes:
         self.kernel.check("wireguard")
-        return b"same"
+        return self.kernel.public_key
 
     def device(self) -> Device:
         assert self.kernel.link
         ifindex = self.kernel.link.ifindex
-        return Device("wg0", ifindex, INTERFACE.public_key, 51820, userspace=False, peers=PEERS)
+        key = self.kernel.public_key
+        return Device("wg0", ifindex, key, 51820, userspace=False, peers=PEERS)
 
     def _next_stream(self) -> AsyncGenerator[LinkEvent | Resync, None]:
         return (self.events.pop(0) if len(self.events) > 1 else self.events[0])()

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_interface, ip_network
 
 import pytest
+from structlog.testing import capture_logs
 
 from krait.agent.lookout import INTERVAL_S, Lookout
 from krait.agent.ports import Eyes
 from krait.kernel.link import Link, watch
-from krait.kernel.wireguard import Device, NotWireguard, Peer
+from krait.kernel.wireguard import NO_KEY, Device, NotWireguard, Peer
 
 LINK = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))
 MOVED = ip_network("10.8.0.9/32")
@@ -25,18 +26,19 @@ class Scene:
 
     link: Link | None = LINK
     peers: tuple[Peer, ...] = (peer("a", "10.8.0.9/32"), peer("b", "10.8.0.3/32"))
+    key: bytes = bytes((1,)) * 32
     answers: bool = True
     looked: int = 0
 
     def fingerprint(self) -> bytes:
         if not self.answers:
             raise NotWireguard("wg0", "tun")
-        return repr(self.peers).encode()
+        return repr((self.key, self.peers)).encode()
 
     def device(self) -> Device:
         self.looked += 1
         assert self.link
-        return Device("wg0", self.link.ifindex, bytes(32), 51820, userspace=False, peers=self.peers)
+        return Device("wg0", self.link.ifindex, self.key, 51820, userspace=False, peers=self.peers)
 
     def move(self) -> None:
         self.peers = (peer("a"), peer("b", "10.8.0.3/32", "10.8.0.9/32"))
@@ -120,6 +122,34 @@ def test_a_wireguard_that_does_not_answer_leaves_what_is_known_and_says_so(
     sight = lookout.look(1.0)
     assert (sight.ifindex, sight.interface) == (7, known)
     assert isinstance(sight.fault, NotWireguard)
+
+
+def test_a_device_without_a_key_yet_is_waited_for_and_is_no_fault(
+    scene: Scene, lookout: Lookout
+) -> None:
+    key, scene.key = scene.key, NO_KEY
+    with capture_logs() as log:
+        for _ in range(3):
+            sight = lookout.look(0.0)
+            assert (sight.ifindex, sight.interface, sight.fault) == (7, None, None)
+    assert [(each["log_level"], each["event"]) for each in log] == [
+        ("info", "wg0 has no key yet: waiting for it")
+    ]
+    scene.key = key
+    found = lookout.look(1.0).interface
+    assert found is not None
+    assert found.public_key == key
+
+
+def test_a_device_whose_key_is_taken_away_is_who_it_was_and_its_peers_are_still_seen(
+    scene: Scene, lookout: Lookout
+) -> None:
+    lookout.look(10.0)
+    key, scene.key = scene.key, NO_KEY
+    scene.move()
+    sight = lookout.look(11.0)
+    assert sight.interface is not None
+    assert (sight.interface.public_key, sight.withheld) == (key, frozenset({MOVED}))
 
 
 def test_something_else_of_that_name_is_no_interface_of_ours(

@@ -4,11 +4,13 @@
 import asyncio
 import os
 import signal
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from krait.agent.backoff import LONGEST_S
 from krait.agent.loop import Agent
@@ -17,10 +19,15 @@ from krait.common.errors import KraitError, UsageError
 from krait.kernel.hook import Hook
 from krait.kernel.link import LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
+from krait.kernel.wireguard import NO_KEY
 from tests.unit.agent.ports import Refused, Stage
 
 PATIENCE_S = 20.0
 WHOLE, BROKEN = "from: app, to: db}", "from: nobody, to: db}"
+STRANGER = (
+    "peer CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk= is not in the document: "
+    "nothing passes to or from it"
+)
 A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
 
 
@@ -359,16 +366,52 @@ def test_an_interface_that_appears_is_shut_before_anything_else_is_asked(stage: 
 
 
 def test_pairs_whose_replies_need_a_flow_from_now_on_are_told(stage: Stage, agent: Agent) -> None:
-    assert not stage.live.warnings
+    assert [*stage.live.warnings] == [STRANGER]
     stage.edit("    - {name: app-out, from: db, to: app}\n", "")
     agent._reload()  # noqa: SLF001 - SIGHUP
     agent.round()
-    (warning,) = stage.live.warnings
+    _, warning = stage.live.warnings
     assert "flows are remembered from now on between app and db" in warning
     stage.edit("name: web-db,", "name: into-db,")
     agent._reload()  # noqa: SLF001 - SIGHUP
     agent.round()
-    assert not stage.live.warnings
+    assert stage.live.warnings == (STRANGER,)
+
+
+def test_a_peer_that_the_document_does_not_name_is_logged_once_until_it_is_new_again(
+    stage: Stage,
+) -> None:
+    named = f'  other: {{public_key: "{b64encode(bytes((9,)) * 32).decode()}"}}\n'
+    agent = stage.agent()
+    with capture_logs() as log:
+        agent.start()
+        stage.edit(*A_RULE)
+        agent._reload()  # noqa: SLF001 - SIGHUP
+        agent.round()
+        assert stage.revision == 2
+        assert [each["event"] for each in log].count(STRANGER) == 1
+        stage.edit("policy:\n", f"{named}policy:\n")
+        agent._reload()  # noqa: SLF001
+        agent.round()
+        assert not stage.live.warnings
+        stage.edit(named, "")
+        agent._reload()  # noqa: SLF001
+        agent.round()
+    assert [each["event"] for each in log].count(STRANGER) == 2
+    assert stage.live.warnings == (STRANGER,)
+
+
+def test_an_agent_that_starts_before_the_interface_has_a_key_shuts_it_and_waits(
+    stage: Stage,
+) -> None:
+    key, stage.kernel.public_key = stage.kernel.public_key, NO_KEY
+    agent = stage.agent()
+    agent.start()
+    assert all(stage.kernel.seats.values())
+    assert (stage.revision, stage.live.enforcing, stage.faults) == (0, False, [])
+    stage.kernel.public_key = key
+    agent.round()
+    assert (stage.revision, stage.live.enforcing, stage.faults) == (1, True, [])
 
 
 def run(stage: Stage, drive: Callable[[], object]) -> None:
