@@ -2,6 +2,7 @@
 """The loaded object and its tables, in the running kernel."""
 
 import os
+import subprocess
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -16,9 +17,8 @@ from krait.common import abi
 from krait.common.abi import PairClass
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
-from krait.kernel.bpf.pin import BPFFS
 from krait.kernel.bpf.testrun import ethernet, run
-from krait.kernel.datapath import DEFAULT_FLOWS, Datapath, remove_pins
+from krait.kernel.datapath import DEFAULT_FLOWS, Datapath
 from krait.kernel.hook import Hook
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.document import load
@@ -111,13 +111,13 @@ def loaded() -> Iterator[Callable[[Compiled], Loaded]]:
 
 
 @pytest.fixture
-def pins(request: pytest.FixtureRequest) -> Iterator[Path]:
-    folder = BPFFS / f"krait-test-{id(request)}"
+def pins(tmp_path: Path) -> Iterator[Path]:
+    """A bpf file system of the test's own; what is pinned there goes with it."""
+    folder = tmp_path / "bpf"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
     yield folder
-    for each in folder.iterdir() if folder.exists() else ():
-        remove_pins(each)
-    if folder.exists():
-        folder.rmdir()
+    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_datapath_without_a_policy_drops_everything(loaded: Callable[..., Loaded]) -> None:

@@ -26,12 +26,18 @@ _MASK = Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF | M
 _FOLDER_GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED | Mask.UNMOUNT
 
 
-def find(interface: str, places: Iterable[Path]) -> Path:
-    """The first of `places` that there is. Raises UsageError, with how to begin, if none is."""
+def find(interface: str, places: Iterable[Path], kept: Path | None = None) -> Path:
+    """The first of `places` that there is.
+
+    Where none is, but one was `kept` that was in force, the first: the agent will miss it, say so,
+    and go on with what was kept. Raises UsageError, with how to begin, if there is nothing at all.
+    """
     places = tuple(places)
     for path in places:
         if path.exists():
             return path
+    if kept is not None and kept.exists():
+        return places[0]
     raise UsageError(
         f"no document for {interface}: looked for {', '.join(map(str, places))}",
         hint=f"begin with one that changes nothing: {_how_to_begin(interface, places[0])}",

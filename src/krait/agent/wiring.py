@@ -70,11 +70,11 @@ def keep(
     capability.require(*capability.NEEDED)
     paths.require()
     with Lock.take(paths.lock_of(interface), f"another agent keeps {interface}"):
-        real = adapters(interface, paths, kind)
+        real, kept = adapters(interface, paths, kind), paths.kept_of(interface)
         setup = Setup(
             interface=interface,
-            document=config or source.find(interface, paths.configs_of(interface)),
-            kept=paths.kept_of(interface),
+            document=config or source.find(interface, paths.configs_of(interface), kept),
+            kept=kept,
             live=paths.live_of(interface),
             eyes=real.eyes,
             enforcement=Enforcement(real.loads, real.hooks, paths.state_of(interface)),

@@ -39,6 +39,16 @@ def test_without_a_document_the_error_says_how_to_begin(tmp_path: Path) -> None:
     assert f"mkdir -p {tmp_path} && krait init wg0 >{tmp_path / 'wg0.yaml'}" in told.value.hint
 
 
+def test_where_one_was_in_force_before_its_place_is_looked_at_though_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    own, kept = tmp_path / "wg0.yaml", tmp_path / "kept.yaml"
+    with pytest.raises(UsageError):
+        find("wg0", (own,), kept)
+    kept.write_text(DOCUMENT)
+    assert find("wg0", (own,), kept) == own
+
+
 def test_a_document_is_known_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "wg0.yaml"
     path.write_text(DOCUMENT)
