@@ -132,7 +132,8 @@ async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, No
 class Unheard:
     """Changes of a document that no event told: it was deleted, or a link above it switched.
 
-    Nobody says when such a document is whole: it is taken once it kept still for a look.
+    Then another file, or none, is at the path. Nobody says when that is whole: it is taken once it
+    kept still for a look. The same file with other contents is its writer's to close.
     """
 
     def __init__(self, path: Path) -> None:
@@ -146,14 +147,14 @@ class Unheard:
         self._read = self._seen = _stamp(self._path)
 
     def is_due(self, now_s: float) -> bool:
-        """Whether it is another one than was read, and has been for a while; `now_s` is monotonic.
+        """Whether another file than was read, or none, has been there for a while.
 
-        That nothing is there counts as another one.
+        `now_s` is monotonic.
         """
         found = _stamp(self._path)
         if found != self._seen:
             self._seen, self._since_s = found, now_s
-        return found != self._read and now_s - self._since_s >= LOOK_S
+        return _file(found) != _file(self._read) and now_s - self._since_s >= LOOK_S
 
 
 def _how_to_begin(interface: str, path: Path) -> str:
@@ -185,6 +186,11 @@ def _is_about(event: Event, path: Path) -> bool:
     if event.mask & Mask.Q_OVERFLOW:
         return True
     return event.name is not None and event.name.name == path.name
+
+
+def _file(stamp: _Stamp) -> _Stamp:
+    """Which file it is, whatever is in it."""
+    return stamp and stamp[:2]
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -142,17 +142,36 @@ def test_a_folder_that_is_switched_by_its_link_is_noticed_without_an_event(
     assert (stage.revision, stage.faults) == (2, [])
 
 
-def test_a_document_that_still_grows_is_not_taken_without_an_event(
+def test_a_document_that_is_written_in_place_is_not_taken_before_its_writer_closes_it(
     stage: Stage, agent: Agent, clock: Clock
 ) -> None:
     whole = stage.document.read_text().replace(*A_RULE)
     for part in range(1, 5):
         stage.document.write_text(whole[: len(whole) * part // 4])
-        agent.round()
-        clock.now_s += LOOK_S - 0.1
-        agent.round()
+        for _ in range(3):
+            agent.round()
+            clock.now_s += LOOK_S
         assert (stage.revision, stage.faults) == (1, [])
-        clock.now_s += 0.2 * (part == 4)
+    agent._heard_of_document(None)  # noqa: SLF001 - what the watcher says of the close
+    agent.round()
+    assert (stage.revision, stage.faults) == (2, [])
+
+
+def test_another_file_in_the_documents_place_is_taken_once_it_kept_still(
+    stage: Stage, agent: Agent, clock: Clock
+) -> None:
+    whole = stage.document.read_text().replace(*A_RULE)
+    grown = stage.document.with_name("grown")
+    grown.write_text(whole[:40])
+    grown.rename(stage.document)
+    agent.round()
+    clock.now_s += LOOK_S - 0.1
+    stage.document.write_text(whole)
+    agent.round()
+    clock.now_s += LOOK_S - 0.1
+    agent.round()
+    assert (stage.revision, stage.faults) == (1, [])
+    clock.now_s += 0.2
     agent.round()
     assert (stage.revision, stage.faults) == (2, [])
 
