@@ -5,6 +5,7 @@ A kind of machine supplies `start`, `spawn`, `crash`, `block` and `unblock`; eve
 on `spawn`, so a scenario runs unchanged on namespaces and on virtual machines.
 """
 
+import os
 import signal
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +21,19 @@ Command = str | Sequence[str]
 Report = Callable[[str], None]
 """Takes one line of progress."""
 
-TIMEOUT_S = 10.0
+TIMEOUT_SCALE = float(os.environ.get("KRAIT_TIMEOUT_SCALE", "1"))
+"""How many times slower than this one's the machines may be: an emulated guest is 10 to 20."""
+
+
+def patient(seconds: float) -> float:
+    """For how long to wait for what should happen, on machines as slow as KRAIT_TIMEOUT_SCALE says.
+
+    It costs nothing where that happens, so the seconds should be many times what it takes.
+    """
+    return seconds * TIMEOUT_SCALE
+
+
+TIMEOUT_S = patient(30.0)
 _POLL_S = 0.02
 
 

@@ -229,7 +229,7 @@ class Lab:
                 )
             daemon = machine.spawn([*_CONFINED, "wireguard-go", "-f", node.interface])
             try:
-                machine.wait_until_succeeds(["wg", "show", node.interface], timeout_s=5)
+                machine.wait_until_succeeds(["wg", "show", node.interface])
             except CommandTimedOut:
                 raise CommandFailed(
                     f"{node.name}: wireguard-go made no {node.interface}",

@@ -10,11 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from krait.lab.machine import CommandFailed, Machine, Process
+from krait.lab.machine import TIMEOUT_S, CommandFailed, Machine, Process, patient
 
 _PROBE = [sys.executable, "-I", "-S", str(Path(__file__).with_name("probe.py"))]
-ANSWER_S = 1.5  # enough for TCP to send a lost SYN again, which it does after 1 s
-_SLACK_S = 10.0  # for a busy host: a probe that ends late is no denial
+SILENCE_S = patient(1.5)
+"""How long to listen for an answer that should not come; silence alone proves little."""
+_SLACK_S = patient(30.0)  # for a busy host: a probe that ends late is no denial
 
 
 class Protocol(StrEnum):
@@ -58,11 +59,12 @@ def serve(machine: Machine, addresses: Iterable[str], ports: Iterable[int]) -> P
 
 
 def ask(
-    questions: Mapping[Machine, Sequence[Target]], timeout_s: float = ANSWER_S
+    questions: Mapping[Machine, Sequence[Target]], timeout_s: float = TIMEOUT_S
 ) -> dict[Machine, tuple[Answer, ...]]:
     """Try each machine's targets, all machines and all targets at once.
 
-    A target is given `timeout_s`; so is the whole. The answers are in the order of the targets.
+    A target is given `timeout_s`; so is the whole: ask apart what should answer, and what should
+    not, with SILENCE_S. The answers are in the order of the targets.
     """
     asked = [
         (machine, targets, _spawn(machine, "ask", targets=_rows(targets), timeout_s=timeout_s))

@@ -14,11 +14,12 @@ from krait.common.errors import KraitError
 from krait.lab.demo.document import SUSPECT
 from krait.lab.demo.findings import Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
 from krait.lab.demo.stage import Stage
+from krait.lab.machine import patient
 from krait.lab.traffic import Flow, FlowReport, Protocol, Target
 
-_WAIT_S = 10.0
+_WAIT_S = patient(20.0)
 _LOOK_S = 0.00005
-_WATCH_S = 0.8  # how long a revoked flow is given to be heard again
+_WATCH_S = patient(0.8)  # how long a revoked flow is given to be heard again
 _WARM = 50  # ticks that make a flow alive
 
 
@@ -32,7 +33,7 @@ def perform(stage: Stage) -> Iterator[Act]:
 def enforce(stage: Stage) -> Enforced:
     """Try every pair without Krait and with it."""
     document = stage.document()
-    open_before = sum(outcome.answer == "ok" for outcome in stage.try_all(document))
+    open_before = stage.count_open()
     stage.replace_policy(stage.policy())
     stage.start_agents()
     matrix = stage.try_all(document)

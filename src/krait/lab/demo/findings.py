@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from krait.common.reason import Reason
 from krait.lab.demo.matrix import Matrix, wrong
+from krait.lab.machine import patient
 from krait.lab.traffic import Protocol
 
-GAP_NS = 3_000_000_000
+GAP_NS = int(patient(5.0) * 1e9)
 """A gap that no scheduling explains: an allowed flow with one has been broken."""
 
 
