@@ -31,7 +31,8 @@ def renumber(known: Sequence[T | None], wanted: Iterable[T]) -> tuple[T | None, 
     """The places of `wanted`: those known stay, newcomers fill the gaps and then the end."""
     order = dict.fromkeys(wanted)
     places = [each if each in order else None for each in known]
-    newcomers = [each for each in order if each not in set(known)]
+    there = set(known)
+    newcomers = [each for each in order if each not in there]
     free = [i for i, each in enumerate(places) if each is None]
     for i, each in zip(free, newcomers, strict=False):
         places[i] = each
