@@ -109,10 +109,13 @@ class Node:
     addresses: tuple[Address, ...]
     routes: tuple[Route, ...]
     endpoint: str | None
-    preshared_key_file: str | None
+    preshared_key_file: str | None  # of each pair that it is in; `{pair}` stands for their names
     transit: bool
     via: str | None
     mark: Mark
+    listen_port: int | None = None  # these three: None where the mesh's, if any, holds
+    mtu: int | None = None
+    keepalive_s: int | None = None  # 0: none are sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,9 @@ class Mesh:
 
     cidrs: tuple[Network, ...]
     listen_port: int | None
+    mtu: int | None = None
+    keepalive_s: int | None = None
+    preshared_key_file: str | None = None  # of every pair for which no node says another
 
 
 @dataclass(frozen=True, slots=True)

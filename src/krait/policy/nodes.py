@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sections `mesh` and `nodes`: who there is, and which addresses belong to whom."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_network
+from typing import TypeVar
 
 from krait.policy import values
 from krait.policy.model import Address, Labels, Mark, Mesh, Network, Node, Route
@@ -11,20 +14,22 @@ from krait.policy.reader import Reader
 from krait.policy.selectors import Names
 from krait.policy.yaml_source import Mapping, Scalar, Tree
 
-MESH_KEYS = frozenset({"cidr", "listen_port"})
+T = TypeVar("T")
+
+DEVICE_KEYS = frozenset({"listen_port", "mtu", "keepalive", "preshared_key_file"})
+"""What `krait up` sets: a node says it for itself, the mesh for the nodes that do not."""
+
+MESH_KEYS = DEVICE_KEYS | {"cidr"}
 ROUTE_KEYS = frozenset({"cidr", "tags"})
-NODE_KEYS = frozenset(
-    {
-        "public_key",
-        "tags",
-        "address",
-        "routes",
-        "endpoint",
-        "preshared_key_file",
-        "transit",
-        "via",
-    }
-)
+NODE_KEYS = DEVICE_KEYS | {
+    "public_key",
+    "tags",
+    "address",
+    "routes",
+    "endpoint",
+    "transit",
+    "via",
+}
 
 
 def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
@@ -41,8 +46,15 @@ def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
     written = reader.one_or_more(fields.get("cidr"), "cidr")
     if not written and "cidr" in fields:
         reader.problems.add(fields["cidr"], "cidr: expected at least one range")
-    port = reader.value(fields.get("listen_port"), "listen_port", values.listen_port)
-    return Mesh(tuple(cidrs), port) if cidrs and len(cidrs) == len(written) else None
+    device = _Device(reader, fields, ipv6=any(cidr.version == 6 for cidr in cidrs))
+    mesh = Mesh(
+        tuple(cidrs),
+        device.listen_port(),
+        device.mtu(),
+        device.keepalive_s(),
+        device.preshared_key_file(),
+    )
+    return mesh if cidrs and len(cidrs) == len(written) else None
 
 
 def read_nodes(tree: Tree, mesh: Mesh | None, reader: Reader) -> tuple[tuple[Node, ...], Names]:
@@ -56,6 +68,30 @@ def read_nodes(tree: Tree, mesh: Mesh | None, reader: Reader) -> tuple[tuple[Nod
     section.check_vias({node.name: node for node in read if node})
     names = Names(frozenset(tree.keys), frozenset(section.tags))
     return tuple(node for node in read if node), names
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """Reads the DEVICE_KEYS among some fields."""
+
+    reader: Reader
+    fields: dict[str, Tree]
+    ipv6: bool  # whether the tunnel carries it
+
+    def listen_port(self) -> int | None:
+        return self._read("listen_port", values.listen_port)
+
+    def mtu(self) -> int | None:
+        return self._read("mtu", partial(values.mtu, ipv6=self.ipv6))
+
+    def keepalive_s(self) -> int | None:
+        return self._read("keepalive", values.keepalive_s)
+
+    def preshared_key_file(self) -> str | None:
+        return self._read("preshared_key_file", values.preshared_key_file)
+
+    def _read(self, key: str, parse: Callable[[str], T]) -> T | None:
+        return self.reader.value(self.fields.get(key), key, parse)
 
 
 @dataclass(slots=True)
@@ -78,6 +114,8 @@ class _Section:
         via = read(fields.get("via"), "via", values.name)
         if via and isinstance(at := fields["via"], Scalar):
             self.vias[name] = at
+        ipv6 = self.mesh is not None and any(cidr.version == 6 for cidr in self.mesh.cidrs)
+        device = _Device(self.reader, fields, ipv6=ipv6)
         return Node(
             name,
             self._public_key(key, fields),
@@ -85,10 +123,13 @@ class _Section:
             self._addresses(key, fields.get("address")),
             self._routes(key, fields.get("routes")),
             read(fields.get("endpoint"), "endpoint", values.endpoint),
-            read(fields.get("preshared_key_file"), "preshared_key_file", values.absolute_path),
+            device.preshared_key_file(),
             self.reader.flag(fields.get("transit"), "transit"),
             via,
             Mark(key.line, key.column),
+            device.listen_port(),
+            device.mtu(),
+            device.keepalive_s(),
         )
 
     def check_tags(self, nodes: Labels) -> None:

@@ -12,12 +12,17 @@ from krait.policy.problems import quoted
 
 RESERVED_NAMES = frozenset({"all", "any", "self"})
 
+PAIR = "{pair}"
+"""In the path of a preshared key, the names of the two nodes that share it."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _INTERFACE = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")
 _PREFIX = re.compile(r"[^/]+/[0-9]{1,3}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _HOST = re.compile(r"(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})(\.[a-zA-Z0-9_-]{1,63})*\.?")
 _KEY_BYTES = 32
+_LEAST_MTU4, _LEAST_MTU6, _MOST_MTU = 576, 1280, 0xFFFF - 20 - 8 - 32
+_MOST_KEEPALIVE_S = 0xFFFF
 
 
 def name(text: str) -> str:
@@ -119,10 +124,46 @@ def listen_port(text: str) -> int:
     return int(text)
 
 
-def absolute_path(text: str) -> str:
-    """A path that means the same file wherever the agent was started."""
+def mtu(text: str, *, ipv6: bool) -> int:
+    """The largest packet, in bytes, that may enter the tunnel.
+
+    At least what every host must take in one piece: 576 for IPv4 (RFC 791), 1280 for IPv6
+    (RFC 8200), without which Linux turns IPv6 off on the device. At most what fits into one UDP
+    datagram: 65535 less 20 for IPv4, 8 for UDP and 32 for WireGuard.
+    """
+    least = _LEAST_MTU6 if ipv6 else _LEAST_MTU4
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= _MOST_MTU:
+        family = ", as IPv6 needs 1280" if ipv6 else ""
+        raise UsageError(
+            f"{quoted(text)} is not an MTU",
+            hint=f"it is a number from {least} to {_MOST_MTU}{family}",
+        )
+    return int(text)
+
+
+def keepalive_s(text: str) -> int:
+    """How often WireGuard shows a silent peer that it is there, in seconds; 0 or `off`: never."""
+    if text == "off":
+        return 0
+    if not _NUMBER.fullmatch(text) or int(text) > _MOST_KEEPALIVE_S:
+        raise UsageError(
+            f"{quoted(text)} is not an interval",
+            hint=f"it is a number of seconds up to {_MOST_KEEPALIVE_S}, or off",
+        )
+    return int(text)
+
+
+def preshared_key_file(text: str) -> str:
+    """An absolute path, the same wherever the agent was started.
+
+    `{pair}` in it stands for the two nodes that share the key.
+    """
     if not text.startswith("/"):
         raise UsageError(f"{quoted(text)} is not an absolute path", hint="start it with /")
+    if not text.isprintable() or text.endswith("/"):
+        raise UsageError(f"{quoted(text)} is not the path of a file")
+    if not {"{", "}"}.isdisjoint(text.replace(PAIR, "")):
+        raise UsageError(f"{quoted(text)} has braces", hint=f"only `{PAIR}` stands for something")
     return text
 
 

@@ -110,6 +110,20 @@ def test_an_endpoint_is_an_address_or_a_host_name_with_a_port(endpoint: str) -> 
     assert read(nodes(f"endpoint: '{endpoint}'")).nodes[0].endpoint == endpoint
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("off", 0), ("65535", 65535)])
+def test_a_keepalive_is_seconds_or_off(text: str, seconds: int) -> None:
+    assert read(nodes(f"keepalive: {text}")).nodes[0].keepalive_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("cidr", "mtu"), [("10.8.0.0/24", 576), ("10.8.0.0/24", 65475), ("'fd00::/64'", 1280)]
+)
+def test_an_mtu_has_the_bounds_of_what_the_mesh_carries(cidr: str, mtu: int) -> None:
+    found = read(policy(f"{{}}\nmesh: {{cidr: {cidr}, mtu: {mtu}}}")).mesh
+    assert found is not None
+    assert found.mtu == mtu
+
+
 def test_a_longer_route_inside_another_nodes_route_is_allowed() -> None:
     assert read(nodes("routes: [10.9.8.0/24]")).nodes[0].routes[0].cidr == ip_network("10.9.8.0/24")
 

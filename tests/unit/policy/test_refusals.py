@@ -70,6 +70,23 @@ BAD = {
         mesh(f"{{cidr: 10.8.0.0/24, listen_port: {HERE}65536}}"),
         '"65536" is not a port',
     ),
+    "a small mtu": (mesh(f"{{cidr: 10.8.0.0/24, mtu: {HERE}575}}"), '"575" is not an MTU'),
+    "an mtu too small for IPv6": (
+        mesh(f"{{mtu: {HERE}1279, cidr: [10.8.0.0/24, 'fd00::/64']}}"),
+        '"1279" is not an MTU',
+    ),
+    "an mtu too small for the mesh's IPv6": (
+        nodes(f"mtu: {HERE}1279", rest="mesh: {cidr: [10.8.0.0/16, 'fd00::/64']}\n"),
+        '"1279" is not an MTU',
+    ),
+    "an mtu beyond a datagram": (
+        mesh(f"{{cidr: 10.8.0.0/24, mtu: {HERE}65476}}"),
+        '"65476" is not an MTU',
+    ),
+    "a keepalive that is too long": (nodes(f"keepalive: {HERE}65536"), "is not an interval"),
+    "a keepalive with a unit": (nodes(f"keepalive: {HERE}25s"), '"25s" is not an interval'),
+    "a keepalive that is on": (nodes(f"keepalive: {HERE}on"), '"on" is not an interval'),
+    "a node's listen port": (nodes(f"listen_port: {HERE}ssh"), '"ssh" is not a port'),
     "listen port 0": (mesh(f"{{cidr: 10.8.0.0/24, listen_port: {HERE}0}}"), "is not a port"),
     # nodes
     "a node in capitals": (
@@ -179,6 +196,15 @@ BAD = {
     "an endpoint with a space": (nodes(f"endpoint: {HERE}'db example:1'"), "neither an address"),
     "an empty endpoint": (nodes(f"endpoint: {HERE}''"), "has no port"),
     "a relative key file": (nodes(f"preshared_key_file: {HERE}psk"), "not an absolute path"),
+    "a folder as a key file": (nodes(f"preshared_key_file: {HERE}/psk/"), "not the path of a file"),
+    "an unknown placeholder": (
+        nodes(f"preshared_key_file: {HERE}'/psk/{{peer}}'"),
+        '"/psk/{peer}" has braces',
+    ),
+    "an odd character in a key file": (
+        nodes(f'preshared_key_file: {HERE}"/psk\\0"'),
+        "not the path of a file",
+    ),
     "a flag in words": (nodes(f"transit: {HERE}yes"), 'expected true or false, found "yes"'),
     "a flag in quotes": (nodes(f"transit: {HERE}'true'"), "expected true or false"),
     "via nobody": (nodes(f"via: {HERE}huub"), 'unknown node "huub"'),

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The WireGuard device that a document wants on one node: what `krait up` makes and keeps.
+
+It stands on the document alone. What is the machine's to say (the MTU of the underlay, what a host
+name resolves to, the keys in files) is for who makes the device.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_interface, ip_network
+
+from krait.common.errors import UsageError
+from krait.policy.model import Document, Mark, Mesh, Network, Node
+from krait.policy.problems import Problems, quoted
+from krait.policy.values import PAIR
+from krait.policy.view import InterfaceAddress
+
+KEEPALIVE_S = 25
+"""Below the 30 s after which the hastiest NAT forgets a UDP flow."""
+
+EVERYTHING_BITS = 1
+"""So short a prefix is everything, or one half of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPeer:
+    """A peer on the device."""
+
+    name: str
+    public_key: bytes  # 32 bytes, X25519
+    endpoint: str | None  # host:port, an IPv6 host in brackets
+    keepalive_s: int  # 0: none are sent
+    allowed_ips: tuple[Network, ...]
+    preshared_key_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedDevice:
+    """A device, its peers in the order of the document, and the routes that belong to it.
+
+    `routes` lead through the device beside those that its addresses bring along. `unreachable` is
+    all that belongs into the tunnel: with a worse metric than a route through the device, it is
+    what is left when the device is gone, so that nothing leaves by the default route in plaintext.
+    """
+
+    node: str
+    interface: str
+    public_key: bytes
+    addresses: tuple[InterfaceAddress, ...]  # with the length of the mesh's range around each
+    listen_port: int | None  # None: any
+    mtu: int | None  # None: what the underlay leaves
+    peers: tuple[WantedPeer, ...]
+    routes: tuple[Network, ...]
+    unreachable: tuple[Network, ...]
+
+
+def wanted(document: Document, node: str, *, interface: str | None = None) -> WantedDevice:
+    """The device of the node of this name; `interface` is the one asked for, if any.
+
+    Raises UsageError: DocumentError with everything that the document lacks for it, or where the
+    interface asked for is not the document's.
+    """
+    if interface and document.interface not in (None, interface):
+        raise UsageError(
+            f"{document.source}: `interface: {document.interface}`, but {interface} is asked for",
+            hint="name the document of this interface, or correct `interface:`",
+        )
+    name, own = interface or document.interface, _node(document, node)
+    problems = Problems(document.source)
+    _find_missing(document, own, name, problems)
+    _find_unfit(document, own, problems)
+    mesh, key = problems.settle(document.mesh), problems.settle(own.public_key)
+    peers = tuple(_Seat(document, mesh, own).peers())
+    subnets = tuple(
+        route.cidr
+        for other in document.nodes
+        if other is not own
+        for route in other.routes
+        if not any(_holds(cidr, route.cidr) for cidr in mesh.cidrs)
+    )
+    bare = (cidr for cidr in mesh.cidrs if not any(each in cidr for each in own.addresses))
+    return WantedDevice(
+        node=own.name,
+        interface=problems.settle(name),
+        public_key=key,
+        addresses=tuple(
+            ip_interface(f"{each}/{cidr.prefixlen}")
+            for each in own.addresses
+            for cidr in mesh.cidrs
+            if each in cidr
+        ),
+        listen_port=_first(own.listen_port, mesh.listen_port, _port(own.endpoint)),
+        mtu=_first(own.mtu, mesh.mtu),
+        peers=peers,
+        routes=(*bare, *subnets),
+        unreachable=(*mesh.cidrs, *subnets),
+    )
+
+
+def peers_of(document: Document, own: Node) -> Iterator[Node]:
+    """The nodes that this one has a tunnel to: all those with a key, except across a hub."""
+    for other in document.nodes:
+        if other is own or other.public_key is None:
+            continue
+        if own.via in (None, other.name) and other.via in (None, own.name):
+            yield other
+
+
+def preshared_key_file(mesh: Mesh | None, one: Node, other: Node) -> str | None:
+    """The file with the preshared key of a pair; the same whichever of them asks.
+
+    A node's own word goes before the mesh's. Raises UsageError where the two nodes disagree.
+    """
+    pair = "_".join(sorted((one.name, other.name)))
+    said = [each for each in (one.preshared_key_file, other.preshared_key_file) if each]
+    if not said and mesh and mesh.preshared_key_file:
+        said = [mesh.preshared_key_file]
+    paths = sorted({each.replace(PAIR, pair) for each in said})
+    if len(paths) > 1:
+        raise UsageError(
+            f"{one.name} and {other.name} name different files for the preshared key they share",
+            hint=f"name it at one of them, or name the same at both, with `{PAIR}` in it",
+        )
+    return paths[0] if paths else None
+
+
+def _node(document: Document, name: str) -> Node:
+    for node in document.nodes:
+        if node.name == name:
+            return node
+    raise UsageError(f"{document.source} has no node {quoted(name)}")
+
+
+def _find_missing(document: Document, own: Node, interface: str | None, problems: Problems) -> None:
+    """What drop-in mode does without, and a device that is to be made cannot."""
+    lacks = [
+        name
+        for name, value in (("`mesh`", document.mesh), ("`interface`", interface))
+        if value is None
+    ]
+    if lacks:
+        problems.add(
+            Mark(1, 1),
+            f"the document lacks {' and '.join(lacks)}, which `krait up` needs",
+            "such as `mesh: {cidr: 10.8.0.0/24}` and `interface: wg0`",
+        )
+    for node in document.nodes:
+        lacks = [] if node.addresses else ["`address`"]
+        if node.public_key is None:
+            lacks = [*lacks, "`public_key`"] if node is own else []
+        if lacks:
+            problems.add(
+                node.mark,
+                f"node {quoted(node.name)} lacks {' and '.join(lacks)}, which `krait up` needs",
+                f"`krait genkey {interface or 'wg0'}` there prints its public key"
+                if "`public_key`" in lacks
+                else "give it a free one of the mesh",
+            )
+
+
+def _find_unfit(document: Document, own: Node, problems: Problems) -> None:
+    """What means something to a policy and cannot be made into a device."""
+    for node in document.nodes:
+        for route in node.routes:
+            if route.cidr.prefixlen <= EVERYTHING_BITS:
+                problems.add(
+                    route.mark,
+                    f"{route.cidr} of {node.name}: `krait up` makes no exit node",
+                    "its own packets would enter the tunnel; name the subnets that are meant",
+                )
+    for other in peers_of(document, own):
+        try:
+            preshared_key_file(document.mesh, own, other)
+        except UsageError as error:
+            problems.add(other.mark, error.message, error.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """The mesh as one node's WireGuard sees it."""
+
+    document: Document
+    mesh: Mesh
+    own: Node
+
+    def peers(self) -> Iterator[WantedPeer]:
+        behind = self._behind()
+        for peer in peers_of(self.document, self.own):
+            if peer.public_key is not None:
+                yield WantedPeer(
+                    peer.name,
+                    peer.public_key,
+                    peer.endpoint,
+                    self._keepalive_s(peer),
+                    (*_prefixes(peer), *behind.get(peer.name, ())),
+                    preshared_key_file(self.mesh, self.own, peer),
+                )
+
+    def _behind(self) -> dict[str, list[Network]]:
+        """What is reached through each hub, by its name."""
+        found: dict[str, list[Network]] = {}
+        for node in self.document.nodes:
+            hub = self.own.via or node.via
+            if hub and self.own.name not in (hub, node.name) and node.name != hub:
+                found.setdefault(hub, []).extend(_prefixes(node))
+        return found
+
+    def _keepalive_s(self, peer: Node) -> int:
+        """As said; else from who has no endpoint, for it may be behind a NAT, to who has one."""
+        hidden = self.own.endpoint is None and peer.endpoint is not None
+        said = _first(self.own.keepalive_s, self.mesh.keepalive_s)
+        return (KEEPALIVE_S if hidden else 0) if said is None else said
+
+
+def _prefixes(node: Node) -> tuple[Network, ...]:
+    """What WireGuard lets a node send from."""
+    return (*map(ip_network, node.addresses), *(route.cidr for route in node.routes))
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _port(endpoint: str | None) -> int | None:
+    return int(endpoint.rpartition(":")[2]) if endpoint else None
+
+
+def _holds(wide: Network, narrow: Network) -> bool:
+    return wide.version == narrow.version and narrow.subnet_of(wide)  # type: ignore[arg-type]
