@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from krait.policy import underlay
 from krait.policy.model import Document, Labels, Mark, Selector
 from krait.policy.owners import principals
 
@@ -25,7 +26,7 @@ def advise(document: Document) -> tuple[Advice, ...]:
     """Every remark, in the order of the file."""
     remarks = (
         (mark, message)
-        for about in (_nodes, _tags, _overlaps, _rules)
+        for about in (_nodes, _tags, _overlaps, _rules, underlay.remarks)
         for mark, message in about(document)
     )
     return tuple(sorted(Advice(mark.line, mark.column, message) for mark, message in remarks))
@@ -40,7 +41,8 @@ def _nodes(document: Document) -> Iterator[tuple[Mark, str]]:
             yield node.mark, f"{node.name} has a via but no address, so only {node.via} finds it"
         for route in node.routes:
             if not route.tags:
-                yield route.mark, f"{route.cidr} has no tags: no rule reaches it, nothing passes"
+                what = f"{route.cidr} has no tags: no rule reaches it, nothing passes"
+                yield route.mark, f"{what}; write {{cidr: {route.cidr}, tags: [lan]}}"
 
 
 def _tags(document: Document) -> Iterator[tuple[Mark, str]]:

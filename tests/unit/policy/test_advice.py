@@ -14,6 +14,7 @@ def test_the_example_needs_no_advice() -> None:
     assert advise(load(EXAMPLE.read_bytes(), "small.yaml")) == ()
 
 
+UNTAGGED = "has no tags: no rule reaches it, nothing passes"
 USED = "{from: [web, prod], to: db}"
 
 REMARKS = {
@@ -28,7 +29,7 @@ REMARKS = {
         (4, 47, 'rule "rule-2" matches no two nodes or tagged subnets')
     ],
     policy(f"{{rules: [{USED}]}}").replace("[db, prod]", "db, routes: [10.1.0.0/16]"): [
-        (2, 88, "10.1.0.0/16 has no tags: no rule reaches it, nothing passes")
+        (2, 88, f"10.1.0.0/16 {UNTAGGED}; write {{cidr: 10.1.0.0/16, tags: [lan]}}")
     ],
     policy(f"{{rules: [{USED}, {{from: web1, to: far}}]}}").replace(
         "policy:",

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is seldom meant in a document that `krait up` is to make devices of: part of `advice`.
+
+A document without `mesh`, or without any endpoint, is one for an interface that another tool set
+up, and nothing is said of it.
+"""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from krait.common.errors import UsageError
+from krait.policy.device import EVERYTHING_BITS, preshared_key_file
+from krait.policy.model import Address, Document, Mark, Node
+
+
+def remarks(document: Document) -> Iterator[tuple[Mark, str]]:
+    """Every remark, with its place."""
+    if document.mesh is None or not any(node.endpoint for node in document.nodes):
+        return
+    for about in (_strangers, _loops, _silent, _disagreements, _exits):
+        yield from about(document)
+
+
+def _strangers(document: Document) -> Iterator[tuple[Mark, str]]:
+    """Two nodes without an endpoint: neither knows where to send the first packet."""
+    hidden = {n.name: n for n in document.nodes if n.public_key and not n.endpoint}
+    equals = [node for node in hidden.values() if not node.via]
+    if len(equals) > 1:
+        first, second, *others = equals
+        more = f" and {len(others):,} more" if others else ""
+        mend = "give one to all but one of them, or let a hub be their `via`"
+        who = f"{first.name} and {second.name}{more}"
+        yield first.mark, f"{who} have no endpoint and cannot reach each other: {mend}"
+    for node in hidden.values():
+        if node.via in hidden:
+            who = f"neither {node.name} nor its hub {node.via}"
+            yield node.mark, f"{who} has an endpoint, so they cannot reach each other"
+
+
+def _loops(document: Document) -> Iterator[tuple[Mark, str]]:
+    """An endpoint that is reached through the tunnel, which is reached through the endpoint…"""
+    ranges = document.mesh.cidrs if document.mesh else ()
+    for node in document.nodes:
+        address = _address(node.endpoint)
+        own = (route.cidr for route in node.routes if route.cidr.prefixlen > EVERYTHING_BITS)
+        for cidr in (*ranges, *own):
+            if address and address in cidr:
+                where = f"the endpoint of {node.name} is in {cidr}"
+                mend = "name an address outside"
+                yield node.mark, f"{where}, which is reached through the tunnel: {mend}"
+
+
+def _silent(document: Document) -> Iterator[tuple[Mark, str]]:
+    """Who cannot be called, and does not call."""
+    for node in document.nodes:
+        if node.public_key and not node.endpoint and _keepalive_s(document, node) == 0:
+            what = f"{node.name} has no endpoint and sends no keepalives"
+            yield node.mark, f"{what}: behind a NAT, nobody reaches it once it falls silent"
+
+
+def _disagreements(document: Document) -> Iterator[tuple[Mark, str]]:
+    """Among those who are each other's peers, all have to name what the first one does."""
+    nodes = {node.name: node for node in document.nodes}
+    first: Node | None = None
+    for node in document.nodes:
+        if not node.preshared_key_file:
+            continue
+        other = nodes[node.via] if node.via else first
+        first = first or (None if node.via else node)
+        if other:
+            try:
+                preshared_key_file(document.mesh, other, node)
+            except UsageError as error:
+                yield node.mark, f"{error.message}: {error.hint}"
+
+
+def _exits(document: Document) -> Iterator[tuple[Mark, str]]:
+    for node in document.nodes:
+        for route in node.routes:
+            if route.cidr.prefixlen <= EVERYTHING_BITS:
+                yield route.mark, f"{route.cidr} of {node.name}: `krait up` makes no exit node"
+
+
+def _keepalive_s(document: Document, node: Node) -> int | None:
+    if node.keepalive_s is not None:
+        return node.keepalive_s
+    return document.mesh.keepalive_s if document.mesh else None
+
+
+def _address(endpoint: str | None) -> Address | None:
+    """That of an endpoint which is not a host name."""
+    host = (endpoint or "").rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
