@@ -36,10 +36,10 @@ _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
 
 _LINK = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, change
-_NAME, _MTU, _LINKINFO, _EXT_MASK = 3, 4, 18, 29  # IFLA_*
+_NAME, _MTU, _LINKINFO, _GROUP, _EXT_MASK = 3, 4, 18, 27, 29  # IFLA_*
 _INFO_KIND = 1
 _NO_STATISTICS = attribute(_EXT_MASK, U32.pack(1 << 3))  # RTEXT_FILTER_SKIP_STATS
-_IFF_UP = 1
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
 
 _ADDRESS_HEADER = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
 _ADDRESS, _LOCAL = 1, 2  # IFA_*
@@ -79,6 +79,10 @@ class Link:
     mtu: int
     up: bool
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    running: bool = False
+    """It is up and has a carrier: for a tun device, a process that drives it."""
+    group: int = 0
+    """0 unless somebody set it; see `krait.kernel.device.is_ours`."""
 
 
 class Change(Enum):
@@ -239,6 +243,8 @@ def _link(body: memoryview) -> Link:
         kind=string(information.get(_INFO_KIND, _EMPTY)),
         mtu=U32.unpack(fields[_MTU])[0],
         up=bool(flags & _IFF_UP),
+        running=bool(flags & _IFF_RUNNING),
+        group=U32.unpack(fields[_GROUP])[0],
     )
 
 

@@ -8,7 +8,7 @@ include/uapi/linux/{netlink,genetlink}.h; everything is in host byte order unles
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from errno import ENOENT, EPERM
 from itertools import count
@@ -27,6 +27,10 @@ _MULTI, _DUMP_INTERRUPTED = 0x2, 0x10
 _CAPPED, _HAS_TEXT = 0x100, 0x200
 _NOOP, _ERROR, _DONE = 1, 2, 3
 
+_BATCH = 128
+"""Requests a send: as many refusals, some 800 bytes of memory each, fit a receive buffer of
+net.core.rmem_default, so that none is lost."""
+
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 
 _CONTROL_FAMILY, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME = 0x10, 3, 1, 2
@@ -41,13 +45,22 @@ GENERIC_HEADER = Struct("=BBH")  # command, version, zero
 U16, U32, U64 = Struct("=H"), Struct("=I"), Struct("=Q")
 _I32 = Struct("=i")
 
-_NESTED, _TYPE_MASK = 0x8000, 0x3FFF
+NESTED, _TYPE_MASK = 0x8000, 0x3FFF
 
 _T = TypeVar("_T")
 
 
 class DumpInterrupted(Exception):
     """What was dumped changed meanwhile, so its parts may not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One change out of many, see `Netlink.batch`."""
+
+    kind: int
+    body: bytes
+    flags: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ def attribute(kind: int, payload: bytes) -> bytes:
 
 def nested(kind: int, *attributes: bytes) -> bytes:
     """An attribute that holds attributes."""
-    return attribute(kind | _NESTED, b"".join(attributes))
+    return attribute(kind | NESTED, b"".join(attributes))
 
 
 def text(kind: int, value: str) -> bytes:
@@ -106,7 +119,8 @@ def messages(received: memoryview) -> Iterator[Message]:
 class Netlink:
     """A socket to the kernel for questions and changes; a context that closes it.
 
-    What was read is overwritten on the way out: dumps of WireGuard carry keys.
+    What was read is overwritten on the way out: dumps of WireGuard carry keys. What is sent is not
+    copied, so that who packs a key can overwrite it.
     """
 
     def __init__(self, protocol: int = ROUTE) -> None:
@@ -124,35 +138,70 @@ class Netlink:
         self._buffer[:] = bytes(BUFFER_BYTES)
         self._socket.close()
 
-    def ask(self, kind: int, body: bytes, flags: int = ACK) -> Iterator[Message]:
+    def ask(self, kind: int, body: bytes | memoryview, flags: int = ACK) -> Iterator[Message]:
         """The kernel's replies; OSError says what it refused, in its own words where it has some.
 
         Raises DumpInterrupted at the end of a dump that changed on the way (see `consistent`).
         """
         sequence = next(self._sequence)
         length = HEADER.size + len(body)
-        self._socket.sendto(HEADER.pack(length, kind, REQUEST | flags, sequence, 0) + body, (0, 0))
+        header = HEADER.pack(length, kind, REQUEST | flags, sequence, 0)
+        self._socket.sendmsg([header, body], [], 0, (0, 0))
         interrupted = False
         while True:
-            size, (sender, _) = self._socket.recvfrom_into(self._buffer)
-            if sender != 0:
-                continue  # another process, not the kernel
-            for message in messages(self._buffer[:size]):
+            for message in self._receive():
                 if message.sequence != sequence:
                     continue
                 interrupted |= bool(message.flags & _DUMP_INTERRUPTED)
                 if message.kind in (_ERROR, _DONE):
-                    _raise_if_refused(message)
+                    if refusal := _refusal(message):
+                        raise refusal
                     if interrupted:
                         raise DumpInterrupted
                     return
                 if message.kind != _NOOP:
                     yield message
 
-    def tell(self, kind: int, body: bytes, flags: int = 0) -> None:
+    def tell(self, kind: int, body: bytes | memoryview, flags: int = 0) -> None:
         """Make a change and wait until the kernel has made it; OSError says what it refused."""
         for _ in self.ask(kind, body, flags | ACK):
             pass
+
+    def batch(self, requests: Sequence[Request]) -> Mapping[int, OSError]:
+        """Make all changes, in order; what the kernel refused, by its place in `requests`.
+
+        A refusal does not keep the kernel from the changes after it. Raises OSError if it takes no
+        messages at all.
+        """
+        refusals: dict[int, OSError] = {}
+        for start in range(0, len(requests), _BATCH):
+            some = requests[start : start + _BATCH]
+            refusals |= {start + place: error for place, error in self._send(some)}
+        return refusals
+
+    def _send(self, requests: Sequence[Request]) -> Iterator[tuple[int, OSError]]:
+        # The kernel works through one send in order and answers each failure, asked to or not: an
+        # acknowledgement of the last is one of all.
+        sequences = {next(self._sequence): place for place in range(len(requests))}
+        last = len(requests) - 1
+        packed = bytearray()
+        for sequence, place in sequences.items():
+            each = requests[place]
+            flags = REQUEST | each.flags | (ACK if place == last else 0)
+            packed += HEADER.pack(HEADER.size + len(each.body), each.kind, flags, sequence, 0)
+            packed += each.body + bytes(-len(each.body) % 4)
+        self._socket.sendto(packed, (0, 0))
+        place = -1
+        while place != last:
+            for message in self._receive():
+                place = sequences.get(message.sequence, place)
+                if message.sequence in sequences and (refusal := _refusal(message)):
+                    yield place, refusal
+
+    def _receive(self) -> Iterator[Message]:
+        """The messages of one read, none if another process than the kernel sent them."""
+        size, (sender, _) = self._socket.recvfrom_into(self._buffer)
+        return messages(self._buffer[: size if sender == 0 else 0])
 
     def family(self, name: str) -> int | None:
         """The number of a generic netlink family, None if the kernel has none of that name.
@@ -171,17 +220,18 @@ class Netlink:
         return number
 
 
-def _raise_if_refused(message: Message) -> None:
+def _refusal(message: Message) -> OSError | None:
+    """What an error message or the end of a dump says; None for an acknowledgement."""
     (code,) = _I32.unpack_from(message.body)
     if code == 0:
-        return
+        return None
     words = ""
     if message.flags & _HAS_TEXT:
         # An error repeats the header of the question before its attributes; the end of a dump
         # does not.
         start = _I32.size + (HEADER.size if message.kind == _ERROR else 0)
         words = string(dict(attributes(message.body, start)).get(_ERROR_TEXT, memoryview(b"")))
-    raise OSError(-code, words or os.strerror(-code))
+    return OSError(-code, words or os.strerror(-code))
 
 
 def consistent(look: Callable[[], _T], attempts: int = 10) -> _T:

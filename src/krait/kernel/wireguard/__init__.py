@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from krait.common.errors import SystemRefused
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.netlink import GENERIC, Netlink, consistent, refused
 from krait.kernel.wireguard import driver, module, userspace
@@ -71,41 +70,9 @@ def _ask_module(link: Link, read: Callable[[Iterator[memoryview]], _T]) -> _T:
 def _ask_process(
     link: Link, path: Path, read: Callable[[Link, Iterator[userspace.Pair]], _T]
 ) -> _T:
-    try:
-        seen = read(link, userspace.converse(path, partial(_require_driver, link, path)))
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise NotWireguard(
-            link.name,
-            link.kind,
-            hint=f"If a userspace WireGuard made it, start that again: nobody answers at {path}.",
-        ) from error
-    except OSError as error:
-        raise SystemRefused(
-            f"the userspace WireGuard of {link.name} does not answer: {error.strerror or error}",
-            hint=f"Look at the process that holds {path}; it answers its own user, and root.",
-        ) from error
+    with driver.answering(link, path):
+        seen = read(link, userspace.converse(path, partial(driver.require, link, path)))
     now = observe_link(link.name)
     if now is None or now.ifindex != link.ifindex:
         raise NoSuchInterface(link.name)  # what was driven then has the name no more
     return seen
-
-
-def _require_driver(link: Link, path: Path, pid: int) -> None:
-    """Raise unless the process that answers for a device drives it: its socket's name is a word."""
-    try:
-        driven = driver.devices(pid)
-    except driver.Unseen as error:
-        raise SystemRefused(
-            f"cannot see whether the WireGuard that answers at {path} drives {link.name}: "
-            f"{error.strerror}",
-            hint="Run it in Krait's PID namespace, as Krait's user, and with no more capabilities "
-            "than Krait has: CAP_NET_ADMIN does for it. The kernel's WireGuard needs none of this.",
-        ) from error
-    if link.name not in driven:
-        others = ", ".join(sorted(driven)) or "no tun device"
-        raise NotWireguard(
-            link.name,
-            link.kind,
-            hint=f"The WireGuard that answers at {path} drives {others}: a rename left it its "
-            "socket. Start one for this interface, or name the other.",
-        )

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A WireGuard interface as it was seen, whichever implementation stands behind it.
 
-No private or preshared key has a place here; those who fill these in never copy one.
+No private or preshared key has a place here; those who fill these in never copy one. What stands
+for a preshared key is its seal: a hash under a key that this process drew and nobody else knows.
 """
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
 
 from krait.common.errors import UsageError
@@ -12,6 +15,16 @@ from krait.policy import view
 
 KEY_BYTES = 32
 NO_KEY = bytes(KEY_BYTES)
+
+_SEALING_KEY = secrets.token_bytes(KEY_BYTES)
+
+
+def seal(key: bytes | memoryview) -> bytes:
+    """16 bytes that are the same for the same key, within this process, and tell nothing else."""
+    return blake2b(key, key=_SEALING_KEY, digest_size=16).digest()
+
+
+NO_KEY_SEAL = seal(NO_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,12 @@ class Peer:
     tx_bytes: int
     keepalive_s: int
     """0 if off."""
+    preshared: bytes = field(default=NO_KEY_SEAL, repr=False, compare=False)
+    """The seal of its preshared key."""
+
+    def has_preshared(self, key: bytes) -> bool:
+        """Whether its preshared key is this one; `NO_KEY` asks for having none."""
+        return secrets.compare_digest(self.preshared, seal(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +61,8 @@ class Device:
     listen_port: int
     userspace: bool
     peers: tuple[Peer, ...]
+    fwmark: int = 0
+    """The mark of the packets that WireGuard itself sends; 0 if there is none."""
 
     def as_policy_sees_it(self, addresses: tuple[view.InterfaceAddress, ...]) -> view.Interface:
         """Its keys and allowed IPs, with the addresses that its link has."""

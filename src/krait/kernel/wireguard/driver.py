@@ -8,8 +8,12 @@ Source: tun_chr_show_fdinfo() in drivers/net/tun.c, a line `iff:` with the devic
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from krait.common.errors import SystemRefused
+from krait.kernel.link import Link
+from krait.kernel.wireguard.device import NotWireguard
 
 PROCESSES = Path("/proc")
 
@@ -29,6 +33,47 @@ def devices(pid: int, processes: Path = PROCESSES) -> frozenset[str]:
     except OSError as error:
         raise Unseen(
             error.errno, f"/proc does not show its descriptors ({error.strerror})"
+        ) from error
+
+
+def require(link: Link, path: Path, pid: int) -> None:
+    """Raise unless the process that answers for a device drives it: its socket's name is a word."""
+    try:
+        driven = devices(pid)
+    except Unseen as error:
+        raise SystemRefused(
+            f"cannot see whether the WireGuard that answers at {path} drives {link.name}: "
+            f"{error.strerror}",
+            hint="Run it in Krait's PID namespace, as Krait's user, and with no more capabilities "
+            "than Krait has: CAP_NET_ADMIN does for it. The kernel's WireGuard needs none of this.",
+        ) from error
+    if link.name not in driven:
+        others = ", ".join(sorted(driven)) or "no tun device"
+        raise NotWireguard(
+            link.name,
+            link.kind,
+            hint=f"The WireGuard that answers at {path} drives {others}: a rename left it its "
+            "socket. Start one for this interface, or name the other.",
+        )
+
+
+@contextmanager
+def answering(link: Link, path: Path) -> Iterator[None]:
+    """A talk with the process behind a device's socket: its OSError becomes one that says the mend,
+    NotWireguard where nobody listens.
+    """
+    try:
+        yield
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NotWireguard(
+            link.name,
+            link.kind,
+            hint=f"If a userspace WireGuard made it, start that again: nobody answers at {path}.",
+        ) from error
+    except OSError as error:
+        raise SystemRefused(
+            f"the userspace WireGuard of {link.name} does not answer: {error.strerror or error}",
+            hint=f"Look at the process that holds {path}; it answers its own user, and root.",
         ) from error
 
 

@@ -24,15 +24,16 @@ from krait.kernel.netlink import (
     attributes,
     string,
 )
-from krait.kernel.wireguard.device import NO_KEY, Device, Peer
+from krait.kernel.wireguard.device import NO_KEY, NO_KEY_SEAL, Device, Peer, seal
 
 FAMILY = "wireguard"
-_VERSION, _GET_DEVICE = 1, 0
+VERSION = 1
+_GET_DEVICE = 0
 
-_IFINDEX, _IFNAME, _PUBLIC_KEY, _LISTEN_PORT, _PEERS = 1, 2, 4, 6, 8  # WGDEVICE_A_*
+_IFINDEX, _IFNAME, _PUBLIC_KEY, _LISTEN_PORT, _FWMARK, _PEERS = 1, 2, 4, 6, 7, 8  # WGDEVICE_A_*
 
-_PEER_KEY, _PEER_ENDPOINT, _PEER_KEEPALIVE, _PEER_HANDSHAKE = 1, 4, 5, 6  # WGPEER_A_*
-_PEER_RX, _PEER_TX, _PEER_ALLOWED = 7, 8, 9
+_PEER_KEY, _PEER_PRESHARED, _PEER_ENDPOINT, _PEER_KEEPALIVE = 1, 2, 4, 5  # WGPEER_A_*
+_PEER_HANDSHAKE, _PEER_RX, _PEER_TX, _PEER_ALLOWED = 6, 7, 8, 9
 
 _ALLOWED_FAMILY, _ALLOWED_ADDRESS, _ALLOWED_LENGTH = 1, 2, 3  # WGALLOWEDIP_A_*
 
@@ -42,7 +43,7 @@ def dump(netlink: Netlink, family: int, ifindex: int) -> Iterator[memoryview]:
 
     Raises OSError (ENODEV: no such device; EOPNOTSUPP: it is not WireGuard) and DumpInterrupted.
     """
-    question = GENERIC_HEADER.pack(_GET_DEVICE, _VERSION, 0)
+    question = GENERIC_HEADER.pack(_GET_DEVICE, VERSION, 0)
     question += attribute(_IFINDEX, U32.pack(ifindex))
     return (message.body for message in netlink.ask(family, question, DUMP))
 
@@ -50,9 +51,10 @@ def dump(netlink: Netlink, family: int, ifindex: int) -> Iterator[memoryview]:
 def decode(bodies: Iterable[memoryview]) -> Device:
     """The device in a dump. Raises ValueError if a message is cut short or has no device.
 
-    Attributes not named here, the keys that are secret among them, are stepped over, not copied.
+    Attributes not named here, the private key among them, are stepped over, not copied; a preshared
+    key is read for its seal.
     """
-    name, ifindex, public_key, listen_port = "", 0, NO_KEY, 0
+    name, ifindex, public_key, listen_port, fwmark = "", 0, NO_KEY, 0, 0
     drafts: dict[bytes, _Draft] = {}
     for body in bodies:
         for kind, payload in attributes(body, GENERIC_HEADER.size):
@@ -67,10 +69,14 @@ def decode(bodies: Iterable[memoryview]) -> Device:
                 public_key = bytes(payload)
             elif kind == _LISTEN_PORT:
                 (listen_port,) = U16.unpack(payload)
+            elif kind == _FWMARK:
+                (fwmark,) = U32.unpack(payload)
     if not ifindex:
         raise ValueError("a WireGuard dump without a device in it")
     peers = tuple(draft.peer(key) for key, draft in drafts.items())
-    return Device(name, ifindex, public_key, listen_port, userspace=False, peers=peers)
+    return Device(
+        name, ifindex, public_key, listen_port, userspace=False, peers=peers, fwmark=fwmark
+    )
 
 
 def digest(bodies: Iterable[memoryview]) -> bytes:
@@ -107,6 +113,7 @@ class _Draft:
     rx_bytes: int = 0
     tx_bytes: int = 0
     keepalive_s: int = 0
+    preshared: bytes = NO_KEY_SEAL
 
     def peer(self, public_key: bytes) -> Peer:
         return Peer(
@@ -117,6 +124,7 @@ class _Draft:
             rx_bytes=self.rx_bytes,
             tx_bytes=self.tx_bytes,
             keepalive_s=self.keepalive_s,
+            preshared=self.preshared,
         )
 
 
@@ -139,6 +147,8 @@ def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
             (draft.tx_bytes,) = U64.unpack(payload)
         elif kind == _PEER_KEEPALIVE:
             (draft.keepalive_s,) = U16.unpack(payload)
+        elif kind == _PEER_PRESHARED:
+            draft.preshared = seal(payload)
 
 
 def _network(allowed: memoryview) -> IPv4Network | IPv6Network:

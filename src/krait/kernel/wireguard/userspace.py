@@ -17,7 +17,7 @@ from pathlib import Path
 from struct import Struct
 
 from krait.kernel.link import Link
-from krait.kernel.wireguard.device import NO_KEY, Device, Peer
+from krait.kernel.wireguard.device import NO_KEY, NO_KEY_SEAL, Device, Peer, seal
 from krait.kernel.wireguard.x25519 import public_key
 
 FOLDER = Path("/var/run/wireguard")
@@ -25,12 +25,13 @@ PATIENCE_S = 5.0
 """How long the process may keep silent; it answers in milliseconds."""
 
 BUFFER_BYTES = 1 << 16
+_SHORT_BYTES = 1 << 10
 
 _CREDENTIALS = Struct("=iII")  # struct ucred: process, user, group
 
 _LINE = re.compile(
-    rb"^(private_key|listen_port|public_key|endpoint|allowed_ip|last_handshake_time_sec"
-    rb"|rx_bytes|tx_bytes|persistent_keepalive_interval|errno)=(.*)\n",
+    rb"^(private_key|listen_port|fwmark|public_key|preshared_key|endpoint|allowed_ip|errno"
+    rb"|last_handshake_time_sec|rx_bytes|tx_bytes|persistent_keepalive_interval)=(.*)\n",
     re.MULTILINE,
 )
 
@@ -39,7 +40,7 @@ Pair = tuple[str, str]
 
 
 def converse(path: Path, trust: Callable[[int], None]) -> Iterator[Pair]:
-    """What the process behind the socket says of its device; preshared keys are not picked up.
+    """What the process behind the socket says of its device; of a preshared key, its `seal`.
 
     `trust` is given the number of the process, 0 if it is of a PID namespace that we do not see,
     before anything that it wrote is read; it raises where that process is not to be believed.
@@ -55,9 +56,23 @@ def converse(path: Path, trust: Callable[[int], None]) -> Iterator[Pair]:
         # One buffer, overwritten at the end: the answer holds secrets.
         buffer = bytearray(BUFFER_BYTES)
         try:
-            yield from _pairs(stream, buffer, trust)
+            for what, value in _pairs(stream, buffer, trust):
+                if what == "errno":
+                    if value != "0":
+                        raise OSError(abs(int(value)), "the process refused to tell")
+                    return
+                yield what, value
         finally:
             buffer[:] = bytes(BUFFER_BYTES)
+
+
+def answer(stream: socket.socket, trust: Callable[[int], None]) -> int:
+    """The error number at the end of an answer that has nothing else in it; 0 if all went well.
+
+    `stream` passes credentials; `trust` and what is raised are as for `converse`.
+    """
+    *_, (_, value) = _pairs(stream, bytearray(_SHORT_BYTES), trust)
+    return abs(int(value))
 
 
 def decode(link: Link, pairs: Iterable[Pair]) -> Device:
@@ -65,13 +80,15 @@ def decode(link: Link, pairs: Iterable[Pair]) -> Device:
 
     The process lists peers in a random order, their allowed IPs in a stable one.
     """
-    key, listen_port = NO_KEY, 0
+    key, listen_port, fwmark = NO_KEY, 0, 0
     peers: list[tuple[dict[str, str], list[str]]] = []
     for what, value in pairs:
         if what == "own_key":
             key = bytes.fromhex(value)
         elif what == "listen_port":
             listen_port = int(value)
+        elif what == "fwmark":
+            fwmark = int(value, 0)
         elif what == "public_key":
             peers.append(({what: value}, []))
         elif what == "allowed_ip":
@@ -79,7 +96,15 @@ def decode(link: Link, pairs: Iterable[Pair]) -> Device:
         else:
             peers[-1][0][what] = value
     found = sorted((_peer(*each) for each in peers), key=lambda peer: peer.public_key)
-    return Device(link.name, link.ifindex, key, listen_port, userspace=True, peers=tuple(found))
+    return Device(
+        link.name,
+        link.ifindex,
+        key,
+        listen_port,
+        userspace=True,
+        peers=tuple(found),
+        fwmark=fwmark,
+    )
 
 
 def digest(pairs: Iterable[Pair]) -> bytes:
@@ -113,13 +138,16 @@ def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
         rx_bytes=int(facts.get("rx_bytes", 0)),
         tx_bytes=int(facts.get("tx_bytes", 0)),
         keepalive_s=int(facts.get("persistent_keepalive_interval", 0)),
+        preshared=bytes.fromhex(facts["seal"]) if "seal" in facts else NO_KEY_SEAL,
     )
 
 
 def _pairs(
     stream: socket.socket, buffer: bytearray, trust: Callable[[int], None]
 ) -> Iterator[Pair]:
-    """The wanted lines as they arrive. A line never fills the buffer: values are short."""
+    """The wanted lines as they arrive, `errno` the last. A line never fills the buffer: values are
+    short.
+    """
     view, filled, trusted = memoryview(buffer), 0, None
     room = socket.CMSG_SPACE(_CREDENTIALS.size)
     while True:
@@ -134,12 +162,12 @@ def _pairs(
         whole = buffer.rfind(b"\n", 0, filled) + 1
         for match in _LINE.finditer(buffer, 0, whole):
             what, value = match[1].decode(), match[2].decode()
-            if what == "errno":
-                if value != "0":
-                    raise OSError(abs(int(value)), "the process refused to tell")
-                return
             if what == "private_key":
                 what, value = "own_key", public_key(bytes.fromhex(value)).hex()
+            elif what == "preshared_key":
+                what, value = "seal", seal(bytes.fromhex(value)).hex()
             yield what, value
+            if what == "errno":
+                return
         view[: filled - whole] = view[whole:filled]
         filled -= whole

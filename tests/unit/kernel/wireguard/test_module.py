@@ -95,6 +95,16 @@ def test_a_device_and_its_peer_are_read_whole() -> None:
     )
 
 
+def test_a_mark_and_the_seal_of_a_preshared_key_are_read() -> None:
+    device = decode([message(WHOLE), message(Told(B, continued=True), first=False)])
+    assert device.fwmark == 0
+    whole, bare = device.peers
+    assert whole.has_preshared(PRESHARED_KEY)
+    assert not whole.has_preshared(NO_KEY)
+    assert bare.has_preshared(NO_KEY)
+    assert PRESHARED_KEY not in pickle.dumps(device)
+
+
 def test_a_device_without_a_key_and_a_peer_without_anything_are_read() -> None:
     device = decode([message(Told(A), public_key=None)])
     assert device.public_key == NO_KEY

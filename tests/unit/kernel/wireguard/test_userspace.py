@@ -18,6 +18,8 @@ from krait.kernel.wireguard.userspace import converse, decode, digest
 
 LINK = Link(7, "wg0", "tun", 1420, up=True)
 
+Answering = Callable[[Iterable[str]], Path]
+
 # Alice's keys of RFC 7748, section 6.1.
 PRIVATE_KEY = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"
 PUBLIC_KEY = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"
@@ -67,9 +69,6 @@ def answering(tmp_path: Path) -> Callable[[Iterable[str]], Path]:
     return start
 
 
-Answering = Callable[[Iterable[str]], Path]
-
-
 def test_a_device_and_its_peers_are_read_whole_in_the_order_of_their_keys(
     answering: Answering,
 ) -> None:
@@ -92,7 +91,16 @@ def test_a_device_and_its_peers_are_read_whole_in_the_order_of_their_keys(
             ),
             Peer(bytes.fromhex(B), None, (ip_network("10.8.0.3/32"),), 0, 0, 0, 0),
         ),
+        fwmark=1,
     )
+
+
+def test_a_preshared_key_is_told_only_to_who_knows_it(answering: Answering) -> None:
+    a, b = decode(LINK, converse(answering([OWN + PEER_A + PEER_B + END]), believe)).peers
+    assert a.has_preshared(bytes.fromhex(PRESHARED_KEY))
+    assert not a.has_preshared(NO_KEY)
+    assert not b.has_preshared(bytes.fromhex(PRESHARED_KEY))
+    assert b.has_preshared(NO_KEY)
 
 
 def test_a_device_without_key_or_peers_is_read(answering: Answering) -> None:
