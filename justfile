@@ -24,6 +24,12 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 @krait *args: build-all
     krait "$@"
 
+# a command on an older kernel, in a virtual machine: ./just vm 6.12 krait demo (root)
+[group('see it')]
+[no-exit-message]
+@vm *args: build-all
+    python -m krait.lab.virtual "$@"
+
 # compile the eBPF program into the package
 [group('build')]
 @build-all:
@@ -40,11 +46,11 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 @test *args: build-all
     pytest "$@"
 
-# whole agents in network namespaces (root)
+# whole agents, in network namespaces and in virtual machines with kernels of their own (root)
 [group('test')]
 [no-exit-message]
 @integration-test *args: build-all
-    pytest tests/netns "$@"
+    pytest tests/netns tests/vm "$@"
 
 # lint, then test: all that must hold before a change lands
 [group('test')]
@@ -73,7 +79,7 @@ lint:
     try lint-imports
     try find ebpf -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
     try ebpf/build --analyze
-    try shellcheck just .ci/run ebpf/build
+    try shellcheck just .ci/run ebpf/build src/krait/lab/virtual/init.sh
     ((${#failed[@]} == 0)) || {
         printf 'lint failed: %s\n' "${failed[@]}" >&2
         exit 1

@@ -57,9 +57,7 @@ _UNSHARE = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc"]
 _UNSHARE += ["--fork", "--kill-child", "--mount-proc"]
 
 # The programs of this environment first (`krait`), then the system's, /usr/sbin included.
-_PATH = (
-    f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-)
+PATH = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The parent of a command, outside the machine's PID namespace, ends as the command ends. nsenter's
 # own would stop itself with a command that is stopped, and then never reap it.
 _PARENT = '"$@"; code=$?; [ $code -le 128 ] || kill -$((code - 128)) $$; exit $code'
@@ -78,7 +76,7 @@ def require(*tools: str) -> None:
     """Raise SystemRefused, with the mend, unless this is root and every tool is installed."""
     if os.geteuid() != 0:
         raise SystemRefused("machines of namespaces need root", hint="Run it with sudo.")
-    if missing := [tool for tool in tools if not shutil.which(tool, path=_PATH)]:
+    if missing := [tool for tool in tools if not shutil.which(tool, path=PATH)]:
         packages = " ".join(sorted({_PACKAGES.get(tool, tool) for tool in missing}))
         raise SystemRefused(
             f"not installed: {', '.join(missing)}", hint=f"apt-get install {packages}"
@@ -103,7 +101,7 @@ class NamespaceProcess(Process):
                 stdin=source,
                 stdout=self._stdout,
                 stderr=self._stderr,
-                env=os.environ | {"PATH": _PATH},
+                env=os.environ | {"PATH": PATH},
                 start_new_session=True,
             )
 
@@ -196,7 +194,7 @@ class NamespaceMachine(Machine):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=os.environ | {"PATH": _PATH},
+                env=os.environ | {"PATH": PATH},
                 start_new_session=True,  # ^C is for the driver, which then ends its machines
             )
             self._holder = holder
@@ -267,7 +265,7 @@ def wire(a: End, b: End) -> None:
         ["ip", "link", "add", *near, "type", "veth", "peer", "name", *far],  # noqa: S607  PATH is ours
         capture_output=True,
         text=True,
-        env={"PATH": _PATH},
+        env={"PATH": PATH},
         check=False,
     )
     if done.returncode:
