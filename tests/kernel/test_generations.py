@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from krait.common import abi
+from krait.kernel import netns
 from krait.kernel.bpf.map import Map
+from krait.kernel.claim import is_foreign, owners, release
 from krait.kernel.datapath import Datapath, remove_pins
 from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
@@ -79,10 +81,12 @@ def test_numbers_go_on_and_removing_one_leaves_the_other(generations: Generation
 def test_one_whose_pins_were_removed_is_pinned_again(generations: Generations) -> None:
     made = generations.load(SMALLEST)
     remove_pins(generations.folder / made.name)
+    release(generations.folder)
     generations.folder.rmdir()
     assert not generations.is_pinned(made)
     generations.pin(made)
     assert generations.found() == (made,)
+    assert not is_foreign(generations.folder)
 
 
 def test_one_of_another_layout_is_listed_but_not_readable(
@@ -101,6 +105,7 @@ def test_clearing_leaves_no_folder(generations: Generations, folder: Path) -> No
     generations.load(SMALLEST)
     (folder / "1-9+").mkdir()
     assert [each.number for each in generations.found()] == [1, 2]
+    assert owners(folder) == {netns.cookie()}
     generations.clear()
     assert not folder.exists()
     generations.clear()

@@ -7,19 +7,19 @@ whose revision the tables hold; where there is no such record, numbers are all t
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from krait.agent.desired import Named
 from krait.agent.diff import choose
-from krait.agent.paths import Paths
+from krait.agent.paths import Instance, Paths
 from krait.agent.ports import Loads
 from krait.agent.state import Live, Record, read_live, read_records
 from krait.agent.wiring import Adapters, adapters
 from krait.common.abi import FIRST_IDENTITY
 from krait.common.reason import Reason
 from krait.kernel import wireguard
-from krait.kernel.bpf.pin import is_interface, unescape_interface
+from krait.kernel.claim import is_foreign
 from krait.kernel.generation import Count, Generation
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
@@ -66,14 +66,16 @@ class Inspection:
     device: Device | None
     """None also for an interface that is not WireGuard (any more)."""
     seats: Mapping[Hook, tuple[Seat, ...]]
-    elsewhere: bool
+    namespace: str = ""
+    """What the network namespace is called, if it is."""
+    elsewhere: bool = False
     """A pinned link is attached, though there is no interface of this name here."""
-    tables: Tables | None
-    record: Record | None
+    tables: Tables | None = None
+    record: Record | None = None
     """What was written down of the revision in force."""
-    pid: int | None
+    pid: int | None = None
     """Of the living agent, 0 if it did not say; None if none lives."""
-    live: Live | None
+    live: Live | None = None
     """What the last agent, alive or dead, said of itself."""
 
 
@@ -88,34 +90,37 @@ class PeerSeen:
     dropped: Count | None
 
 
-def interfaces(paths: Paths) -> tuple[str, ...]:
-    """Those that have pins, whether or not they exist."""
-    if not paths.pins.is_dir():
-        return ()
-    folders = (each.name for each in paths.pins.iterdir() if each.is_dir())
-    return tuple(sorted(filter(is_interface, map(unescape_interface, folders))))
-
-
 def inspect(name: str, paths: Paths) -> Inspection:
     """Look at one interface. Raises SystemRefused where the kernel does not let us."""
     real = adapters(name, paths)
     link = real.eyes.link()
     seats = {hook: real.hooks.observe(link.ifindex, hook) if link else () for hook in Hook}
+    found = Inspection(name, link, _device(real) if link else None, seats, paths.namespace)
+    if is_foreign(paths.pins_of(name)) and not any(seats.values()):
+        return found  # a namespace without a name has the name's pins and files
     with closing(real.loads) as loads:
         tables = _tables(loads, seats)
     revision = tables.revision if tables else 0
     records = read_records(paths.state_of(name))
-    return Inspection(
-        interface=name,
-        link=link,
-        device=_device(real) if link else None,
-        seats=seats,
+    return replace(
+        found,
         elsewhere=link is None and bool(real.hooks.elsewhere(None, frozenset())),
         tables=tables,
         record=next((each for each in records if revision and each.revision == revision), None),
         pid=holder(paths.lock_of(name)),
         live=read_live(paths.live_of(name)),
     )
+
+
+def instances(paths: Paths) -> tuple[tuple[str, ...], tuple[Instance, ...]]:
+    """What has pins: the interfaces of this network namespace, and what there is of others."""
+    here, others = [], []
+    for each in paths.instances():
+        if each.namespace == paths.namespace and not is_foreign(paths.pins_at(each)):
+            here.append(each.interface)
+        else:
+            others.append(each)
+    return tuple(here), tuple(others)
 
 
 def condition(found: Inspection) -> tuple[Condition, str]:

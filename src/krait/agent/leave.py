@@ -4,10 +4,9 @@
 from dataclasses import dataclass
 
 from krait.agent.paths import Paths
-from krait.agent.wiring import adapters
+from krait.agent.wiring import adapters, holding
 from krait.kernel import capability
 from krait.kernel.hook import Hook
-from krait.kernel.lock import Lock
 from krait.kernel.seat import AttachKind
 
 
@@ -26,14 +25,15 @@ class Left:
 def leave(interface: str, paths: Paths | None = None) -> Left:
     """Take filters, links, pins, state and run files of an interface off, there or not.
 
-    Raises Held, with its pid, while an agent keeps the interface: it would put them on again.
+    Raises Held, with its pid, while an agent keeps the interface: it would put them on again; and
+    Taken, if they are of another network namespace and in force there.
     """
-    paths = paths or Paths()
+    paths = paths or Paths.here()
     pins = paths.pins_of(interface)
     capability.require(*capability.NEEDED)
     paths.require()
-    with Lock.take(paths.lock_of(interface), f"an agent keeps {interface}"):
-        real = adapters(interface, paths, AttachKind.CLSACT)
+    real = adapters(interface, paths, AttachKind.CLSACT)
+    with holding(real, interface, paths, f"an agent keeps {interface}"):
         hooks, link = real.hooks, real.eyes.link()
         ifindex = link.ifindex if link else None
         was_enforcing = ifindex is not None and any(hooks.observe(ifindex, each) for each in Hook)

@@ -1,23 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an agent's files and pins are. Everything but the interface's name is a default."""
+"""Where an agent's files and pins are. Everything but the interface's name is a default.
 
+Interfaces of one name may be in several network namespaces of one machine, whose files share their
+folders. So all but sockets goes by the name of the *instance*: `blue:wg0` in a namespace that
+`ip netns` calls blue, else `wg0`. No interface has a colon in its name (docs/adr/0017).
+"""
+
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
-from krait.kernel.bpf.pin import BPFFS, escape_interface, require_bpffs
+from krait.kernel import netns
+from krait.kernel.bpf.pin import (
+    BPFFS,
+    escape,
+    is_interface,
+    require_bpffs,
+    require_interface,
+    unescape,
+)
+from krait.kernel.claim import owners
 from krait.kernel.files import require_writable
 from krait.kernel.wireguard.userspace import FOLDER
 
 
+class Instance(NamedTuple):
+    """An interface of a network namespace, by their names; that of a namespace may be empty."""
+
+    namespace: str
+    interface: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}:{self.interface}" if self.namespace else self.interface
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The folders that Krait uses."""
+    """The folders that Krait uses, and the network namespace whose interfaces they are asked for.
+
+    `Paths.here()` is for the namespace of this process; `Paths()` for one without a name.
+    """
 
     pins: Path = BPFFS / "krait"
     state: Path = Path("/var/lib/krait")
     run: Path = Path("/run/krait")
     config: Path = Path("/etc/krait")
+    logs: Path = Path("/var/log/krait")
     sockets: Path = FOLDER
+    namespace: str = ""
+
+    @classmethod
+    def here(cls, *, pins: Path = BPFFS / "krait", named: Path = netns.NAMED) -> Self:
+        """Those of this process's network namespace; `named` is where names are given.
+
+        A name that came or went while Krait is on an interface counts only once Krait is off: under
+        another one its pins would not be found.
+        """
+        known, here = [], netns.cookie()
+        with suppress(PermissionError):  # who may not look at pins cannot change what they hold
+            every = cls(pins=pins)
+            known = [each for each in every.instances() if here in owners(every.pins_at(each))]
+        names = (each.namespace for each in known)
+        return cls(pins=pins, namespace=min(names, default=netns.name(named)))
 
     def require(self) -> None:
         """Raise SystemRefused unless the folders of run, state and pins can be written."""
@@ -25,26 +70,56 @@ class Paths:
             require_writable(folder)
         require_bpffs(self.pins)
 
+    def instances(self) -> tuple[Instance, ...]:
+        """All that have pins, of every network namespace, whether or not they exist."""
+        if not self.pins.is_dir():
+            return ()
+        names = (unescape(each.name) for each in self.pins.iterdir() if each.is_dir())
+        return tuple(sorted(each for each in map(_instance, names) if is_interface(each.interface)))
+
+    def pins_at(self, instance: Instance) -> Path:
+        """The folder of an instance, of whichever network namespace, on the bpf file system."""
+        require_interface(instance.interface)
+        return self.pins / escape(str(instance))
+
     def pins_of(self, interface: str) -> Path:
         """The interface's folder on the bpf file system. Raises UsageError if it is no name."""
-        return self.pins / escape_interface(interface)
+        return self.pins_at(self.instance_of(interface))
 
     def state_of(self, interface: str) -> Path:
         """What was committed, for whoever comes after a crash."""
-        return self.state / f"{interface}.json"
+        return self.state / f"{self.instance_of(interface)}.json"
 
     def kept_of(self, interface: str) -> Path:
         """The document that was put in force last, word for word."""
-        return self.state / f"{interface}.yaml"
+        return self.state / f"{self.instance_of(interface)}.yaml"
+
+    def key_of(self, interface: str) -> Path:
+        """The private key of an interface that Krait makes."""
+        return self.state / f"{self.instance_of(interface)}.key"
 
     def live_of(self, interface: str) -> Path:
         """What the agent that lives says of itself."""
-        return self.run / f"{interface}.json"
+        return self.run / f"{self.instance_of(interface)}.json"
 
     def lock_of(self, interface: str) -> Path:
         """Held by the agent, or by `detach`."""
-        return self.run / f"{interface}.lock"
+        return self.run / f"{self.instance_of(interface)}.lock"
+
+    def log_of(self, interface: str) -> Path:
+        """What an agent tells that has no terminal and no service manager."""
+        return self.logs / f"{self.instance_of(interface)}.log"
 
     def configs_of(self, interface: str) -> tuple[Path, ...]:
         """Where a document is looked for, in this order."""
-        return self.config / f"{interface}.yaml", self.config / "krait.yaml"
+        names = dict.fromkeys((str(self.instance_of(interface)), interface, "krait"))
+        return tuple(self.config / f"{name}.yaml" for name in names)
+
+    def instance_of(self, interface: str) -> Instance:
+        """What all of these go by."""
+        return Instance(self.namespace, interface)
+
+
+def _instance(name: str) -> Instance:
+    namespace, _, interface = name.rpartition(":")
+    return Instance(namespace, interface)

@@ -64,6 +64,7 @@ def report(found: Inspection) -> Json:
     drops = tables.drops if tables else {}
     return {
         "interface": found.interface,
+        "namespace": found.namespace,
         "condition": word,
         "why": why,
         "enforced": enforces(found),
@@ -96,6 +97,8 @@ def report(found: Inspection) -> Json:
 
 
 def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
+    if found.namespace:
+        yield "namespace", printable(found.namespace)
     yield "policy", _policy(found, now_s)
     if found.record and found.record.source:
         yield "document", printable(found.record.source)

@@ -16,6 +16,7 @@ from krait.common.abi import ABI_VERSION
 from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
 from krait.kernel.bpf.program import program_id
+from krait.kernel.claim import claim, release
 from krait.kernel.datapath import Datapath, Program, remove_pins
 from krait.kernel.files import writing
 from krait.kernel.generation import Generation
@@ -71,6 +72,7 @@ class Generations:
         """Pin one that is open, perhaps again: somebody may have removed its folder."""
         with writing(self.folder):
             make_private(self.folder)
+            claim(self.folder)
             self.open(generation).pin(self.folder / generation.name)
 
     def remove(self, generation: Generation) -> None:
@@ -93,6 +95,7 @@ class Generations:
         for path in _entries(self.folder):
             if _NAME.fullmatch(path.name):
                 remove_pins(path)
+        release(self.folder)
         with suppress(OSError):  # not there, or not empty
             self.folder.rmdir()
             if self.folder.parent.stat().st_uid == os.geteuid():

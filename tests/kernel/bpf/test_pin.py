@@ -9,7 +9,7 @@ from krait.kernel.bpf import pin
 from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.object import BpfObject
-from krait.kernel.bpf.pin import escape_interface, require_bpffs
+from krait.kernel.bpf.pin import escape, require_bpffs
 
 
 def test_a_pinned_map_outlives_what_made_it(loaded: BpfObject, bpffs: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_pinned_map_outlives_what_made_it(loaded: BpfObject, bpffs: Path) -> N
 def test_an_interface_with_a_dot_gets_a_folder(bpffs: Path) -> None:
     with pytest.raises(PermissionError):
         (bpffs / "wg0.100").mkdir()
-    (bpffs / escape_interface("wg0.100")).mkdir()
+    (bpffs / escape("wg0.100")).mkdir()
 
 
 def test_a_name_that_is_taken_is_refused(loaded: BpfObject, bpffs: Path) -> None:

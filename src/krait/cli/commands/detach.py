@@ -19,7 +19,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """0: nothing of Krait is left on the interface."""
-    paths = Paths()
+    paths = Paths.here()
     restart = again.command(options.interface, paths)  # first, for what it reads is removed
     left = leave(options.interface, paths)
     if options.json:

@@ -34,7 +34,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """0: Krait can work here; 3: something fails. Changes nothing."""
-    findings = tuple(_findings(options.interface, Paths()))
+    findings = tuple(_findings(options.interface, Paths.here()))
     if options.json:
         output.document(_report(options.interface, findings))
     else:

@@ -3,13 +3,15 @@
 
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
-from krait.agent.inspect import inspect, interfaces
-from krait.agent.paths import Paths
+from krait.agent.inspect import Inspection, inspect, instances
+from krait.agent.paths import Instance, Paths
 from krait.cli import output
 from krait.cli.inspection import enforces, report, show
 from krait.common.errors import ExitCode
 from krait.kernel.capability import NEEDED, require
+from krait.policy.problems import printable
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -23,16 +25,31 @@ def configure(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """0: no packet passes unjudged an interface shown; 1: one does, or there is none to show."""
     require(*NEEDED)
-    paths = Paths()
-    names = (options.interface,) if options.interface else interfaces(paths)
+    paths = Paths.here()
+    names, others = ((options.interface,), ()) if options.interface else instances(paths)
     found = tuple(inspect(name, paths) for name in names)
     if options.json:
-        output.document({"interfaces": [report(each) for each in found]})
-    elif found:
-        for number, each in enumerate(found):
-            if number:
-                output.line()
-            show(each, time.time())
+        elsewhere: list[output.Json] = [each._asdict() for each in others]
+        output.document({"interfaces": [report(each) for each in found], "elsewhere": elsewhere})
     else:
-        output.line("nothing enforces: Krait is on no interface of this machine")
+        _print(found, others)
     return ExitCode.OK if found and all(map(enforces, found)) else ExitCode.NO
+
+
+def _print(found: Sequence[Inspection], others: Sequence[Instance]) -> None:
+    for number, each in enumerate(found):
+        if number:
+            output.line()
+        show(each, time.time())
+    if not found:
+        where = "network namespace" if others else "machine"
+        output.line(f"nothing enforces: Krait is on no interface of this {where}")
+    if others:
+        output.line()
+    for other in others:
+        where = (
+            f"network namespace {other.namespace}"
+            if other.namespace
+            else "a network namespace without a name"
+        )
+        output.line(printable(f"{other.interface}: in {where}: ask there"))

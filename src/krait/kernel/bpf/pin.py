@@ -43,19 +43,23 @@ def is_interface(name: str) -> bool:
     return _INTERFACE.fullmatch(name) is not None
 
 
-def escape_interface(name: str) -> str:
-    """The interface's name as a file name on a bpf file system, which allows no dot."""
+def require_interface(name: str) -> None:
+    """Raise UsageError unless an interface can have that name."""
     if not is_interface(name):
         raise UsageError(
             f"{name!r} is not the name of an interface",
             hint="A name has 1 to 15 of the characters a-z A-Z 0-9 _ = + . -",
         )
-    return name.replace(".", "%2e")
 
 
-def unescape_interface(name: str) -> str:
-    """What escape_interface() was given."""
-    return name.replace("%2e", ".")
+def escape(name: str) -> str:
+    """A name as a file name on a bpf file system, which allows no dot."""
+    return name.replace("%", "%25").replace(".", "%2e")
+
+
+def unescape(name: str) -> str:
+    """What escape() was given."""
+    return name.replace("%2e", ".").replace("%25", "%")
 
 
 def require_bpffs(path: Path = BPFFS) -> None:
