@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a shell offers after `krait `: verbs, options, interfaces and files."""
+
+from collections.abc import Mapping
+
+import shtab
+
+from release.parsers import Parser, whole
+
+PLACES: Mapping[str, str] = {
+    "bash": "usr/share/bash-completion/completions/krait",
+    "zsh": "usr/share/zsh/vendor-completions/_krait",
+    "fish": "usr/share/fish/vendor_completions.d/krait.fish",
+}
+"""Where Debian's shells look, below the root."""
+
+_INTERFACES = {
+    "bash": "_krait_interfaces",
+    "zsh": "_net_interfaces",
+    "fish": "(__fish_print_interfaces)",
+}
+_BASH = '_krait_interfaces() { compgen -W "$(ls /sys/class/net)" -- "$1"; }'
+_BY_METAVAR = {"IFACE": _INTERFACES, "FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+
+
+def completion(shell: str) -> str:
+    """The script for one of the shells of `PLACES`."""
+    root = whole()
+    _mark(root)
+    return str(shtab.complete(root, shell, preamble=_BASH if shell == "bash" else "")) + "\n"
+
+
+def _mark(parser: Parser) -> None:
+    for action in parser.actions:
+        if isinstance(action.metavar, str) and action.metavar in _BY_METAVAR:
+            # how shtab is told: an attribute that argparse does not have
+            action.complete = _BY_METAVAR[action.metavar]  # type: ignore[attr-defined]
+        if isinstance(action.choices, dict):  # verbs, each with a parser
+            for each in action.choices.values():
+                _mark(each)
