@@ -21,6 +21,7 @@ import pytest
 from krait.common.errors import ExitCode, SystemRefused
 from krait.kernel.link import NoSuchInterface
 from krait.kernel.wireguard import NotWireguard, fingerprint, observe, userspace
+from tests.patience import wait_until
 from tests.requirements import need_tools
 
 need_tools("ip", "wg", "wireguard-go")
@@ -53,11 +54,9 @@ def wireguard_go(name: str) -> Iterator[None]:
     """
     process = subprocess.Popen(["wireguard-go", "-f", name], stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
-        while not (userspace.FOLDER / f"{name}.sock").exists():
-            assert process.poll() is None, "wireguard-go ended"
-            assert time.monotonic() < deadline, "wireguard-go made no socket"
-            time.sleep(0.01)
+        wait_until(
+            (userspace.FOLDER / f"{name}.sock").exists, lambda: f"exit code {process.poll()}"
+        )
         yield
     finally:
         process.terminate()
@@ -154,10 +153,7 @@ def test_a_handshake_is_seen_and_leaves_the_fingerprint(device: str, tmp_path: P
         wg(f"set {device} peer {peer} allowed-ips 10.8.0.2/32 endpoint 127.0.0.1:51902")
         before = fingerprint(device)
         wg(f"set {device} peer {peer} persistent-keepalive 1")
-        deadline = time.monotonic() + 20
-        while not observe(device).peers[0].latest_handshake_s:
-            assert time.monotonic() < deadline, "no handshake"
-            time.sleep(0.05)
+        wait_until(lambda: observe(device).peers[0].latest_handshake_s)
         (seen,) = observe(device).peers
         assert abs(seen.latest_handshake_s - time.time()) < 60
         assert seen.rx_bytes > 0
@@ -189,10 +185,7 @@ def test_a_daemon_whose_parent_opened_the_socket_and_ended_is_known_as_the_drive
         assert observe(name).name == name
     finally:
         run("ip", "link", "delete", name)  # which ends it
-        deadline = time.monotonic() + 10
-        while (userspace.FOLDER / f"{name}.sock").exists():
-            assert time.monotonic() < deadline, "wireguard-go goes on"
-            time.sleep(0.01)
+        wait_until(lambda: not (userspace.FOLDER / f"{name}.sock").exists())
 
 
 OBSERVE = """

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start a userspace WireGuard, for an operator who asked for one by name (docs/adr/0014).
+
+It outlives this process: it has a session of its own, writes to a log of its own, and is found
+again by its device and its socket. It ends when its device is deleted.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from threading import Thread
+
+from krait.common.errors import SystemRefused
+from krait.kernel import device
+from krait.kernel.capability import Capability, confine
+from krait.kernel.files import writing
+from krait.kernel.link import Link, NoSuchInterface, observe_link
+from krait.kernel.wireguard import NotWireguard, observe, userspace
+
+PATIENCE_S = 10.0
+"""How long its device may take; it takes some 20 ms."""
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def spawn(name: str, program: str, log: Path, *, sockets: Path = userspace.FOLDER) -> Link:
+    """Start `program`, which takes `-f NAME` as wireguard-go does; return when its device is there,
+    down and marked as ours. Its output is appended to `log`.
+
+    Only here is there a moment in which a device of ours has no mark yet. Raises SystemRefused, and
+    then nothing is left running.
+    """
+    if observe_link(name) is not None:
+        # It would take over a tun device that it did not make.
+        raise SystemRefused(
+            f"there is an interface {name} already",
+            hint="Give the mesh another interface name, or delete that one if it is nobody's.",
+        )
+    try:
+        process = _start([program, "-f", name], log)
+    except OSError as error:
+        raise SystemRefused(
+            f"cannot run {program}: {error.strerror}",
+            hint="Install it, or name it with its whole path.",
+        ) from error
+    with _ended_by_errors(process):
+        link = _await(name, process, sockets)
+        if link is None:
+            raise SystemRefused(
+                f"{program} made no interface {name}", hint=f"What it says about it is in {log}."
+            )
+        device.mark(link.ifindex)
+    return replace(link, group=device.MARK)
+
+
+def _start(command: list[str], log: Path) -> Popen[bytes]:
+    """A process that may not do more than it needs, started by a thread that then waits for it.
+
+    One that may do more than this process hides its device from us: /proc shows descriptors to
+    those who may do as much (ptrace(2)). What a process may gain is narrowed for one thread, and
+    what that thread starts inherits it.
+    """
+    started: Future[Popen[bytes]] = Future()
+
+    def run() -> None:
+        try:
+            confine(Capability.NET_ADMIN)
+            with writing(log):
+                output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                process = Popen(  # noqa: S603 - the operator named it
+                    command,
+                    stdin=DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd="/",
+                    env={"PATH": _PATH},
+                    start_new_session=True,
+                )
+            finally:
+                os.close(output)
+        except BaseException as error:  # noqa: BLE001 - raised by who waits
+            started.set_exception(error)
+            return
+        started.set_result(process)
+        process.wait()  # leaves no zombie
+
+    Thread(target=run, name=f"wait for {command[0]}", daemon=True).start()
+    return started.result()
+
+
+@contextmanager
+def _ended_by_errors(process: Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        raise
+
+
+def _await(name: str, process: Popen[bytes], sockets: Path) -> Link | None:
+    """The device, once its socket answers; None if it does not come."""
+    deadline = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(NoSuchInterface, NotWireguard):
+            observe(name, sockets=sockets)
+            return observe_link(name)
+        time.sleep(0.01)
+    return None
