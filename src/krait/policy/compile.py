@@ -6,12 +6,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from krait.common.abi import FIRST_IDENTITY, PairLayout, PrincipalFlag, SelfFlag
 from krait.policy.identities import identities
 from krait.policy.model import Document, Labels, Network
 from krait.policy.numbering import Numbers, renumber
-from krait.policy.pairing import Concern, Pair, Pairing, PolicyTooLarge, refuse_too_many
+from krait.policy.pairing import Concern, Pair, Pairing, PolicyTooLarge
 from krait.policy.view import HERE, Principal, View
 
 MAX_TRIANGLE_IDENTITIES = 2048
@@ -21,8 +22,7 @@ NOBODY = 0
 """The principal number of a prefix that nobody owns."""
 
 
-@dataclass(frozen=True, slots=True)
-class NumberedPrincipal:
+class NumberedPrincipal(NamedTuple):
     """A principal as the tables know it."""
 
     identity: int
@@ -56,7 +56,6 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
     rules = concern.rules(rows)
-    refuse_too_many(rules)
     numbers = Numbers(columns, renumber(known.rules, (rule.name for rule in rules)), view.peers)
     places = {name: i for i, name in enumerate(numbers.rules, start=1) if name is not None}
     pairing = Pairing(concern, places)
@@ -83,9 +82,9 @@ def check_size(document: Document) -> None:
     columns = identities(document)
     concern = Concern(document.policy, columns)
     if any(node.transit for node in document.nodes):
-        refuse_too_many(concern.rules(_all_rows(columns)))
+        concern.rules(_all_rows(columns))
     for row in range(len(columns)):
-        refuse_too_many(concern.rules((row,)))
+        concern.rules((row,))
     places = {rule.name: rule.number for rule in document.policy.rules}
     Pairing(concern, places).pack_all()
 

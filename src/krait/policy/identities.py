@@ -20,7 +20,7 @@ def named_nodes(document: Document) -> Labels:
 
 def node_labels(node: Node, named: Labels) -> Labels:
     """A node's identity: its tags, and its own name where a rule names it."""
-    return node.tags | ({node.name} & named)
+    return node.tags | {node.name} if node.name in named else node.tags
 
 
 def route_labels(route: Route) -> Labels | None:

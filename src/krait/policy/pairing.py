@@ -5,7 +5,8 @@ Sets of rules are bit sets, and pairs that the same rules concern are worked out
 many pairs and few answers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, reduce
 from operator import or_
@@ -44,22 +45,35 @@ class Concern:
     def __init__(self, policy: Policy, columns: Sequence[Labels | None]) -> None:
         self.policy = policy
         self.columns = columns
+        self._holders: dict[str, set[int]] = defaultdict(set)  # of each label
+        for i, labels in enumerate(columns):
+            for label in labels or ():
+                self._holders[label].add(i)
+        self._everyone = frozenset(i for i, labels in enumerate(columns) if labels is not None)
         self.sources = self._side(rule.sources for rule in policy.rules)
         self.destinations = self._side(rule.destinations for rule in policy.rules)
 
     def rules(self, rows: Iterable[int]) -> list[Rule]:
-        """The rules that concern some pair of these columns with any other, as in the file."""
+        """The rules that concern some pair of these columns with any other, as in the file.
+
+        Raises PolicyTooLarge if one node cannot number them.
+        """
         concerning = reduce(or_, (self.sources[i] | self.destinations[i] for i in rows), 0)
-        return [self.policy.rules[i] for i in _bits(concerning)]
+        if (count := concerning.bit_count()) >= MAX_RULES:
+            raise PolicyTooLarge(
+                f"{count:,} rules concern one node; the kernel numbers {MAX_RULES - 1:,}",
+                hint="let one rule list several tags or ports instead of writing one for each",
+            )
+        return _chosen(self.policy.rules, concerning)
 
     def _side(self, selectors: Iterable[Selector]) -> list[int]:
         @cache
-        def selected(selector: Selector) -> tuple[int, ...]:
-            return tuple(
-                i
-                for i, labels in enumerate(self.columns)
-                if labels is not None and selector.selects(labels)
+        def selected(selector: Selector) -> Set[int]:
+            members = (
+                self._everyone.intersection(*(self._holders.get(label, ()) for label in term))
+                for term in selector.terms
             )
+            return frozenset[int]().union(*members)
 
         sets = [bytearray(len(self.policy.rules) // 8 + 1) for _ in self.columns]
         for bit, selector in enumerate(selectors):
@@ -90,10 +104,16 @@ class Pairing:
         return self._joined(up, down)
 
     def pack_all(self) -> None:
-        """Pack the list of every direction there is."""
+        """Pack the list of every direction that could be too long."""
+        enforced = (rule for rule in self._concern.policy.rules if not rule.audit)
+        # Each span adds an interval, and may split another in two.
+        most = 2 * max((len(rule.ports) for rule in enforced), default=0)
+        harmless = (MAX_LIST_LENGTH - 1) // most if most else MAX_RULES
         sources, destinations = set(self._concern.sources), set(self._concern.destinations)
-        for concerned in {rules & others for rules in sources for others in destinations}:
-            self._packed(concerned)
+        long = [rules for rules in sources if rules.bit_count() > harmless]
+        for concerned in {rules & others for rules in long for others in destinations}:
+            if concerned.bit_count() > harmless:
+                self._packed(concerned)
 
     def _direction(self, concerned: int) -> Direction:
         return direction(self._rules(concerned), default_allow=self._concern.policy.default_allow)
@@ -126,26 +146,18 @@ class Pairing:
         return Pair(PairClass.STATEFUL, (first, second), (self._packed(up), self._packed(down)))
 
     def _rules(self, concerned: int) -> list[Rule]:
-        return [self._concern.policy.rules[i] for i in _bits(concerned)]
+        return _chosen(self._concern.policy.rules, concerned)
 
     def _number(self, rule: int) -> int:
         """From a rule's number in the file to its number in the tables; 0 is the default."""
         return self._numbers[self._concern.policy.rules[rule - 1].name] if rule else 0
 
 
-def refuse_too_many(rules: Sequence[Rule]) -> None:
-    """Raise PolicyTooLarge if one node cannot number the rules that concern it."""
-    if len(rules) >= MAX_RULES:
-        raise PolicyTooLarge(
-            f"{len(rules):,} rules concern one node; the kernel numbers {MAX_RULES - 1:,}",
-            hint="let one rule list several tags or ports instead of writing one for each",
-        )
-
-
-def _bits(bit_set: int) -> list[int]:
-    found = []
-    while bit_set:
-        lowest = bit_set & -bit_set
-        found.append(lowest.bit_length() - 1)
-        bit_set ^= lowest
+def _chosen(rules: Sequence[Rule], bit_set: int) -> list[Rule]:
+    """Those whose bits are set, in order. By text, as big numbers are slow to take bits from."""
+    flags = f"{bit_set:b}"[::-1]
+    found, at = [], flags.find("1")
+    while at >= 0:
+        found.append(rules[at])
+        at = flags.find("1", at + 1)
     return found

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from krait.common.errors import UsageError
 from krait.policy.identities import named_nodes, node_labels, route_labels
@@ -40,9 +40,8 @@ class Interface:
     peers: tuple[Peer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """The owner of an address."""
+class Principal(NamedTuple):
+    """The owner of an address. A tuple: there is one for every peer, and all are hashed."""
 
     name: str
     labels: Labels | None  # None: identity 0
@@ -99,7 +98,7 @@ def resolve(
     scene = _Scene(document, interface, {key: i for i, key in enumerate(places, 1) if key})
     here = Principal(mine.name, node_labels(mine, scene.named), HERE)
 
-    owners: dict[Network, Principal | None] = dict(scene.of_peers())
+    owners: dict[Network, Principal | None] = {**scene.allowed}
     warnings = [
         f"peer {b64encode(key).decode()} is not in the document: nothing passes to or from it"
         for key in scene.unknown()
@@ -128,37 +127,32 @@ class _Scene:
         self.numbers = numbers
         self.named = named_nodes(document)
         self.mesh = document.mesh.cidrs if document.mesh else _on_link(interface.addresses)
-        self.allowed = {
-            cidr: numbers[peer.public_key] for peer in interface.peers for cidr in peer.allowed_ips
-        }
-
-    def of_peers(self) -> Iterator[tuple[Network, Principal]]:
-        """Every allowed IP with its owner.
-
-        A full-length one inside the mesh is the node's own; every other is routed. Where the
-        document lists the node's addresses, only those are its own.
-        """
-        by_key = {node.public_key: node for node in self.document.nodes}
-        for peer in self.interface.peers:
-            number, node = self.numbers[peer.public_key], by_key.get(peer.public_key)
-            for cidr in peer.allowed_ips:
-                if node is None:
-                    yield cidr, Principal("unknown peer", None, number, unknown_peer=True)
-                elif self._is_own(node, cidr):
-                    yield cidr, Principal(node.name, node_labels(node, self.named), number)
-                else:
-                    yield cidr, _subnet(node, cidr, number, None)
+        self.by_key = {node.public_key: node for node in document.nodes}
+        self.allowed: dict[Network, Principal] = {}
+        """Every allowed IP with its owner."""
+        self.sure: set[str] = set()
+        """The nodes all of whose addresses their own peers have as allowed IPs."""
+        for peer in interface.peers:
+            self._learn(peer)
+        if len(self.allowed) < sum(len(peer.allowed_ips) for peer in interface.peers):
+            self.sure.clear()  # a dump in which a prefix moved: the last peer has it
 
     def unknown(self) -> Iterator[bytes]:
         """The public keys of the peers that no node of the document has."""
-        known = {node.public_key for node in self.document.nodes}
-        return (each.public_key for each in self.interface.peers if each.public_key not in known)
+        return (
+            peer.public_key for peer in self.interface.peers if peer.public_key not in self.by_key
+        )
 
     def claims(self) -> Iterator[tuple[Network, Principal]]:
-        """What the document places at or behind a peer: addresses, subnets, spokes of a hub."""
+        """What the document places at or behind a peer, as far as allowed IPs do not say it.
+
+        That is addresses, subnets, and spokes of a hub.
+        """
         keys = {node.name: node.public_key for node in self.document.nodes}
         for node in self.document.nodes:
             if node.public_key == self.interface.public_key:
+                continue
+            if node.name in self.sure and not node.routes:
                 continue
             number = self.numbers.get(node.public_key or b"")
             if number is None and node.via is not None:
@@ -176,9 +170,30 @@ class _Scene:
         gives a peer, never move it to another.
         """
         for length in range(cidr.prefixlen, -1, -1):
-            if (number := self.allowed.get(cidr.supernet(new_prefix=length))) is not None:
-                return number
+            if (owner := self.allowed.get(cidr.supernet(new_prefix=length))) is not None:
+                return owner.peer
         return None
+
+    def _learn(self, peer: Peer) -> None:
+        """The owners of a peer's allowed IPs.
+
+        A full-length one inside the mesh is the node's own; every other is routed. Where the
+        document lists the node's addresses, only those are its own.
+        """
+        number, node = self.numbers[peer.public_key], self.by_key.get(peer.public_key)
+        if node is None:
+            stranger = Principal("unknown peer", None, number, unknown_peer=True)
+            self.allowed |= dict.fromkeys(peer.allowed_ips, stranger)
+            return
+        me, own = Principal(node.name, node_labels(node, self.named), number), 0
+        for cidr in peer.allowed_ips:
+            if self._is_own(node, cidr):
+                self.allowed[cidr] = me
+                own += 1
+            else:
+                self.allowed[cidr] = _subnet(node, cidr, number, None)
+        if own == len(node.addresses):
+            self.sure.add(node.name)
 
     def _is_own(self, node: Node, cidr: Network) -> bool:
         if cidr.prefixlen < cidr.max_prefixlen:
