@@ -60,7 +60,7 @@ def parse(content: bytes) -> PrivateKey:
     if len(secret) != _BYTES or not any(secret):
         raise UsageError(
             "this is no WireGuard private key",
-            hint="it is the 44 characters that `wg genkey` or `wg show IFACE private-key` print, or "
+            hint="it is the 44 characters that `wg genkey` or `wg show wg0 private-key` print, or "
             "a wg-quick file with one PrivateKey",
         )
     return PrivateKey(secret)

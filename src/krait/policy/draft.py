@@ -175,7 +175,7 @@ def _opening(scene: Scene, entries: tuple[_Entry, ...]) -> Iterator[str]:
     yield "#"
     yield f"# A peer of {scene.name} that is not listed here gets nothing through."
     yield "version: 1"
-    yield f"interface: {_scalar(scene.name)}"
+    yield f"interface: {scalar(scene.name)}"
     if ranges := mesh(scene.interface):
         yield "mesh:"
         yield f"  cidr: [{', '.join(map(_cidr, ranges))}]"
@@ -185,7 +185,7 @@ def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
     yield ""
     yield "nodes:"
     for entry in entries:
-        yield f"  {_scalar(entry.name)}:" + (f"  # {entry.remark}" if entry.remark else "")
+        yield f"  {scalar(entry.name)}:" + (f"  # {entry.remark}" if entry.remark else "")
         yield f'    public_key: "{b64encode(entry.public_key).decode()}"'
         yield f"    tags: [{MESH}]"
         if entry.transit:
@@ -222,6 +222,6 @@ def _cidr(cidr: Network) -> str:
     return f'"{cidr}"' if cidr.version == 6 else str(cidr)
 
 
-def _scalar(text: str) -> str:
+def scalar(text: str) -> str:
     """In quotes where YAML could read something else than text; the text holds none itself."""
     return text if _PLAIN.fullmatch(text) else f'"{text}"'
