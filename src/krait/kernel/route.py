@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routes of Krait's own, in the main table: through its device, or unreachable.
+
+They are known by their protocol, a number that the kernel keeps and gives no meaning to. Taking a
+route away names it, too, so that no route of anybody else's ever goes.
+
+Sources: include/uapi/linux/rtnetlink.h; net/ipv4/fib_{trie,semantics}.c, net/ipv6/route.c.
+"""
+
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from errno import EEXIST, ENOENT, EOPNOTSUPP, ESRCH
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network
+from itertools import chain
+from struct import Struct
+
+from krait.common.errors import SystemRefused
+from krait.kernel.netlink import (
+    CREATE,
+    DUMP,
+    EXCLUSIVE,
+    U32,
+    Message,
+    Netlink,
+    Request,
+    attribute,
+    attributes,
+    consistent,
+    refused,
+)
+
+PROTOCOL = 75
+"""`K` in ASCII; nobody's in /etc/iproute2/rt_protos."""
+
+METRIC = 1
+"""Of routes through the device: before whatever a network of the host's may bring along later, so
+that what belongs into the tunnel does not leave in plaintext."""
+
+UNREACHABLE_METRIC = 1 << 31
+"""Behind every other route: what is left when the device is gone."""
+
+Network = IPv4Network | IPv6Network
+
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+_HEADER = Struct("=BBBBBBBBI")
+# rtmsg: family, prefix length, the source's, TOS, table, protocol, scope, type, flags
+_DST, _OIF, _PRIORITY, _TABLE = 1, 4, 6, 15  # RTA_*
+_MAIN = 254  # RT_TABLE_MAIN
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_ANY = 0, 253, 255  # RT_SCOPE_*, the last one NOWHERE
+_UNICAST, _UNREACHABLE = 1, 7  # RTN_*
+
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_NETWORK_OF: dict[int, type[IPv4Network | IPv6Network]] = {
+    socket.AF_INET: IPv4Network,
+    socket.AF_INET6: IPv6Network,
+}
+_NOWHERE = {socket.AF_INET: bytes(4), socket.AF_INET6: bytes(16)}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of ours."""
+
+    destination: Network
+    ifindex: int | None
+    """The device that it leads through; None: unreachable."""
+    metric: int = METRIC
+
+
+def through(destination: Network, ifindex: int) -> Route:
+    """A route through a device, which must be up."""
+    return Route(destination, ifindex)
+
+
+def unreachable(destination: Network) -> Route:
+    """A route that refuses what no other route takes."""
+    return Route(destination, None, UNREACHABLE_METRIC)
+
+
+def observe_routes() -> frozenset[Route]:
+    """The routes of ours in the main table. Raises SystemRefused."""
+    try:
+        with Netlink() as netlink:
+            found = [consistent(partial(_dump, netlink, family)) for family in _NETWORK_OF]
+    except OSError as error:
+        raise refused("cannot look at the routes", error) from error
+    return frozenset(chain.from_iterable(found))
+
+
+def add_routes(routes: Sequence[Route]) -> None:
+    """Add routes; one of ours that is there already stays.
+
+    Raises SystemRefused, naming the first that was refused; the others are made.
+    """
+    refusals = _batch(_NEWROUTE, routes, CREATE | EXCLUSIVE)
+    taken = {each for each, error in refusals.items() if error.errno == EEXIST}
+    ours = observe_routes() if taken else frozenset()
+    for each, error in refusals.items():
+        if each in ours:
+            continue
+        if each in taken:
+            raise SystemRefused(
+                f"there is a route to {each.destination} of the same metric already, not Krait's",
+                hint=f"`ip route show {each.destination}` shows it: delete it, or take the prefix "
+                "out of the mesh.",
+            ) from error
+        raise refused(f"cannot add route {each.destination}", error) from error
+
+
+def remove_routes(routes: Sequence[Route]) -> None:
+    """Take routes of ours away; no error for one that is gone. Raises as `add_routes`."""
+    for each, error in _batch(_DELROUTE, routes, 0).items():
+        if error.errno != ESRCH:
+            raise refused(f"cannot remove route {each.destination}", error) from error
+
+
+def _dump(netlink: Netlink, family: int) -> list[Route]:
+    question = _HEADER.pack(family, 0, 0, 0, 0, PROTOCOL, 0, 0, 0)
+    question += attribute(_TABLE, U32.pack(_MAIN))
+    try:
+        return [*_ours(netlink.ask(_GETROUTE, question, DUMP))]
+    except OSError as error:
+        # The main table of IPv4 is made with its first route; a kernel may be without IPv6.
+        if error.errno in (ENOENT, EOPNOTSUPP):
+            return []
+        raise
+
+
+def _ours(replies: Iterable[Message]) -> Iterator[Route]:
+    for reply in replies:
+        family, length, _, _, table, protocol, _, kind, _ = _HEADER.unpack_from(reply.body)
+        if family not in _NETWORK_OF or (table, protocol) != (_MAIN, PROTOCOL):
+            continue  # from a kernel that leaves it to us to choose
+        fields = dict(attributes(reply.body, _HEADER.size))
+        address = bytes(fields.get(_DST, _NOWHERE[family]))
+        ifindex = None if kind == _UNREACHABLE else _number(fields[_OIF])
+        metric = _number(fields[_PRIORITY]) if _PRIORITY in fields else 0
+        yield Route(_NETWORK_OF[family]((address, length)), ifindex, metric)
+
+
+def _number(payload: memoryview) -> int:
+    return int(U32.unpack(payload)[0])
+
+
+def _batch(kind: int, routes: Sequence[Route], flags: int) -> dict[Route, OSError]:
+    try:
+        with Netlink() as netlink:
+            refusals = netlink.batch([*_requests(kind, routes, flags)])
+    except OSError as error:
+        raise refused("cannot change routes", error) from error
+    return {routes[place]: error for place, error in refusals.items()}
+
+
+def _requests(kind: int, routes: Iterable[Route], flags: int) -> Iterator[Request]:
+    for route in routes:
+        to = route.destination
+        if kind == _DELROUTE:
+            scope = _SCOPE_ANY
+        else:
+            scope = _SCOPE_UNIVERSE if route.ifindex is None else _SCOPE_LINK
+        body = _HEADER.pack(
+            *(_FAMILY[to.version], to.prefixlen, 0, 0),
+            *(_MAIN, PROTOCOL, scope, _UNREACHABLE if route.ifindex is None else _UNICAST, 0),
+        )
+        body += attribute(_DST, to.network_address.packed)
+        body += attribute(_PRIORITY, U32.pack(route.metric))
+        if route.ifindex is not None:
+            body += attribute(_OIF, U32.pack(route.ifindex))
+        yield Request(kind, body, flags)
