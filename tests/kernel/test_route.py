@@ -35,11 +35,12 @@ def ip(arguments: str) -> str:
 
 
 def shown(family: int) -> dict[str, tuple[str, str, str, int]]:
-    """What `ip` shows of the main table: type (RTN_*), protocol, device and metric by destination."""
+    """What `ip` shows of the main table: RTN_*, protocol, device, metric."""
     rows = json.loads(ip(f"-{family} -d -j -N route show table main"))
     return {
         row["dst"]: (row["type"], row["protocol"], row.get("dev", ""), row.get("metric", 0))
         for row in rows
+        if row["protocol"] != "2"  # RTPROT_KERNEL
     }
 
 
