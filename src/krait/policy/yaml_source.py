@@ -79,7 +79,7 @@ def read(data: bytes, problems: Problems) -> Tree:
     """
     text = _decode(data, problems)
     try:
-        roots = _build(yaml.parse(text, Loader=_PARSER), problems)
+        roots = _build(iter(_PARSER(text).get_event, None), problems)
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
         place = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
@@ -120,14 +120,15 @@ def _build(events: Iterator[_Event], problems: Problems) -> list[Tree]:
     roots: list[Tree] = []
     stack: list[_Open] = []
     children = roots
+    scalar, sequence, mapping = yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent
     for count, event in enumerate(events):
         kind = type(event)
-        if kind is yaml.ScalarEvent:
+        if kind is scalar:
             line, column = _start(event, problems)
             children.append(Scalar(line, column, event.value, not event.style))
-        elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
+        elif kind is sequence or kind is mapping:
             line, column = _start(event, problems)
-            stack.append(_Open(line, column, kind is yaml.MappingStartEvent, children := []))
+            stack.append(_Open(line, column, kind is mapping, children := []))
             if len(stack) > MAX_DEPTH:
                 problems.stop(stack[-1], f"nested deeper than {MAX_DEPTH} levels")
         elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
@@ -146,18 +147,19 @@ def _build(events: Iterator[_Event], problems: Problems) -> list[Tree]:
 def _close(done: _Open, problems: Problems) -> Tree:
     if not done.is_mapping:
         return Sequence(done.line, done.column, done.children)
-    mapping = Mapping(done.line, done.column, {}, {})
+    keys: dict[str, Scalar] = {}
+    values: dict[str, Tree] = {}
     pairs = iter(done.children)
     for key, value in zip(pairs, pairs, strict=True):
-        if not isinstance(key, Scalar):
+        if type(key) is not Scalar:
             problems.add(key, "a list or mapping as a key", "keys are plain words")
-        elif key.text in mapping.keys:
-            first = mapping.keys[key.text].line
-            problems.add(key, f"duplicate key {quoted(key.text)}", f"it is already in line {first}")
+        elif (text := key.text) in keys:
+            first = keys[text].line
+            problems.add(key, f"duplicate key {quoted(text)}", f"it is already in line {first}")
         else:
-            mapping.keys[key.text] = key
-            mapping.values[key.text] = value
-    return mapping
+            keys[text] = key
+            values[text] = value
+    return Mapping(done.line, done.column, keys, values)
 
 
 def _start(event: _Event, problems: Problems) -> tuple[int, int]:
