@@ -5,6 +5,7 @@ WireGuard tells nobody when its peers change. Who must know compares `fingerprin
 time (at 10,000 peers it reads 2.3 MB and takes about 30 ms) and calls `observe` when it differs.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from errno import ENODEV
 from functools import partial
@@ -20,6 +21,9 @@ __all__ = ["NO_KEY", "Device", "NotWireguard", "Peer", "fingerprint", "observe"]
 
 _T = TypeVar("_T")
 
+_Ask = Callable[[re.Pattern[bytes]], Iterator[userspace.Pair]]
+"""The lines that match, of what a process says of its device."""
+
 
 def observe(interface: str, *, sockets: Path = userspace.FOLDER) -> Device:
     """The interface as it is now, without any secret of it.
@@ -27,7 +31,12 @@ def observe(interface: str, *, sockets: Path = userspace.FOLDER) -> Device:
     `sockets` is the folder of userspace implementations. Raises NoSuchInterface, NotWireguard, or
     SystemRefused if the implementation does not answer, or cannot be seen to drive the interface.
     """
-    return _look(interface, sockets, module.decode, userspace.decode)
+    return _look(
+        interface,
+        sockets,
+        module.decode,
+        lambda link, ask: userspace.decode(link, ask(userspace.EVERYTHING)),
+    )
 
 
 def fingerprint(interface: str, *, sockets: Path = userspace.FOLDER) -> bytes:
@@ -35,14 +44,19 @@ def fingerprint(interface: str, *, sockets: Path = userspace.FOLDER) -> bytes:
 
     Comparable only between looks at one interface. Raises as `observe` does.
     """
-    return _look(interface, sockets, module.digest, lambda _, pairs: userspace.digest(pairs))
+    return _look(
+        interface,
+        sockets,
+        module.digest,
+        lambda _, ask: userspace.digest(ask(userspace.IDENTIFYING)),
+    )
 
 
 def _look(
     interface: str,
     sockets: Path,
     read_dump: Callable[[Iterator[memoryview]], _T],
-    read_pairs: Callable[[Link, Iterator[userspace.Pair]], _T],
+    read_pairs: Callable[[Link, _Ask], _T],
 ) -> _T:
     link = observe_link(interface)
     if link is None:
@@ -67,11 +81,10 @@ def _ask_module(link: Link, read: Callable[[Iterator[memoryview]], _T]) -> _T:
         raise refused(f"cannot look at WireGuard interface {link.name}", error) from error
 
 
-def _ask_process(
-    link: Link, path: Path, read: Callable[[Link, Iterator[userspace.Pair]], _T]
-) -> _T:
+def _ask_process(link: Link, path: Path, read: Callable[[Link, _Ask], _T]) -> _T:
     with driver.answering(link, path):
-        seen = read(link, userspace.converse(path, partial(driver.require, link, path)))
+        trust = partial(driver.require, link, path)
+        seen = read(link, partial(userspace.converse, path, trust))
     now = observe_link(link.name)
     if now is None or now.ifindex != link.ifindex:
         raise NoSuchInterface(link.name)  # what was driven then has the name no more

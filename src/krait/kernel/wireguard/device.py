@@ -16,6 +16,10 @@ from krait.policy import view
 KEY_BYTES = 32
 NO_KEY = bytes(KEY_BYTES)
 
+NETWORKS = 1 << 15
+"""How many prefixes are kept from one look to the next: what stays is not made, and is the same
+object, which compares at once."""
+
 _SEALING_KEY = secrets.token_bytes(KEY_BYTES)
 
 

@@ -10,6 +10,7 @@ Sources: include/uapi/linux/wireguard.h; drivers/net/wireguard/netlink.c, get_pe
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
 
@@ -24,7 +25,7 @@ from krait.kernel.netlink import (
     attributes,
     string,
 )
-from krait.kernel.wireguard.device import NO_KEY, NO_KEY_SEAL, Device, Peer, seal
+from krait.kernel.wireguard.device import NETWORKS, NO_KEY, NO_KEY_SEAL, Device, Peer, seal
 
 FAMILY = "wireguard"
 VERSION = 1
@@ -136,7 +137,7 @@ def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
         draft = drafts[key] = _Draft()
     for kind, payload in fields.items():
         if kind == _PEER_ALLOWED:
-            draft.allowed_ips.extend(_network(allowed) for _, allowed in attributes(payload))
+            draft.allowed_ips.extend(_network(bytes(allowed)) for _, allowed in attributes(payload))
         elif kind == _PEER_ENDPOINT:
             draft.endpoint = _endpoint(payload)
         elif kind == _PEER_HANDSHAKE:
@@ -151,8 +152,9 @@ def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
             draft.preshared = seal(payload)
 
 
-def _network(allowed: memoryview) -> IPv4Network | IPv6Network:
-    fields = dict(attributes(allowed))
+@lru_cache(NETWORKS)
+def _network(allowed: bytes) -> IPv4Network | IPv6Network:
+    fields = dict(attributes(memoryview(allowed)))
     (family,) = U16.unpack(fields[_ALLOWED_FAMILY])
     network = IPv4Network if family == socket.AF_INET else IPv6Network
     return network((bytes(fields[_ALLOWED_ADDRESS]), fields[_ALLOWED_LENGTH][0]))

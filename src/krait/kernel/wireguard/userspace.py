@@ -11,13 +11,14 @@ Source: wireguard.com/xplatform.
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from struct import Struct
 
 from krait.kernel.link import Link
-from krait.kernel.wireguard.device import NO_KEY, NO_KEY_SEAL, Device, Peer, seal
+from krait.kernel.wireguard.device import NETWORKS, NO_KEY, NO_KEY_SEAL, Device, Peer, seal
 from krait.kernel.wireguard.x25519 import public_key
 
 FOLDER = Path("/var/run/wireguard")
@@ -29,17 +30,22 @@ _SHORT_BYTES = 1 << 10
 
 _CREDENTIALS = Struct("=iII")  # struct ucred: process, user, group
 
-_LINE = re.compile(
+EVERYTHING = re.compile(
     rb"^(private_key|listen_port|fwmark|public_key|preshared_key|endpoint|allowed_ip|errno"
     rb"|last_handshake_time_sec|rx_bytes|tx_bytes|persistent_keepalive_interval)=(.*)\n",
     re.MULTILINE,
 )
+IDENTIFYING = re.compile(rb"^(private_key|public_key|allowed_ip|errno)=(.*)\n", re.MULTILINE)
+"""All that `digest` needs."""
+_NO_PRESHARED = b"0" * 64
 
 Pair = tuple[str, str]
 """A line of the answer: what it tells, and its value."""
 
 
-def converse(path: Path, trust: Callable[[int], None]) -> Iterator[Pair]:
+def converse(
+    path: Path, trust: Callable[[int], None], wanted: re.Pattern[bytes] = EVERYTHING
+) -> Iterator[Pair]:
     """What the process behind the socket says of its device; of a preshared key, its `seal`.
 
     `trust` is given the number of the process, 0 if it is of a PID namespace that we do not see,
@@ -56,7 +62,7 @@ def converse(path: Path, trust: Callable[[int], None]) -> Iterator[Pair]:
         # One buffer, overwritten at the end: the answer holds secrets.
         buffer = bytearray(BUFFER_BYTES)
         try:
-            for what, value in _pairs(stream, buffer, trust):
+            for what, value in _pairs(stream, buffer, trust, wanted):
                 if what == "errno":
                     if value != "0":
                         raise OSError(abs(int(value)), "the process refused to tell")
@@ -122,6 +128,11 @@ def digest(pairs: Iterable[Pair]) -> bytes:
     return blake2b(whole.encode(), digest_size=16).digest()
 
 
+@lru_cache(NETWORKS)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
+
+
 def _writer(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
@@ -133,7 +144,7 @@ def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
     return Peer(
         public_key=bytes.fromhex(facts["public_key"]),
         endpoint=facts.get("endpoint"),
-        allowed_ips=tuple(map(ip_network, allowed_ips)),
+        allowed_ips=tuple(map(_network, allowed_ips)),
         latest_handshake_s=int(facts.get("last_handshake_time_sec", 0)),
         rx_bytes=int(facts.get("rx_bytes", 0)),
         tx_bytes=int(facts.get("tx_bytes", 0)),
@@ -143,7 +154,10 @@ def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
 
 
 def _pairs(
-    stream: socket.socket, buffer: bytearray, trust: Callable[[int], None]
+    stream: socket.socket,
+    buffer: bytearray,
+    trust: Callable[[int], None],
+    wanted: re.Pattern[bytes] = EVERYTHING,
 ) -> Iterator[Pair]:
     """The wanted lines as they arrive, `errno` the last. A line never fills the buffer: values are
     short.
@@ -160,11 +174,13 @@ def _pairs(
             trusted = writer
         filled += size
         whole = buffer.rfind(b"\n", 0, filled) + 1
-        for match in _LINE.finditer(buffer, 0, whole):
-            what, value = match[1].decode(), match[2].decode()
+        for name, raw in wanted.findall(buffer, 0, whole):
+            what, value = name.decode(), raw.decode()
             if what == "private_key":
                 what, value = "own_key", public_key(bytes.fromhex(value)).hex()
             elif what == "preshared_key":
+                if raw == _NO_PRESHARED:
+                    continue
                 what, value = "seal", seal(bytes.fromhex(value)).hex()
             yield what, value
             if what == "errno":
