@@ -39,6 +39,9 @@ class Verb(NamedTuple):
 VERBS: Mapping[str, Verb] = {
     "agent": Verb("krait.cli.commands.agent", "keep the policy of an interface true"),
     "init": Verb("krait.cli.commands.init", "write a document from a live interface"),
+    "example": Verb("krait.cli.commands.example", "print a document that shows every key"),
+    "genkey": Verb("krait.cli.commands.genkey", "make this machine's key, print the public one"),
+    "add": Verb("krait.cli.commands.add", "put one more node into a document"),
     "check": Verb("krait.cli.commands.check", "read a document and run its tests"),
     "explain": Verb("krait.cli.commands.explain", "who may reach whom, and which rule says so"),
     "status": Verb("krait.cli.commands.status", "what is enforced, and what was dropped"),

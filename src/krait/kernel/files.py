@@ -44,14 +44,24 @@ def read_at_most(path: Path, most_bytes: int) -> bytes:
         return file.read(most_bytes + 1)
 
 
-def replace_file(path: Path, content: bytes, *, mode: int, durable: bool) -> None:
+def replace_file(
+    path: Path,
+    content: bytes,
+    *,
+    mode: int,
+    durable: bool,
+    owner: tuple[int, int] | None = None,
+) -> None:
     """Replace a file as a whole: a reader sees the old content or the new, also after a crash.
 
-    `durable`: return once it is on the disk. Raises OSError, and then the old one is there.
+    `durable`: return once it is on the disk. `owner`: numbers of user and group; without it, this
+    process's. Raises OSError, and then the old one is there.
     """
     fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(fd, "wb") as file:
+            if owner is not None:
+                os.fchown(fd, *owner)  # before the mode: it clears set-user-ID bits
             os.fchmod(fd, mode)
             file.write(content)
             file.flush()

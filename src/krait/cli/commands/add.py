@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`krait add FILE NAME --key KEY`: one more node in the document that all of them share."""
+
+import shlex
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from stat import S_IMODE
+
+from krait.cli import output
+from krait.cli.files import read_file
+from krait.cli.output import Json, Style, paint
+from krait.common.errors import ExitCode, UsageError
+from krait.kernel.files import replace_file, writing
+from krait.policy import expectations, values
+from krait.policy.addition import Added, Newcomer, add
+from krait.policy.advice import advise
+from krait.policy.compile import check_size
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Tags, endpoint and addresses can be said later, too."""
+    parser.add_argument("file", metavar="FILE", help="the policy document, which is changed")
+    parser.add_argument("name", metavar="NAME", help="what the node is called")
+    parser.add_argument(
+        "--key", required=True, metavar="KEY", help="its public key, as `krait genkey` prints it"
+    )
+    parser.add_argument("--endpoint", metavar="HOST:PORT", help="where the others find it")
+    parser.add_argument("--tags", metavar="A,B", default="", help="what rules call it by")
+    parser.add_argument(
+        "--address",
+        metavar="A",
+        action="append",
+        default=[],
+        help="its address (default: the next free one of each range of the mesh); may be repeated",
+    )
+    output.json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """0: the document has the node, and is right. Else it is as it was."""
+    added = add(read_file(options.file), options.file, _newcomer(options))
+    check_size(added.document)
+    if failures := expectations.run(added.document):
+        raise UsageError(
+            "\n".join(failure.message for failure in failures),
+            hint=f"with {added.node.name}, the document's own tests fail: nothing was written",
+        )
+    _replace(Path(options.file), added.data)
+    if options.json:
+        output.document(_report(options.file, added))
+    else:
+        _print(options.file, added)
+    return ExitCode.OK
+
+
+def _newcomer(options: Namespace) -> Newcomer:
+    return Newcomer(
+        values.name(options.name),
+        values.public_key(options.key),
+        tuple(values.name(tag) for tag in options.tags.split(",") if tag),
+        tuple(values.address(each) for each in options.address),
+        values.endpoint(options.endpoint) if options.endpoint else None,
+    )
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """As a whole, behind a symbolic link too; whose it is and who may read it stay."""
+    with writing(path):
+        path = path.resolve()
+        about = path.stat()
+        owner = about.st_uid, about.st_gid
+        replace_file(path, data, mode=S_IMODE(about.st_mode), durable=True, owner=owner)
+
+
+def _print(file: str, added: Added) -> None:
+    node = added.node
+    addresses = ", ".join(map(str, node.addresses)) or "no address: the document has no mesh"
+    output.line(
+        f"{paint('added:', Style.GREEN)} {node.name}, {addresses}, in line {node.mark.line}"
+    )
+    for each in advise(added.document):
+        if each.line == node.mark.line:
+            place = f"{file}:{each.line}:{each.column}"
+            output.line(f"{paint('warning:', Style.YELLOW)} {place}: {each.message}")
+    shown = shlex.quote(file)
+    output.line(f"next: copy {shown} to every node, then there: sudo krait up --config {shown}")
+
+
+def _report(file: str, added: Added) -> Json:
+    node = added.node
+    return {
+        "file": file,
+        "node": node.name,
+        "line": node.mark.line,
+        "addresses": [str(each) for each in node.addresses],
+    }

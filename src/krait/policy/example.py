@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document that `krait example` prints: every key in use, each with a word of what it is for.
+
+To enforce it as it is would take the private keys of these nodes, which nobody has.
+"""
+
+EXAMPLE = """\
+# Four machines and an office, as a mesh for Krait. It passes `krait check` as it is.
+#
+#   krait genkey wg0             on each machine: makes its key, and prints the public one
+#   krait check krait.yaml       what is wrong, and whether the tests at the end pass
+#   krait explain krait.yaml web1 db1 tcp/5432
+#   sudo krait up --config krait.yaml      on each machine, with the same file
+#
+# `krait add` puts one more machine in. Over an interface that wg-quick or another tool made, keys,
+# names, tags and rules are enough: `krait init wg0` writes such a document.
+version: 1
+interface: wg0
+# node: gate              # which node this machine is: its key tells, or its host name
+
+mesh:
+  cidr: [10.8.0.0/24, "fd7a:6b72::/64"]
+  listen_port: 51820      # for the nodes that say no other
+  mtu: 1420               # without it, what the network underneath leaves
+
+nodes:
+  gate:                   # a hub: it passes packets on between nodes that cannot meet
+    public_key: "gate/its/public/key/from/krait/genkey/wg0/0="
+    tags: [hub]
+    address: [10.8.0.1, "fd7a:6b72::1"]
+    endpoint: "gate.example.org:51820"      # where others find it: a name or an address
+    transit: true
+    routes:               # subnets behind it, which have tags of their own
+      - {cidr: 10.20.0.0/24, tags: [office]}
+
+  db1:
+    public_key: "db1/its/public/key/from/krait/genkey/wg0/00="
+    tags: [db, prod]      # rules speak of tags; nodes with the same tags are alike to them
+    address: [10.8.0.2, "fd7a:6b72::2"]
+    endpoint: "192.0.2.2:51820"
+
+  web1:
+    public_key: "web1/its/public/key/from/krait/genkey/wg0/0="
+    tags: [web, prod]
+    address: [10.8.0.3, "fd7a:6b72::3"]
+    endpoint: "[2001:db8::3]:51820"
+
+  laptop:
+    public_key: "laptop/its/public/key/of/krait/genkey/wg0/0="
+    tags: [admin]
+    address: [10.8.0.10, "fd7a:6b72::10"]
+    via: gate             # it has a tunnel to the hub alone, and meets all others there
+    keepalive: 20         # seconds; keeps the way through a NAT open
+    preshared_key_file: "/etc/krait/psk/{pair}.key"  # on both: laptop and gate; may be left out
+
+policy:
+  default: deny           # what no rule allows
+  strict: false           # true: a TCP connection counts only from its first packet on
+  rules:
+    # Who may open a connection to whom. Answers need no rule. Deny beats allow, in any order.
+    - {name: web-to-db, from: web, to: db, ports: [tcp/5432, icmp]}
+    - {name: metrics, from: hub, to: prod, ports: tcp/9100-9199}
+    - {name: office-to-web, from: office, to: {all: [web, prod]}, ports: [tcp/80, tcp/443]}
+    - {name: admin-everywhere, from: [admin, hub], to: "*"}
+    - {name: no-ssh-to-db, from: "*", to: db, ports: tcp/22, action: deny}
+    # A rule on trial: `krait explain` says where it would decide; it never does.
+    - {name: trial, from: admin, to: db1, action: deny, audit: true}
+  tests:
+    # What must stay true: a document whose own tests fail is not put in force.
+    - {from: web, to: db, port: tcp/5432, expect: allow}
+    - {from: db, to: web, expect: deny}
+    - {from: "*", to: db, port: tcp/22, expect: deny}
+    - {from: office, to: web1, port: tcp/443, expect: allow}
+"""

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import re
+
+import pytest
+
+from krait.cli.main import main
+from krait.policy import expectations
+from krait.policy.advice import advise
+from krait.policy.device import wanted
+from krait.policy.document import DOCUMENT_KEYS, load
+from krait.policy.nodes import MESH_KEYS, NODE_KEYS, ROUTE_KEYS
+from krait.policy.rules import POLICY_KEYS, RULE_KEYS, TEST_KEYS
+
+Capture = pytest.CaptureFixture[str]
+KEYS = DOCUMENT_KEYS | MESH_KEYS | NODE_KEYS | ROUTE_KEYS | POLICY_KEYS | RULE_KEYS | TEST_KEYS
+
+
+@pytest.fixture
+def example(capsys: Capture) -> str:
+    assert main(["example"]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_example_passes_check_without_a_warning(example: str) -> None:
+    document = load(example.encode(), "example.yaml")
+    assert expectations.run(document) == ()
+    assert advise(document) == ()
+
+
+def test_every_node_of_the_example_gets_its_device(example: str) -> None:
+    document = load(example.encode(), "example.yaml")
+    assert {n.name: len(wanted(document, n.name).peers) for n in document.nodes} == {
+        "gate": 3,
+        "db1": 2,
+        "web1": 2,
+        "laptop": 1,
+    }
+
+
+def test_every_key_of_a_document_is_in_the_example(example: str) -> None:
+    code = "\n".join(line.partition("#")[0] for line in example.splitlines())
+    assert {key for key in KEYS if not re.search(rf"\b{key}:", code)} == {"node"}
+    assert "# node:" in example  # it would be wrong on all machines but one
+
+
+def test_the_example_is_good_to_read(example: str) -> None:
+    lines = example.splitlines()
+    assert len(lines) < 100
+    assert max(map(len, lines)) <= 100
+
+
+def test_json_holds_the_same_text(example: str, capsys: Capture) -> None:
+    assert main(["example", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"document": example}
