@@ -16,22 +16,26 @@ mount -t virtiofs -o ro host /host
 mount -t tmpfs -o mode=0755 writes /writes
 mkdir /writes/files /writes/work
 mount -t overlay -o lowerdir=/host,upperdir=/writes/files,workdir=/writes/work root /root
-mkdir -p /root/lib/modules /root/var/lib/krait /root/etc/krait
+mkdir -p /root/lib/modules
 mount --bind "/host$MODULES" /root/lib/modules
 mount --move /dev /root/dev
 mount --move /proc /root/proc
 mount -t sysfs sys /root/sys
 mount -t tmpfs -o mode=0755 run /root/run
-mount -t tmpfs -o mode=0700 krait /root/var/lib/krait
-mount -t tmpfs -o mode=0700 krait /root/etc/krait
+for folder in $HIDDEN; do
+	mkdir -p "/root$folder"
+	mount -t tmpfs -o mode=0755 hidden "/root$folder"
+done
 cp -a /files/. /root/
+rm -f /root/.dockerenv # a guest is no container, whatever its host is
 
 # As on machines of namespaces (namespace.py): unprivileged ICMP sockets, addresses usable at once.
 echo "$NAME" >/root/proc/sys/kernel/hostname
+echo "$NAME" >/root/etc/hostname
 echo 0 0 >/root/proc/sys/net/ipv4/ping_group_range
 echo 0 >/root/proc/sys/net/ipv6/conf/default/accept_dad
 ip link set lo up
-chroot /root /sbin/modprobe -q virtio_net || echo "init: no network"
+chroot /root /sbin/modprobe -a virtio_net tun
 
 [ "$INIT" = porter ] || exec switch_root /root "$INIT"
 ln -sf /proc/self/fd /root/dev/fd
@@ -44,4 +48,4 @@ mount -t tmpfs shm /root/dev/shm
 mount -t bpf -o mode=0700 bpf /root/sys/fs/bpf
 mount -t cgroup2 cgroup /root/sys/fs/cgroup
 mount -t tracefs trace /root/sys/kernel/tracing
-exec switch_root /root "$PYTHON" -I -S "$PORTER"
+exec switch_root /root "$PYTHON" -I -S "$PORTER_PATH"

@@ -9,6 +9,7 @@ import shlex
 import stat
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from krait.lab.virtual.kernels import Kernel
@@ -18,27 +19,50 @@ PORTER = "porter"
 NONE = "none"
 """An `init` that powers the guest off as soon as it has booted."""
 
-_APPLETS = ("sh", "mount", "mkdir", "insmod", "cp", "ln", "ip", "chroot", "switch_root", "poweroff")
+PORTER_PATH = Path(__file__).with_name("porter.py")
+
+_APPLETS = (
+    "sh",
+    "mount",
+    "mkdir",
+    "insmod",
+    "cp",
+    "rm",
+    "ln",
+    "ip",
+    "chroot",
+    "switch_root",
+    "poweroff",
+)
 _FOLDERS = ("bin", "dev", "proc", "host", "writes", "root", "modules", "files")
 _FILE, _PROGRAM = stat.S_IFREG | 0o644, stat.S_IFREG | 0o755
 _FOLDER, _LINK = stat.S_IFDIR | 0o755, stat.S_IFLNK | 0o777
 
 
-def initramfs(kernel: Kernel, *, name: str, init: str, files: Mapping[str, str]) -> bytes:
-    """The whole archive.
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a guest's root becomes, beyond the host's, and what runs there as PID 1."""
 
-    `init` is `PORTER`, `NONE` or the path of a program on the guest's root; `files` are put there
-    before it runs, by absolute path.
-    """
+    init: str = PORTER
+    """`PORTER`, `NONE`, or the path of a program, which starts porter.py in its turn."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Texts by absolute path, put on the root before `init` runs."""
+    hidden: tuple[str, ...] = ("/var/lib/krait", "/etc/krait")
+    """Folders that are empty in the guest."""
+
+
+def initramfs(kernel: Kernel, name: str, setting: Setting) -> bytes:
+    """The whole archive, for a machine of that name."""
     settings = {
         "NAME": name,
-        "INIT": init,
+        "INIT": setting.init,
+        "HIDDEN": " ".join(setting.hidden),
         "MODULES": str(kernel.modules),
         "PYTHON": sys.executable,
-        "PORTER": str(Path(__file__).with_name("porter.py")),
+        "PORTER_PATH": str(PORTER_PATH),
     }
     entries = [*_base(kernel), ("settings", _FILE, _assignments(settings))]
-    entries += _tree(files)
+    entries += _tree(setting.files)
     parts = [_entry(*entry) for entry in [*entries, ("TRAILER!!!", 0, b"")]]
     return b"".join(parts)
 

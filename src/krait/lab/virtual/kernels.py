@@ -26,7 +26,7 @@ CACHE = Path(".cache/kernels")
 
 _PACKAGE = re.compile(r"linux-image-(?P<release>(?P<series>\d+\.\d+)\.\S*-cloud-amd64)")
 _EARLY = ("virtio_pci", "virtiofs", "virtio_console", "overlay")
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec:/usr/lib/qemu"
 _MEND = "With a network and Debian's archive: apt-get update, then once more."
 _INFLATE = {b"\x28\xb5\x2f\xfd": "zstd", b"\x02\x21\x4c\x18": "lz4", b"\xfd7zX": "xz"}
 
@@ -62,9 +62,9 @@ def obtain(series: str, cache: Path = CACHE) -> Kernel:
     return Kernel(release, folder / "vmlinux", folder / "modules", early)
 
 
-def tool(name: str, more: str = "") -> str:
-    """The path of a program, looked for in `more` too; raises SystemRefused without it."""
-    if found := shutil.which(name, path=f"{_PATH}:{more}"):
+def tool(name: str) -> str:
+    """The path of one of the system's programs; raises SystemRefused without it."""
+    if found := shutil.which(name, path=_PATH):
         return found
     packages = {
         "busybox": "busybox-static",

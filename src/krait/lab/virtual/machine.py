@@ -10,14 +10,13 @@ can be written, and nothing of it reaches the host.
 
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from krait.common.errors import SystemRefused
 from krait.lab.machine import Command, CommandFailed, Report, patient, silent
 from krait.lab.namespace import PATH, NamespaceMachine, NamespaceProcess
 from krait.lab.virtual.channel import Channel, GuestProcess
-from krait.lab.virtual.initramfs import PORTER, initramfs
+from krait.lab.virtual.initramfs import Setting, initramfs
 from krait.lab.virtual.kernels import Kernel
 from krait.lab.virtual.qemu import (
     ARCHIVE,
@@ -67,13 +66,10 @@ class VirtualMachine(NamespaceMachine):
         kernel: Kernel,
         *,
         board: Board = Board(),  # noqa: B008  a value
-        init: str = PORTER,
-        files: Mapping[str, str] | None = None,
+        setting: Setting = Setting(),  # noqa: B008  a value
         report: Report = silent,
     ) -> None:
-        """`init` is the guest's PID 1, a program of the host's that starts porter.py in the end;
-        `files`, by path, are put on the guest's root before that. `report` hears of lost boots.
-        """
+        """`report` hears of boots that were lost."""
         super().__init__(name)
         self.kernel = kernel
         self.board = board
@@ -81,8 +77,7 @@ class VirtualMachine(NamespaceMachine):
         """From the start of QEMU until commands can run, of the boot that succeeded."""
         self.lost_boots = 0
         """How often it was booted again since it was made."""
-        self._init = init
-        self._files = dict(files or {})
+        self._setting = setting
         self._report = report
         self._qemu: NamespaceProcess | None = None
         self._channel: Channel | None = None
@@ -103,12 +98,12 @@ class VirtualMachine(NamespaceMachine):
                 f"{self.name}: no place for a virtual machine: {prepared.stderr.strip()}",
                 hint="The kernel needs tun, bridge and veth.",
             )
-        archive = initramfs(self.kernel, name=self.name, init=self._init, files=self._files)
+        archive = initramfs(self.kernel, self.name, self._setting)
         Path(f"/proc/{self.pid}/root{ARCHIVE}").write_bytes(archive)
         self._switch_on()
 
     def start(self) -> None:
-        """Returns when commands can run; raises CommandFailed, with the console, if none ever can."""
+        """Returns when commands can run; raises CommandFailed, with the console, if none can."""
         if self._qemu is None or not self.is_up():
             self.boot()
         for left in reversed(range(BOOTS)):

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from zlib import crc32
 
-from krait.lab.virtual.initramfs import NONE, initramfs
+from krait.lab.virtual.initramfs import NONE, Setting, initramfs
 from krait.lab.virtual.kernels import Kernel, tool
 from krait.lab.virtual.porter import PORT
 
@@ -56,9 +56,12 @@ def qemu(kernel: Kernel, name: str, board: Board, append: str = "") -> list[str]
 
 def virtiofsd() -> list[str]:
     """The command that shares the host's root with a guest, at `ROOT_SOCKET`."""
-    program = tool("virtiofsd", "/usr/libexec:/usr/lib/qemu")
     options = ["source=/", "cache=always", "sandbox=chroot", "log_level=err", "xattr"]
-    return [program, f"--socket-path={ROOT_SOCKET}", *(f"-o{option}" for option in options)]
+    return [
+        tool("virtiofsd"),
+        f"--socket-path={ROOT_SOCKET}",
+        *(f"-o{option}" for option in options),
+    ]
 
 
 @cache
@@ -70,7 +73,7 @@ def accelerator(kernel: Kernel) -> tuple[str, str]:
     if not Path("/dev/kvm").exists():
         return _EMULATED
     with tempfile.NamedTemporaryFile() as archive:
-        archive.write(initramfs(kernel, name="probe", init=NONE, files={}))
+        archive.write(initramfs(kernel, "probe", Setting(NONE)))
         archive.flush()
         command = [*_common(kernel, archive.name, _REAL, ""), "-m", "256"]
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from krait.lab.virtual import kernels
-from krait.lab.virtual.initramfs import PORTER, initramfs
+from krait.lab.virtual.initramfs import Setting, initramfs
 from krait.lab.virtual.kernels import Kernel
 
 
@@ -17,7 +17,7 @@ def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     module.write_bytes(b"\x7fELF")
     kernel = Kernel("6.6", tmp_path / "vmlinux", Path("/odd 'path'/modules"), (module,))
     files = {"/etc/systemd/system/a.service": "[Unit]\n"}
-    archive = initramfs(kernel, name="alice", init=PORTER, files=files)
+    archive = initramfs(kernel, "alice", Setting(files=files))
     folder = tmp_path / "unpacked"
     folder.mkdir()
     monkeypatch.chdir(folder)
