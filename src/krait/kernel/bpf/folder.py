@@ -38,7 +38,8 @@ def require_private(folder: Path) -> None:
     for others to write to; the root may be, where it is sticky, for nobody renames ours there.
     """
     above = (folder, *folder.parents)
-    root = next(place for place in above if place.is_mount())
+    # Not Path.is_mount: where fs.protected_symlinks is on, it may not even look behind a link.
+    root = next(place for place in above if os.path.ismount(place))
     for place in reversed(above[: above.index(root) + 1]):  # who owns one owns all below it
         try:
             found = place.lstat()
