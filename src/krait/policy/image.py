@@ -6,11 +6,12 @@ comparison of two images, whatever it was that changed.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Network, IPv6Network
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Self
+from typing import NamedTuple, Self
 
 from krait.common import abi
 from krait.common.abi import FIRST_IDENTITY, PairLayout
@@ -115,27 +116,45 @@ EMPTY = Image(
 """An unarmed slot: every packet drops as `not-ready`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The part of the mesh's range that an address array holds."""
+class _Span(NamedTuple):
+    """A prefix by its numbers: sorted, the shorter come first. A tuple, as there are many."""
 
+    length: int
+    low: int
+    size: int
+    principal: int
+    cidr: Network
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The prefixes of one IP version, and the part of the mesh's range that its array holds."""
+
+    spans: Sequence[_Span]
     base: int
     size: int  # a power of two, or 0
 
-    def place(self, cidr: Network) -> tuple[int, int] | None:
-        """First index and number of entries of a prefix's part in the window."""
-        low, count = int(cidr.network_address), cidr.num_addresses
-        start, end = max(low, self.base), min(low + count, self.base + self.size)
-        return (start - self.base, end - start) if start < end else None
+    @property
+    def outside(self) -> Iterator[_Span]:
+        """What the trie must hold: inside the window the array is the whole truth."""
+        base, end = self.base, self.base + self.size
+        return (each for each in self.spans if each.low < base or each.low + each.size > end)
 
-    def contains(self, cidr: Network) -> bool:
-        low = int(cidr.network_address)
-        return self.base <= low and low + cidr.num_addresses <= self.base + self.size
+    def spread(self) -> bytes:
+        """Prefixes over the window, the shorter first, so that the longest stays visible."""
+        base, end = self.base, self.base + self.size
+        numbers = array("I", bytes(4 * self.size))
+        for _, low, size, principal, _ in sorted(self.spans, key=itemgetter(0)):
+            if size == 1 and base <= low < end:
+                numbers[low - base] = principal
+            elif (start := max(low, base)) < (stop := min(low + size, end)):
+                numbers[start - base : stop - base] = array("I", [principal]) * (stop - start)
+        return numbers.tobytes()
 
 
 def need(compiled: Compiled) -> Capacity:
     """The least capacity that takes a compiled policy. Raises PolicyTooLarge."""
-    window4, window6 = _window(compiled, 4), _window(compiled, 6)
+    families = _families(compiled)
     columns = max(len(compiled.numbers.identities), 1)
     ports = sum(len(each) for each in _lists(compiled))
     if ports > MAX_INTERVALS:
@@ -145,10 +164,10 @@ def need(compiled: Compiled) -> Capacity:
         )
     triangle = compiled.layout == PairLayout.TRIANGLE
     return Capacity(
-        addr4=max(window4.size, 1),
-        addr6=max(window6.size, 1),
-        prefix4=max(sum(1 for _ in _outside(compiled, 4, window4)), 1),
-        prefix6=max(sum(1 for _ in _outside(compiled, 6, window6)), 1),
+        addr4=max(families[4].size, 1),
+        addr6=max(families[6].size, 1),
+        prefix4=max(sum(1 for _ in families[4].outside), 1),
+        prefix6=max(sum(1 for _ in families[6].outside), 1),
         principal=len(compiled.principals) + 1,
         columns=columns,
         pair=_triangle(columns) if triangle else columns * max(len(compiled.rows), 1),
@@ -167,13 +186,13 @@ def draw(compiled: Compiled, capacity: Capacity, held: Mapping[PortList, int]) -
     """
     row_of = _row_starts(compiled, capacity)
     lists = place(_lists(compiled), held, capacity.ports)
-    windows = {version: _window(compiled, version) for version in (4, 6)}
+    families = _families(compiled)
     return Image(
         arrays=MappingProxyType(
             {
-                "self": _self(compiled, windows, row_of),
-                "addr4": _spread(compiled, 4, windows[4]),
-                "addr6": _spread(compiled, 6, windows[6]),
+                "self": _self(compiled, families, row_of),
+                "addr4": families[4].spread(),
+                "addr6": families[6].spread(),
                 "principal": _principals(compiled, row_of),
                 "pair": _pairs(compiled, capacity, lists),
             }
@@ -181,10 +200,9 @@ def draw(compiled: Compiled, capacity: Capacity, held: Mapping[PortList, int]) -
         prefixes=MappingProxyType(
             {
                 f"prefix{version}": {
-                    _prefix_key(cidr): number
-                    for cidr, number in _outside(compiled, version, windows[version])
+                    _prefix_key(each.cidr): each.principal for each in family.outside
                 }
-                for version in (4, 6)
+                for version, family in families.items()
             }
         ),
         lists=MappingProxyType(lists),
@@ -200,45 +218,27 @@ def _lists(compiled: Compiled) -> dict[PortList, None]:
     )
 
 
-def _window(compiled: Compiled, version: int) -> _Window:
-    """The range's first addresses, as far as its highest single address, in a power of two."""
+def _families(compiled: Compiled) -> dict[int, _Family]:
+    """By IP version."""
+    spans: dict[int, list[_Span]] = {4: [], 6: []}
+    for cidr, principal in compiled.prefixes.items():
+        length = cidr.prefixlen
+        size = 1 << cidr.max_prefixlen - length
+        spans[cidr.version].append(_Span(length, int(cidr.network_address), size, principal, cidr))
+    return {version: _family(compiled, version, each) for version, each in spans.items()}
+
+
+def _family(compiled: Compiled, version: int, spans: Sequence[_Span]) -> _Family:
+    """The window is the range's first addresses, as far as its highest single one, in a power of
+    two.
+    """
     mesh = next((cidr for cidr in compiled.mesh if cidr.version == version), None)
     if mesh is None:
-        return _Window(0, 0)
+        return _Family(spans, 0, 0)
     base, limit = int(mesh.network_address), min(mesh.num_addresses, abi.MAX_WINDOW)
-    highest = max(
-        (
-            int(cidr.network_address) - base
-            for cidr in compiled.prefixes
-            if cidr.version == version
-            and cidr.prefixlen == cidr.max_prefixlen
-            and 0 <= int(cidr.network_address) - base < limit
-        ),
-        default=0,
-    )
-    return _Window(base, min(max(1 << highest.bit_length(), 256), limit))
-
-
-def _outside(compiled: Compiled, version: int, window: _Window) -> Iterable[tuple[Network, int]]:
-    """What the tries must hold: inside the window the array is the whole truth."""
-    return (
-        (cidr, number)
-        for cidr, number in compiled.prefixes.items()
-        if cidr.version == version and not window.contains(cidr)
-    )
-
-
-def _spread(compiled: Compiled, version: int, window: _Window) -> bytes:
-    """Prefixes over the window, the shorter first, so that the longest stays visible."""
-    numbers = array("I", bytes(4 * window.size))
-    inside = (
-        (cidr.prefixlen, where, number)
-        for cidr, number in compiled.prefixes.items()
-        if cidr.version == version and (where := window.place(cidr))
-    )
-    for _, (start, count), number in sorted(inside):
-        numbers[start : start + count] = array("I", [number]) * count
-    return numbers.tobytes()
+    single = (each.low - base for each in spans if each.size == 1)
+    highest = max((number for number in single if 0 <= number < limit), default=0)
+    return _Family(spans, base, min(max(1 << highest.bit_length(), 256), limit))
 
 
 def _prefix_key(cidr: IPv4Network | IPv6Network) -> bytes:
@@ -263,23 +263,20 @@ def _principals(compiled: Compiled, row_of: Mapping[int, int]) -> bytes:
     )
 
 
-def _self(compiled: Compiled, windows: Mapping[int, _Window], row_of: Mapping[int, int]) -> bytes:
-    own4, own6 = _NO_ADDRESS4, _NO_ADDRESS6
-    for cidr, number in compiled.prefixes.items():
-        if number == 1 and cidr.prefixlen == cidr.max_prefixlen:
-            if cidr.version == 4 and own4 == _NO_ADDRESS4:
-                own4 = int(cidr.network_address)
-            elif cidr.version == 6 and own6 == _NO_ADDRESS6:
-                own6 = int(cidr.network_address)
-    me, net6 = compiled.principals[0], windows[6].base
+def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[int, int]) -> bytes:
+    own4, own6 = (
+        next((s.low for s in families[version].spans if s.principal == 1 and s.size == 1), none)
+        for version, none in ((4, _NO_ADDRESS4), (6, _NO_ADDRESS6))
+    )
+    me, net6 = compiled.principals[0], families[6].base
     return abi.SELF.codec.pack(
         net6 >> 64,
         net6 & _LOW64,
         own6 >> 64,
         own6 & _LOW64,
-        windows[4].base,
-        windows[4].size,
-        windows[6].size,
+        families[4].base,
+        families[4].size,
+        families[6].size,
         own4,
         me.identity,
         row_of.get(me.identity, 0),
