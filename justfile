@@ -35,10 +35,10 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 @build-all:
     ebpf/build {{ object }}
 
-# the wheel, with the compiled program in it, into dist/
+# what an operator installs, into dist/: wheel, single file, Debian package, checksums
 [group('build')]
 @release: build-all
-    hatchling build --target wheel --directory dist
+    packaging/build dist
 
 # every tier of tests; ARGS go to pytest: ./just test tests/unit -k flow
 [group('test')]

@@ -42,8 +42,8 @@ def krait(version: str, made_s: int) -> str:
             roff.section("Description"),
             roff.paragraph(
                 "Krait gives a WireGuard interface a policy: which node, by its tags, may open "
-                "which flow to which. The kernel judges every packet; `krait` writes its tables, keeps "
-                "them true, and tells what they say. The document is described in krait.yaml(5)."
+                "which flow to which. The kernel judges every packet; `krait` writes its tables, "
+                "keeps them true, and tells what they say. The document: krait.yaml(5)."
             ),
             roff.section("Verbs"),
             *(each for name, summary, parser in verbs() for each in _verb(name, summary, parser)),
