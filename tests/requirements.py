@@ -8,12 +8,18 @@ everything ran.
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import NoReturn
 
 import pytest
+
+from krait.common.errors import KraitError
+from krait.kernel.filter import supported_kind
+from krait.kernel.seat import AttachKind
+from krait.lab.virtual.kernels import tool
 
 
 def cannot_run(reason: str) -> NoReturn:
@@ -39,6 +45,22 @@ def _missing(*names: str) -> str:
     return f"no {', '.join(missing)} here: `./just test` installs what tests need"
 
 
+def _kinds() -> tuple[AttachKind, ...]:
+    if os.geteuid() == 0:
+        with suppress(KraitError):  # who may not even ask will hear why from the tests
+            return tuple(AttachKind)[tuple(AttachKind).index(supported_kind()) :]
+    return tuple(AttachKind)
+
+
+KINDS = _kinds()
+"""The ways to attach that this kernel knows, the best first: what tests of both kinds run over."""
+
+NEEDS_TCX = pytest.mark.skipif(
+    AttachKind.TCX not in KINDS, reason="does not apply: TCX came with Linux 6.6"
+)
+"""For tests of TCX itself. On an older kernel nothing is missing, so that CI is content as well."""
+
+
 def _unit() -> str:
     return ""
 
@@ -57,7 +79,17 @@ def _netns() -> str:
     return _kernel() or _missing("ip", "wg", "wireguard-go")
 
 
+@cache
+def _vm() -> str:
+    try:
+        for program in ("qemu-system-x86_64", "virtiofsd", "busybox", "depmod", "lz4", "zstd"):
+            tool(program)
+    except KraitError as error:
+        return f"{error.message}: {error.hint}"
+    return _netns()
+
+
 TIERS: Mapping[str, Callable[[], str]] = MappingProxyType(
-    {"unit": _unit, "kernel": _kernel, "netns": _netns}
+    {"unit": _unit, "kernel": _kernel, "netns": _netns, "vm": _vm}
 )
 """Each tier's folder and marker, and why it cannot run here; "" where it can."""

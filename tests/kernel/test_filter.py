@@ -12,15 +12,13 @@ from pathlib import Path
 import pytest
 
 from krait.kernel import clsact
-from krait.kernel.bpf.link import TcxLink, tcx_query, tcx_supported
+from krait.kernel.bpf.link import TcxLink, tcx_query
 from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
 from krait.kernel.hook import Hook
 from tests.kernel.classifier import DROP, GO_ON, classifier, program_id
-from tests.requirements import cannot_run, need_tools
+from tests.requirements import KINDS, NEEDS_TCX, need_tools
 
 need_tools("ip", "tc")
-if not tcx_supported():
-    cannot_run("this kernel has no TCX (Linux 6.6 has)")
 
 NOBODY = 1 << 30
 INGRESS = Hook.INGRESS
@@ -54,16 +52,17 @@ def load() -> Iterator[Programs]:
         yield lambda: stack.enter_context(classifier(GO_ON))
 
 
-@pytest.fixture(params=list(AttachKind), ids=lambda kind: str(kind.value))
+@pytest.fixture(params=KINDS, ids=lambda kind: str(kind.value))
 def either(request: pytest.FixtureRequest, pins: Path) -> InterfaceFilter:
     return InterfaceFilter(pins, request.param)
 
 
-@pytest.fixture
-def tcx(pins: Path) -> InterfaceFilter:
-    return InterfaceFilter(pins, AttachKind.TCX)
+@pytest.fixture(params=[pytest.param(AttachKind.TCX, marks=NEEDS_TCX, id="tcx")])
+def tcx(request: pytest.FixtureRequest, pins: Path) -> InterfaceFilter:
+    return InterfaceFilter(pins, request.param)
 
 
+@NEEDS_TCX
 def test_the_kernel_that_has_tcx_gets_it() -> None:
     assert supported_kind() is AttachKind.TCX
 
@@ -230,6 +229,7 @@ def test_a_filter_takes_the_next_pref_where_the_first_is_taken_and_says_behind_w
     assert [each.pref for each in clsact.query(ifindex, INGRESS) if each.ours] == [2]
 
 
+@NEEDS_TCX
 def test_programs_of_tcx_run_before_a_filter_of_clsact(
     pins: Path, ifindex: int, load: Programs
 ) -> None:

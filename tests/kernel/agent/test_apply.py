@@ -15,17 +15,14 @@ from krait.agent.desired import Desired, Source, desire
 from krait.agent.diff import plan
 from krait.agent.state import read_records
 from krait.common import abi
-from krait.kernel.bpf.link import tcx_supported
-from krait.kernel.filter import AttachKind, InterfaceFilter
+from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
 from krait.policy.numbering import Numbers
-from tests.requirements import cannot_run
+from tests.requirements import KINDS
 from tests.unit.policy.bench import INTERFACE, document
 
-if not tcx_supported():
-    cannot_run("this kernel has no TCX (Linux 6.6 has)")
-
+KIND = KINDS[0]
 WEB_RULE = "    - {name: web-db, from: web, to: db, ports: [tcp/80, udp/53, icmp]}\n"
 RENAMED = WEB_RULE.replace("web-db", "another")
 
@@ -35,7 +32,7 @@ class Keeper:
 
     def __init__(self, folder: Path, ifindex: int) -> None:
         self.generations = Generations(folder / "bpf" / "krait" / "v0")
-        self.hooks = InterfaceFilter(self.generations.folder, AttachKind.TCX)
+        self.hooks = InterfaceFilter(self.generations.folder, KIND)
         self.records = folder / "v0.json"
         self.enforcement = Enforcement(self.generations, self.hooks, self.records)
         self.ifindex: int | None = ifindex
@@ -47,9 +44,7 @@ class Keeper:
 
     def put_in_force(self, wanted: Desired | None) -> list[str]:
         done = []
-        while actions := plan(
-            wanted, self.enforcement.observe(self.ifindex, fresh=False), AttachKind.TCX
-        ):
+        while actions := plan(wanted, self.enforcement.observe(self.ifindex, fresh=False), KIND):
             for action in actions:
                 self.enforcement.apply(action, self.ifindex)
                 done.append(str(action))

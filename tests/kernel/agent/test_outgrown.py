@@ -23,10 +23,10 @@ from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
-from krait.kernel.seat import AttachKind
 from krait.kernel.wireguard import Device, Peer
 from krait.policy.image import SMALLEST
 from tests.kernel.agent.test_apply import folder, ifindex
+from tests.requirements import KINDS
 from tests.unit.policy.bench import DOCUMENT, INTERFACE
 
 __all__ = ["folder", "ifindex"]  # fixtures
@@ -43,7 +43,7 @@ class Stage:
         self.ifindex = ifindex
         self.routed = 0
         self.generations = Generations(folder / "bpf" / "krait" / "v0")
-        self.hooks = InterfaceFilter(self.generations.folder, AttachKind.TCX)
+        self.hooks = InterfaceFilter(self.generations.folder, KINDS[0])
         self.enforcement = Enforcement(self.generations, self.hooks, folder / "v0.json")
         self.document, self.live_path = folder / "v0.yaml", folder / "live.json"
         self.document.write_text(SMALL)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 from threading import Thread
+
+import pytest
 
 from krait.kernel.bpf import testrun
 from krait.kernel.bpf.barrier import ReaderBarrier
@@ -11,6 +14,9 @@ NO, YES = (0).to_bytes(8, "little"), (1).to_bytes(8, "little")
 ATTEMPTS = 50
 
 
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="does not apply: one processor runs one at a time"
+)
 def test_a_run_that_began_before_has_ended_when_the_wait_is_over(loaded: BpfObject) -> None:
     with ReaderBarrier() as barrier:
         # A run cannot be preempted: where it takes this thread's CPU, there is no looking at it.

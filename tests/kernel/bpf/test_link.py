@@ -5,20 +5,15 @@ from pathlib import Path
 import pytest
 
 from krait.kernel.bpf.errors import BpfRefused
-from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
+from krait.kernel.bpf.link import Attached, TcxLink, tcx_query
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import program_id
 from krait.kernel.hook import Hook
 from tests.kernel.bpf.conftest import Tun
-from tests.requirements import cannot_run
+from tests.requirements import NEEDS_TCX
 
+pytestmark = NEEDS_TCX
 BOTH = pytest.mark.parametrize("hook", list(Hook))
-
-
-@pytest.fixture(autouse=True)
-def _tcx() -> None:
-    if not tcx_supported():
-        cannot_run("this kernel has no TCX (Linux 6.6 has)")
 
 
 @BOTH
