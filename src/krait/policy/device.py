@@ -7,10 +7,10 @@ name resolves to, the keys in files) is for who makes the device.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from krait.common.errors import UsageError
-from krait.policy.model import Document, Mark, Mesh, Network, Node
+from krait.policy.model import Address, Document, Mark, Mesh, Network, Node
 from krait.policy.problems import Problems, quoted
 from krait.policy.values import PAIR
 from krait.policy.view import InterfaceAddress
@@ -74,7 +74,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
     subnets = tuple(
         route.cidr
         for other in document.nodes
-        if other is not own
+        if other is not own and (other.public_key or other.via != own.name)
         for route in other.routes
         if not any(_holds(cidr, route.cidr) for cidr in mesh.cidrs)
     )
@@ -214,7 +214,12 @@ class _Seat:
 
 def _prefixes(node: Node) -> tuple[Network, ...]:
     """What WireGuard lets a node send from."""
-    return (*map(ip_network, node.addresses), *(route.cidr for route in node.routes))
+    return (*map(_alone, node.addresses), *(route.cidr for route in node.routes))
+
+
+def _alone(address: Address) -> Network:
+    """The prefix of one address; `ip_network` would write it out and parse it again."""
+    return (IPv4Network if address.version == 4 else IPv6Network)(int(address))
 
 
 def _first(*values: int | None) -> int | None:

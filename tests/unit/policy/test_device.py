@@ -131,6 +131,16 @@ def test_every_prefix_of_another_node_is_reached_through_exactly_one_peer(
 
 
 @given(meshes())
+def test_a_route_to_a_subnet_leads_to_a_peer_that_has_it(document: Document) -> None:
+    for own in (node for node in document.nodes if node.public_key):
+        found = wanted(document, own.name)
+        given = {cidr for peer in found.peers for cidr in peer.allowed_ips}
+        ranges = set(document.mesh.cidrs if document.mesh else ())
+        assert set(found.routes) - ranges <= given
+        assert set(found.unreachable) == ranges | set(found.routes)
+
+
+@given(meshes())
 def test_two_nodes_have_each_other_as_peers_or_not_at_all_and_share_their_preshared_key(
     document: Document,
 ) -> None:
