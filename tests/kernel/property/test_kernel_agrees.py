@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel program and the reference agree on every packet of every random scenario.
 
-Each run plays the same 20,000 packets. KRAIT_PROPERTY_PACKETS asks for more, KRAIT_PROPERTY_SEED
-for others. What differs is shrunk and printed as JSON, and stays in counterexamples/ in a file
+Each run plays the same 20,000 packets. KRAIT_PROPERTY_PACKETS asks for more, or for fewer on a slow
+machine, KRAIT_PROPERTY_SEED for others. What differs is shrunk and printed as JSON, and stays in counterexamples/ in a file
 named by the fault.
 """
 
@@ -21,9 +21,12 @@ from tests.strategies.traffic import scenarios
 
 COUNTEREXAMPLES = sorted((Path(__file__).parent / "counterexamples").glob("*.json"))
 
-PACKETS = int(os.environ.get("KRAIT_PROPERTY_PACKETS", "20000"))
+ENOUGH = 20_000
+"""Packets, for every reason to come up."""
+
+PACKETS = int(os.environ.get("KRAIT_PROPERTY_PACKETS", ENOUGH))
 SEED = int(os.environ.get("KRAIT_PROPERTY_SEED", "1"))
-ROUND = 200
+ROUND = min(200, PACKETS // 25)
 """Scenarios with one seed; hypothesis remembers them all, which takes memory."""
 
 UNREACHED = frozenset({Reason.NOT_READY, Reason.NO_PAIR, Reason.FLOW_FULL})
@@ -50,7 +53,8 @@ def test_the_kernel_and_the_reference_agree(play: Play, capsys: pytest.CaptureFi
         print(  # noqa: T201 - said to whoever runs the tests
             f"\n{reasons.total():,} packets judged alike, seeds {SEED} to {round_seed - 1}"
         )
-    assert reasons.keys() == set(Reason) - UNREACHED, "what the generator reaches has changed"
+    if PACKETS >= ENOUGH:
+        assert reasons.keys() == set(Reason) - UNREACHED, "what the generator reaches has changed"
 
 
 @pytest.mark.parametrize("kept", COUNTEREXAMPLES, ids=lambda path: path.stem)
