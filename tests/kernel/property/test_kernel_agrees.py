@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel program and the reference agree on every packet of every random scenario.
 
-Each run plays the same 20,000 packets. KRAIT_PROPERTY_PACKETS asks for more, or for fewer on a slow
-machine, KRAIT_PROPERTY_SEED for others. What differs is shrunk and printed as JSON, and stays in counterexamples/ in a file
-named by the fault.
+Each run plays the same 20,000 packets. KRAIT_PROPERTY_PACKETS asks for more, or for fewer on a
+slow machine, KRAIT_PROPERTY_SEED for others. What differs is shrunk and printed as JSON, and stays
+in counterexamples/ in a file named by the fault.
 """
 
 import os
