@@ -5,7 +5,7 @@ The machines meet on an underlay, a bridge in a namespace of its own: 192.0.2.0/
 2001:db8::/64, interface eth0. On it lies any graph of WireGuard peers that `MeshNode`s describe.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
@@ -84,9 +84,17 @@ class Lab:
     `report` gets a line for each step. Raises SystemRefused.
     """
 
-    def __init__(self, nodes: Sequence[MeshNode] = (), *, report: Report = silent) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[MeshNode] = (),
+        *,
+        make: Callable[[str], NamespaceMachine] = NamespaceMachine,
+        report: Report = silent,
+    ) -> None:
+        """`make` says what a machine is made of."""
         self.nodes = {node.name: node for node in nodes}
         self.machines: dict[str, NamespaceMachine] = {}
+        self._make = make
         self._report = report
         self._switch = NamespaceMachine("underlay")
         self._underlay: dict[str, int] = {}  # host number, for each machine on the underlay
@@ -135,7 +143,7 @@ class Lab:
 
     def add(self, name: str, *, on_underlay: bool = False) -> NamespaceMachine:
         """One more machine, started: without a cable, or plugged into the underlay."""
-        machine = self.machines[name] = NamespaceMachine(name)
+        machine = self.machines[name] = self._make(name)
         machine.start()
         if on_underlay:
             self._underlay[name] = len(self._underlay) + 1

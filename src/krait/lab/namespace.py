@@ -238,6 +238,9 @@ class NamespaceMachine(Machine):
     def unblock(self) -> None:
         self._switch_port("up")
 
+    def plug_in(self, interface: str) -> None:
+        """Take a cable that was laid: here its end is the machine's interface already."""
+
     def spawn(self, command: Command, *, stdin: str = "") -> NamespaceProcess:
         """Start it by nsenter; raises CommandFailed if the machine is down."""
         return NamespaceProcess(self.prefix, command, stdin)
@@ -277,6 +280,7 @@ def wire(a: End, b: End) -> None:
     a.machine.cables[a.interface] = (b.machine, b.interface)
     b.machine.cables[b.interface] = (a.machine, a.interface)
     for end in (a, b):
+        end.machine.plug_in(end.interface)
         up = f"link set {end.interface} up mtu {end.mtu_bytes}"
         add = [f"address add {address} dev {end.interface}" for address in end.addresses]
         end.machine.succeed(["ip", "-batch", "-"], stdin="\n".join([up, *add, ""]))
