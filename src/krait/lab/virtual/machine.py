@@ -36,7 +36,7 @@ _BOOT_S = patient(90.0)
 _POLL_S = 0.01
 
 # The host's files cannot be changed from here, whatever the guest does. The guest's segment is its
-# tap device and whatever cable `join` adds.
+# tap device and the cable that is plugged in.
 _PREPARE = f"""
 set -e
 mount -o remount,bind,ro /
@@ -129,9 +129,11 @@ class VirtualMachine(NamespaceMachine):
             raise CommandFailed(f"{self.name}: the machine is down", stderr=self.console)
         return self._channel.spawn(command, os.environ | {"PATH": PATH}, stdin)
 
-    def join(self) -> None:
-        """Put the cable at `uplink`, once it is laid, on the guest's segment."""
-        command = ["ip", "link", "set", self.uplink, "master", "segment", "up"]
+    def plug_in(self, interface: str) -> None:
+        """Join the cable with the guest's only network card, which is `uplink`."""
+        if interface != self.uplink:
+            raise CommandFailed(f"{self.name}: there is no {interface}, only {self.uplink}")
+        command = ["ip", "link", "set", interface, "master", "segment", "up"]
         if (process := self._beside(command)).wait():
             raise CommandFailed(f"{self.name}: no cable to join", stderr=process.stderr)
 
