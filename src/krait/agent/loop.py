@@ -30,6 +30,7 @@ from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
+from krait.common import collector
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Change, LinkEvent, Resync
 from krait.kernel.seat import AttachKind
@@ -115,6 +116,7 @@ class Agent:
             self._setup.live.unlink()
         _log.info("stopped; what is in force stays in force")
 
+    @collector.paused(then_sweep=True)
     def start(self) -> None:
         """The first round, whose errors end it unless an earlier agent's policy is in force."""
         self._sight = self._lookout.look(time.monotonic())
@@ -145,6 +147,7 @@ class Agent:
             if fault is not None:
                 raise fault
 
+    @collector.paused(then_sweep=True)
     def round(self) -> None:
         """Make true what is desired. Never raises: see `faults` of the live state."""
         self._faults.collect()
