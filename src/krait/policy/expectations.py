@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests that a document makes of itself. A document that fails one is refused."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.explain import EVERY_OPEN, describe, why
-from krait.policy.model import Document, Labels, Policy, PolicyTest, Selector
+from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Selector
 from krait.policy.owners import Owner, principals
+from krait.policy.pairing import Concern
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +31,19 @@ def run(document: Document) -> tuple[Failure, ...]:
     port it names; without a port, `allow` means every protocol and `deny` means none. Two on one
     node, or behind it, are no pair: what they say to each other never passes the tunnel.
     """
-    everyone = principals(document)
-    return tuple(
-        failure
-        for test in document.policy.tests
-        if (failure := _run(test, document, everyone)) is not None
-    )
+    if not document.policy.tests:
+        return ()
+    court = _Court(document)
+    failures = (_run(test, document, court) for test in document.policy.tests)
+    return tuple(failure for failure in failures if failure is not None)
 
 
-def _run(test: PolicyTest, document: Document, everyone: tuple[Owner, ...]) -> Failure | None:
+def _run(test: PolicyTest, document: Document, court: "_Court") -> Failure | None:
     place = f"{document.source}:{test.mark.line}:{test.mark.column}"
     some = False
-    for source, destination in _pairs(test, everyone):
+    for source, destination in court.pairs(test):
         some = True
-        wrong = _disagreement(test, document.policy, source, destination)
+        wrong = court.disagreement(test, source, destination)
         if wrong is not None:
             asked = test.port_text or describe(wrong)
             expected = "allowed" if test.allow else "denied"
@@ -59,37 +61,73 @@ def _run(test: PolicyTest, document: Document, everyone: tuple[Owner, ...]) -> F
     return Failure(test, None, None, None, f"{place}: no pair of principals is {pair}")
 
 
-def _disagreement(
-    test: PolicyTest, policy: Policy, source: Owner, destination: Owner
-) -> Segment | None:
-    spans = test.ports or EVERY_OPEN
-    segments = decide_all(policy, source.identity, destination.identity, spans)
-    return next((each for each in segments if each.decision.allow != test.allow), None)
+class _Court:
+    """Everybody a test can mean, and what is worked out once for all tests.
 
+    Pairs of identities that the same rules concern are judged alike.
+    """
 
-def _pairs(test: PolicyTest, everyone: tuple[Owner, ...]) -> Iterator[tuple[Owner, Owner]]:
-    """One pair for each pair of identities, as principals of one identity are judged alike."""
-    sources, destinations = (
-        _by_identity(selector, everyone) for selector in (test.sources, test.destinations)
-    )
-    for some in sources.values():
-        for others in destinations.values():
-            pair = _distinct(some, others)
-            if pair is not None:
-                yield pair
+    def __init__(self, document: Document) -> None:
+        self._policy = document.policy
+        self._everyone = principals(document)
+        self._holders: dict[str, list[int]] = defaultdict(list)  # places in `everyone`
+        for place, owner in enumerate(self._everyone):
+            for name in owner.names:
+                self._holders[name].append(place)
+        columns = tuple(dict.fromkeys(owner.identity for owner in self._everyone))
+        self._column = {identity: i for i, identity in enumerate(columns)}
+        self._concern = Concern(document.policy, columns)
+        self._members = cache(self._by_identity)
+        self._verdicts: dict[tuple[int, tuple[PortSpan, ...]], set[bool]] = {}
 
+    def pairs(self, test: PolicyTest) -> Iterator[tuple[Owner, Owner]]:
+        """One pair for each pair of identities, as principals of one identity are judged alike."""
+        sources, destinations = map(self._members, (test.sources, test.destinations))
+        for some in sources.values():
+            for others in destinations.values():
+                pair = _distinct(some, others)
+                if pair is not None:
+                    yield pair
 
-def _by_identity(
-    selector: Selector, everyone: tuple[Owner, ...]
-) -> dict[Labels | None, list[Owner]]:
-    """Those that the selector means: of each identity the first, and the first on another node."""
-    groups: dict[Labels | None, list[Owner]] = {}
-    for owner in everyone:
-        if selector.selects(owner.names):
+    def disagreement(self, test: PolicyTest, source: Owner, destination: Owner) -> Segment | None:
+        """The first ports about which the rules say something else than the test."""
+        if self._agrees(test, source, destination):
+            return None
+        spans = test.ports or EVERY_OPEN
+        segments = decide_all(self._policy, source.identity, destination.identity, spans)
+        return next((each for each in segments if each.decision.allow != test.allow), None)
+
+    def _agrees(self, test: PolicyTest, source: Owner, destination: Owner) -> bool:
+        if source.identity is None or destination.identity is None:
+            return not test.allow
+        concerned = (
+            self._concern.sources[self._column[source.identity]]
+            & self._concern.destinations[self._column[destination.identity]]
+        )
+        question = concerned, test.ports or EVERY_OPEN
+        if question not in self._verdicts:
+            policy = replace(self._policy, rules=tuple(self._concern.chosen(concerned)))
+            segments = decide_all(policy, source.identity, destination.identity, question[1])
+            self._verdicts[question] = {each.decision.allow for each in segments}
+        return self._verdicts[question] == {test.allow}
+
+    def _by_identity(self, selector: Selector) -> dict[Labels | None, list[Owner]]:
+        """Those it means: of each identity the first, and the first on another node."""
+        groups: dict[Labels | None, list[Owner]] = {}
+        for place in self._selected(selector):
+            owner = self._everyone[place]
             group = groups.setdefault(owner.identity, [])
             if not group or (len(group) == 1 and group[0].node != owner.node):
                 group.append(owner)
-    return groups
+        return groups
+
+    def _selected(self, selector: Selector) -> Sequence[int]:
+        everyone = range(len(self._everyone))
+        members = (
+            set(everyone).intersection(*(self._holders.get(name, ()) for name in term))
+            for term in selector.terms
+        )
+        return sorted(set[int]().union(*members))
 
 
 def _distinct(some: list[Owner], others: list[Owner]) -> tuple[Owner, Owner] | None:

@@ -5,8 +5,8 @@ The agent asks the interface as well; see `policy.view`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 from krait.common.errors import UsageError
 from krait.policy.identities import named_nodes, node_labels, route_labels
@@ -14,9 +14,8 @@ from krait.policy.model import Address, Document, Labels, Node, Route
 from krait.policy.problems import quoted, suggestion
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A node, or a subnet behind one."""
+class Owner(NamedTuple):
+    """A node, or a subnet behind one. A tuple: a mesh has many."""
 
     name: str
     node: str  # itself, or the one that the subnet is behind

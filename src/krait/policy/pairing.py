@@ -64,7 +64,19 @@ class Concern:
                 f"{count:,} rules concern one node; the kernel numbers {MAX_RULES - 1:,}",
                 hint="let one rule list several tags or ports instead of writing one for each",
             )
-        return _chosen(self.policy.rules, concerning)
+        return self.chosen(concerning)
+
+    def chosen(self, bit_set: int) -> list[Rule]:
+        """The rules whose bits are set, in order.
+
+        By text: of a number of thousands of bits each operation takes all.
+        """
+        flags = f"{bit_set:b}"[::-1]
+        found, at = [], flags.find("1")
+        while at >= 0:
+            found.append(self.policy.rules[at])
+            at = flags.find("1", at + 1)
+        return found
 
     def _side(self, selectors: Iterable[Selector]) -> list[int]:
         @cache
@@ -146,18 +158,8 @@ class Pairing:
         return Pair(PairClass.STATEFUL, (first, second), (self._packed(up), self._packed(down)))
 
     def _rules(self, concerned: int) -> list[Rule]:
-        return _chosen(self._concern.policy.rules, concerned)
+        return self._concern.chosen(concerned)
 
     def _number(self, rule: int) -> int:
         """From a rule's number in the file to its number in the tables; 0 is the default."""
         return self._numbers[self._concern.policy.rules[rule - 1].name] if rule else 0
-
-
-def _chosen(rules: Sequence[Rule], bit_set: int) -> list[Rule]:
-    """Those whose bits are set, in order. By text, as big numbers are slow to take bits from."""
-    flags = f"{bit_set:b}"[::-1]
-    found, at = [], flags.find("1")
-    while at >= 0:
-        found.append(rules[at])
-        at = flags.find("1", at + 1)
-    return found
