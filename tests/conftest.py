@@ -5,14 +5,19 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.requirements import TIERS, cannot_run
 
 HERE = Path(__file__).parent
 
 # No test is timed: machines are shared. CI tries the same examples each time, people new ones.
-settings.register_profile("krait", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "krait",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],  # which is a time limit
+)
 settings.load_profile("krait")
 
 

@@ -77,6 +77,15 @@ def hub_and_spokes(hub: str, *spokes: str) -> tuple[MeshNode, ...]:
     )
 
 
+def is_served(interface: str) -> list[str]:
+    """The command that succeeds once a userspace WireGuard listens for `wg`.
+
+    `wg` itself is no way to ask: it deletes a socket that is bound and does not listen yet, taking
+    it for one that was left behind. 10000 is the kernel's flag of one that listens, __SO_ACCEPTCON.
+    """
+    return ["grep", "-q", f" 00010000 .*/wireguard/{interface}[.]sock$", "/proc/net/unix"]
+
+
 class Lab:
     """Machines on an underlay, and the mesh that `nodes` describe: a context manager.
 
@@ -237,7 +246,7 @@ class Lab:
                 )
             daemon = machine.spawn([*_CONFINED, "wireguard-go", "-f", node.interface])
             try:
-                machine.wait_until_succeeds(["wg", "show", node.interface])
+                machine.wait_until_succeeds(is_served(node.interface))
             except CommandTimedOut:
                 raise CommandFailed(
                     f"{node.name}: wireguard-go made no {node.interface}",

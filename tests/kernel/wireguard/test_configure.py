@@ -4,10 +4,8 @@
 import os
 import socket
 import subprocess
-import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -16,8 +14,9 @@ import pytest
 from krait.common.errors import SystemRefused
 from krait.kernel.link import NoSuchInterface
 from krait.kernel.netlink import GENERIC, Netlink
-from krait.kernel.wireguard import NO_KEY, NotWireguard, observe, userspace
+from krait.kernel.wireguard import NO_KEY, NotWireguard, observe
 from krait.kernel.wireguard.configure import DeviceChange, Network, PeerChange, configure
+from tests.kernel.wireguard.daemon import wireguard_go
 from tests.requirements import need_tools
 
 need_tools("ip", "wg", "wireguard-go")
@@ -34,21 +33,6 @@ def run(*command: str, stdin: str = "") -> str:
 def kernel_has_wireguard() -> bool:
     with Netlink(GENERIC) as netlink:
         return netlink.family("wireguard") is not None
-
-
-@contextmanager
-def wireguard_go(name: str) -> Iterator[None]:
-    process = subprocess.Popen(["wireguard-go", "-f", name], stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while not (userspace.FOLDER / f"{name}.sock").exists():
-            assert process.poll() is None, "wireguard-go ended"
-            assert time.monotonic() < deadline, "wireguard-go made no socket"
-            time.sleep(0.01)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture(params=["module", "userspace"])

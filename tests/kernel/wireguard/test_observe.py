@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ import pytest
 from krait.common.errors import ExitCode, SystemRefused
 from krait.kernel.link import NoSuchInterface
 from krait.kernel.wireguard import NotWireguard, fingerprint, observe, userspace
+from tests.kernel.wireguard.daemon import wireguard_go
 from tests.patience import wait_until
 from tests.requirements import need_tools
 
@@ -45,22 +45,6 @@ def new_key() -> str:
 
 def public(private: str) -> str:
     return run("wg", "pubkey", stdin=private).strip()
-
-
-@contextmanager
-def wireguard_go(name: str) -> Iterator[None]:
-    """A userspace device for the time of the context. Sockets are shared by all namespaces, so
-    its name must be nobody else's.
-    """
-    process = subprocess.Popen(["wireguard-go", "-f", name], stderr=subprocess.DEVNULL)
-    try:
-        wait_until(
-            (userspace.FOLDER / f"{name}.sock").exists, lambda: f"exit code {process.poll()}"
-        )
-        yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture

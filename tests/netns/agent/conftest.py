@@ -9,34 +9,33 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from krait.agent.diff import Attach
+from krait.agent.paths import Paths
+from krait.common.reason import Reason
+from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
-from krait.lab.machine import CommandFailed, Process
-from krait.lab.mesh import Lab, full_mesh
+from krait.lab.machine import TIMEOUT_S, CommandFailed, Process
+from krait.lab.mesh import Lab, full_mesh, is_served
+from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
+from tests.patience import PATIENCE_S, wait_until
 
 CONFIG = "/run/wg/wg0.yaml"
 OPEN_TCP, OPEN_UDP, SHUT = 80, 53, 81
 BOB = "10.8.0.2"
 ATTACHED = [str(Attach(hook)) for hook in Hook]
-PATIENCE_S = 20.0
+SILENCE_S = 0.3  # a probe in vain; that it dropped, the counters say
 
 RULES = """
     - {name: ping, from: "*", to: "*", ports: icmp}
     - {name: web, from: a, to: b, ports: [tcp/80, udp/53]}
-"""
-
-_DROPS = """
-import json
-from krait.agent.inspect import inspect
-from krait.agent.paths import Paths
-tables = inspect("wg0", Paths()).tables
-print(json.dumps({reason.label: count.packets for reason, count in tables.drops.items()}))
 """
 
 _SEATS = """
@@ -46,6 +45,14 @@ from krait.agent.paths import Paths
 seats = [seat for each in inspect("wg0", Paths()).seats.values() for seat in each]
 print(json.dumps([(seat.kind.value, seat.ahead) for seat in seats]))
 """
+
+
+def drops_on(machine: NamespaceMachine) -> dict[Reason, int]:
+    """Packets that wg0 of a machine dropped so far: read from outside, since tests ask often."""
+    pins = Paths().pins_of("wg0").relative_to("/")
+    with closing(Generations(Path(f"/proc/{machine.pid}/root") / pins)) as generations:
+        drops = generations.open(generations.found()[-1]).drops()
+    return {reason: count.packets for reason, count in drops.items()}
 
 
 class Agent:
@@ -121,8 +128,7 @@ class Node:
 
     def drops(self) -> dict[str, int]:
         """Dropped packets by the label of their reason."""
-        found: dict[str, int] = json.loads(self.machine.succeed(["python", "-c", _DROPS]))
-        return found
+        return {reason.label: count for reason, count in drops_on(self.machine).items()}
 
     def live(self) -> dict[str, Any]:
         """What the agent says of itself."""
@@ -139,13 +145,26 @@ class Node:
         found = json.loads(self.machine.succeed(["python", "-c", _SEATS]))
         return [(kind, ahead) for kind, ahead in found]
 
-    def ask(self, *ports: int, sender: str = "alice") -> list[str]:
-        """What became of one TCP echo with each port of bob, where nothing listens: a packet that
-        passes is `refused`.
-        """
+    def passes(self, *ports: int, sender: str = "alice") -> bool:
+        """Whether TCP gets to each port of bob, where nothing listens and so it is refused."""
+        return self._ask(ports, sender, TIMEOUT_S) == {"refused"}
+
+    def drops_at(self, *ports: int, sender: str = "alice") -> bool:
+        """Whether TCP to each port of bob gets no answer, because bob drops it."""
+        before = self._dropped()
+        if self._ask(ports, sender, SILENCE_S) != {"timeout"}:
+            return False
+        wait_until(lambda: self._dropped() >= before + len(ports))
+        return True
+
+    def _ask(self, ports: tuple[int, ...], sender: str, timeout_s: float) -> set[str]:
         targets = [Target(Protocol.TCP, BOB, port) for port in ports]
-        answers = ask({self.lab[sender]: targets})[self.lab[sender]]
-        return [each.answer for each in answers]
+        answers = ask({self.lab[sender]: targets}, timeout_s)[self.lab[sender]]
+        return {each.answer for each in answers}
+
+    def _dropped(self) -> int:
+        unasked = (Reason.MULTICAST, Reason.LINK_LOCAL)  # a kernel sends it of its own accord
+        return sum(count for why, count in drops_on(self.machine).items() if why not in unasked)
 
     def unplug(self) -> None:
         """Delete wg0, whichever way it was made."""
@@ -165,7 +184,7 @@ class Node:
             only = "-all,+net_admin"
             confined = ["setpriv", f"--bounding-set={only}", f"--inh-caps={only}"]
             self.machine.spawn([*confined, "wireguard-go", "-f", "wg0"])
-        self.machine.wait_until_succeeds(["wg", "show", "wg0"])
+            self.machine.wait_until_succeeds(is_served("wg0"))
         self.machine.succeed(["wg", "setconf", "wg0", "/dev/stdin"], stdin=self._configuration)
         addresses = " && ".join(
             f"ip address add {address} dev wg0" for address in self.lab.nodes["bob"].addresses
@@ -176,7 +195,7 @@ class Node:
         """Begin new sessions from bob's side: his peers would talk into the old ones for 15 s."""
         peers = (self.lab.nodes[name] for name in ("alice", "carol"))
         targets = [Target(Protocol.ICMP, host) for peer in peers for host in peer.hosts]
-        assert all(answer.ok for answer in ask({self.machine: targets}, 10.0)[self.machine])
+        assert all(answer.ok for answer in ask({self.machine: targets})[self.machine])
 
     def clean(self) -> None:
         for agent in self.agents:
@@ -187,7 +206,9 @@ class Node:
                 self.plug()
             self.machine.succeed(["krait", "detach", "wg0"])
             self.greet()
-        self.machine.succeed("krait detach wg0; rm -rf /run/wg /sys/fs/bpf/stranger")
+        self.machine.succeed(
+            "krait detach wg0; rm -rf /run/wg /run/krait /var/lib/krait/* /sys/fs/bpf/stranger*"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,10 @@
 """What the real agent tells a service manager, by a socket that the test keeps for it."""
 
 import signal
-import time
-from collections.abc import Callable
 
 from krait.lab.machine import Process
-from tests.netns.agent.conftest import ATTACHED, CONFIG, PATIENCE_S, Agent, Node
+from tests.netns.agent.conftest import ATTACHED, CONFIG, Agent, Node
+from tests.patience import wait_until
 
 SOCKET = "/run/notify"
 _LISTEN = f"""
@@ -48,10 +47,3 @@ def test_a_service_manager_hears_of_readiness_life_and_reloading(node: Node) -> 
 
 def wait_for_lives(listener: Process, count: int) -> None:
     wait_until(lambda: listener.stdout.count("WATCHDOG=1") >= count)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What live flows see of an agent: nothing while they are allowed, and their end when they are not.
 
-Times are measured and printed; what is asserted of them is generous, for the machine may be busy.
+How late the last packet is read is printed only, for the machine may be busy. What is asserted is
+that nothing came through which was sent after the commit.
 """
 
 import signal
@@ -17,15 +18,14 @@ from tests.netns.agent.conftest import (
     BOTH_KINDS,
     OPEN_TCP,
     OPEN_UDP,
-    PATIENCE_S,
     RULES,
     SHUT,
     Node,
 )
+from tests.netns.flows import is_silent
+from tests.patience import wait_until
 
-SETTLE_S = 0.4
-_POLL_S = 0.02
-CUT_S = 1.0  # measured: a millisecond; the probes of a busy machine read late
+TICKS = 100  # of a flow that goes nowhere: both ends have sent so many in vain
 REVOKED = RULES.replace("tcp/80, udp/53", "tcp/82")
 
 
@@ -42,28 +42,20 @@ def directions(report: FlowReport) -> tuple[Direction, Direction]:
 
 def assert_goes_on(live: Flow) -> FlowReport:
     """Both directions receive what was sent after now."""
-    since_ns, deadline_s = time.monotonic_ns(), time.monotonic() + PATIENCE_S
-    while True:
+    since_ns = time.monotonic_ns()
+
+    def has_gone_on() -> bool:
         found = live.report()
         assert not found.error
-        if all(way.last_sent_ns > since_ns for way in directions(found)):
-            return found
-        assert time.monotonic() < deadline_s, found
-        time.sleep(_POLL_S)
+        return all(way.last_sent_ns > since_ns for way in directions(found))
+
+    wait_until(has_gone_on, live.report)
+    return live.report()
 
 
 def assert_silent(live: Flow) -> None:
     """Neither direction receives while both send, once what was on its way has been read."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while True:
-        before = live.report()
-        time.sleep(SETTLE_S)
-        after = live.report()
-        pairs = zip(directions(before), directions(after), strict=True)
-        if all(one.received == other.received for one, other in pairs):
-            break
-        assert time.monotonic() < deadline_s, after
-    assert after.forward.sent > before.forward.sent
+    wait_until(lambda: is_silent(live, TICKS), live.report)
 
 
 @BOTH_KINDS
@@ -75,7 +67,7 @@ def test_a_live_mesh_is_adopted_without_cutting_what_the_policy_allows(node: Nod
         for live in (tcp, udp):
             assert_goes_on(live)
     assert "not-ready" not in node.drops()
-    assert node.ask(SHUT) == ["timeout"]
+    assert node.drops_at(SHUT)
     assert node.drops()["denied"] > 0
 
 
@@ -94,7 +86,7 @@ def test_an_edit_cuts_a_live_flow_in_both_directions_within_milliseconds(node: N
                 late_s = (way.last_ns - stored_ns) / 1e9
                 print(f"{name} {label}: {late_s * 1e6:.0f} us after the store")  # noqa: T201
                 assert way.first_ns
-                assert late_s < CUT_S
+                assert way.last_sent_ns <= stored_ns
     assert node.drops()["denied"] > denied
 
 
@@ -111,7 +103,7 @@ def test_a_killed_agent_leaves_its_policy_and_the_next_goes_on_from_it(node: Nod
         first.process.kill(signal.SIGKILL)
         first.process.wait()
         node.write(node.document(REVOKED))  # nobody is there to read it
-        assert node.ask(SHUT, OPEN_TCP + 2) == ["timeout", "timeout"]
+        assert node.drops_at(SHUT, OPEN_TCP + 2)
         assert_both_go_on()
         assert node.drops()["denied"] > 0
         node.write(node.document())

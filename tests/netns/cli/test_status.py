@@ -69,7 +69,7 @@ def test_an_agent_that_died_leaves_names_and_numbers_behind(lab: Lab, kind: Atta
 
     agent.kill()
     agent.wait()
-    x.succeed("ping -c1 -W2 10.8.0.2")
+    x.succeed("ping -c1 -W20 10.8.0.2")
     dead = status(x)
     assert dead["condition"] == "enforcing"
     assert dead["agent"]["pid"] is None

@@ -2,10 +2,10 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from krait.lab import keeper
+from tests.patience import wait_until
 
 DRIVER = """
 from krait.lab.mesh import Lab
@@ -27,10 +27,7 @@ def test_kept_machines_outlive_their_driver_and_end_with_their_keeper() -> None:
         assert subprocess.check_output(inside, text=True) == "lo\n"
     finally:
         keeper.end([pid])
-    deadline = time.monotonic() + 10
-    while machine.is_symlink():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not machine.is_symlink())
     assert pid not in keeper.kept()
 
 

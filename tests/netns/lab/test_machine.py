@@ -42,8 +42,11 @@ def test_a_command_that_hangs_is_killed_with_its_children(machine: NamespaceMach
 
 
 def test_waiting_ends_when_the_command_changes_its_mind(machine: NamespaceMachine) -> None:
-    machine.spawn("sleep 0.2; touch /run/there; sleep 0.2; rm /run/there")
+    machine.spawn(
+        "sleep 0.2; touch /run/there; until rm /run/seen; do sleep 0.1; done; rm /run/there"
+    )
     machine.wait_until_succeeds(["test", "-e", "/run/there"])
+    machine.succeed(["touch", "/run/seen"])
     machine.wait_until_fails(["test", "-e", "/run/there"])
 
 

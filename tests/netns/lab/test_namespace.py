@@ -2,8 +2,6 @@
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from krait.common.errors import SystemRefused
 from krait.lab.machine import CommandFailed, CommandTimedOut
 from krait.lab.namespace import End, NamespaceMachine, require, wire
+from tests.patience import wait_until
 
 Pair = tuple[NamespaceMachine, NamespaceMachine]
 
@@ -116,13 +115,15 @@ def test_orphans_are_reaped(machine: NamespaceMachine) -> None:
 
 
 def test_a_crash_ends_everything_at_once_also_what_is_stopped(machine: NamespaceMachine) -> None:
-    runs = machine.spawn("setsid sleep 1000 & sleep 1000")
-    stopped = machine.spawn("kill -STOP $$")
+    runs = machine.spawn("setsid sleep 1000 & echo up; sleep 1000")
+    stopped = machine.spawn("echo up; kill -STOP $$")
+    for process in (runs, stopped):
+        process.wait_for_output("up")
     spaces = machine.succeed("readlink /proc/self/ns/net /proc/self/ns/pid").split()
     machine.crash()
     assert runs.wait() == -signal.SIGKILL
     assert stopped.wait() == -signal.SIGKILL
-    _wait_until(lambda: not _alive(spaces))
+    wait_until(lambda: not _alive(spaces))
     with pytest.raises(CommandFailed, match="down"):
         machine.succeed("true")
     machine.crash()
@@ -147,7 +148,7 @@ def test_a_driver_killed_by_force_leaves_nothing_behind() -> None:
     assert _alive(spaces)
     driver.kill()
     driver.wait()
-    _wait_until(lambda: not _alive(spaces))
+    wait_until(lambda: not _alive(spaces))
 
 
 def test_without_root_or_a_tool_the_refusal_says_what_to_do() -> None:
@@ -169,10 +170,3 @@ def _alive(spaces: list[str]) -> set[str]:
         except OSError:  # ended meanwhile, or has no such namespace any more
             continue
     return found & set(spaces)
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -6,30 +6,26 @@ packets drop and for which reason, and no counter but these may move anywhere.
 """
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 
 from krait.agent.diff import Attach
-from krait.agent.paths import Paths
 from krait.common.reason import Reason
-from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from krait.lab.machine import Machine, Process
 from krait.lab.mesh import Lab, full_mesh
 from krait.lab.namespace import End, NamespaceMachine
 from krait.lab.traffic import FlowReport, Protocol, Target, ask, serve
-from tests.netns.agent.conftest import Agent
+from tests.netns.agent.conftest import Agent, drops_on
+from tests.patience import PATIENCE_S, wait_until
 
 CONFIG = "/run/wg/wg0.yaml"
-PATIENCE_S = 15.0
 _SILENCE_S = 0.3  # a probe in vain; that it dropped, the counters say
-_UNASKED = (Reason.MULTICAST, Reason.LINK_LOCAL)  # what a kernel sends of its own accord
+_UNASKED = (Reason.MULTICAST, Reason.LINK_LOCAL, Reason.REDIRECT)
+"""What a kernel sends of its own accord, whenever it likes."""
 
 
 class Guard:
@@ -65,11 +61,9 @@ class Guard:
         return self.wait_until_enforced()
 
     def drops(self) -> dict[str, int]:
-        """Packets dropped so far, by reason: read from outside, since scenarios ask often."""
-        pins = Paths().pins_of("wg0").relative_to("/")
-        with closing(Generations(Path(f"/proc/{self.machine.pid}/root") / pins)) as generations:
-            drops = generations.open(generations.found()[-1]).drops()
-        return {why.label: count.packets for why, count in drops.items() if why not in _UNASKED}
+        """Packets dropped so far, by reason, but for what nobody asked for."""
+        every = drops_on(self.machine)
+        return {why.label: count for why, count in every.items() if why not in _UNASKED}
 
     def passed(self, rule: str) -> int:
         """Packets counted under a rule so far, as `krait status` tells it."""
@@ -142,13 +136,13 @@ class Mesh:
         before = {name: guard.drops() for name, guard in self.guards.items()}
         answers = self._ask(source, to, probes, _SILENCE_S)
         assert "ok" not in answers.values(), answers
-        deadline_s, least = time.monotonic() + PATIENCE_S, len(answers) if drops else 0
-        while True:
+        least = len(answers) if drops else 0
+
+        def have_dropped() -> bool:
             moved = self._moved(before)
-            if moved.keys() == set(drops.items()) and sum(moved.values()) >= least:
-                return
-            assert time.monotonic() < deadline_s, f"{drops} was expected; {moved} moved"
-            time.sleep(0.05)
+            return moved.keys() == set(drops.items()) and sum(moved.values()) >= least
+
+        wait_until(have_dropped, lambda: f"{drops} was expected; {self._moved(before)} moved")
 
     def _moved(self, before: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, str], int]:
         """By how many packets each counter of each machine went up."""

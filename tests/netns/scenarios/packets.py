@@ -2,9 +2,10 @@
 """The program that sends a machine's large and lying packets: `python packets.py MODE ARGS`.
 
 transfer ADDRESS           half a megabyte to a TCP echo server, and back
-insist PROTOCOL ADDRESS    messages of 1372 bytes that nobody may fragment, by `udp` or as echo
-                           requests (`icmp`), until one is said to be too large for the path
-listen ADDRESS SECONDS     a live flow from UDP port 4000; says `open`, and `too large` if told so
+insist PROTOCOL ADDRESS    a message of 1372 bytes that nobody may fragment, by `udp` or as an echo
+                           request (`icmp`), until it is said to be too large for the path
+listen ADDRESS             a live flow from UDP port 4000, until it is killed: an `echo` for each,
+                           `too large` if told so
 forge SOURCE DESTINATION   the ICMP error that a large datagram of that flow was too large
 """
 
@@ -22,6 +23,7 @@ PORT, FLOW_PORT = 80, 4000
 _MESSAGE_BYTES = 1372
 _CLAIMED_BYTES = 1400
 _MTU_BYTES = 1300
+_RESEND_S = 5.0
 # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER and their .._DO (include/uapi/linux/in.h, in6.h).
 _NEVER_FRAGMENT = {
     socket.AF_INET: (socket.IPPROTO_IP, 10, 2),
@@ -51,26 +53,30 @@ def insist(protocol: str, address: str) -> None:
     with socket.socket(family, socket.SOCK_DGRAM, number if protocol == "icmp" else 0) as sock:
         sock.setsockopt(*_NEVER_FRAGMENT[family])
         sock.connect((address, PORT))
-        while not _is_too_large(lambda: sock.send(message)):
-            time.sleep(0.02)
+        sock.settimeout(_RESEND_S)
+        # One message, one answer: a second error would come when the first is forgotten again.
+        while not _is_too_large(lambda: _exchange(sock, message)):
+            pass
 
 
-def listen(address: str, patience_s: str) -> None:
-    until_s = time.monotonic() + float(patience_s)
+def listen(address: str) -> None:
     with socket.socket(_family(address), socket.SOCK_DGRAM) as sock:
-        sock.settimeout(0.2)
+        sock.settimeout(_RESEND_S)
         sock.bind(("", FLOW_PORT))
         sock.connect((address, PORT))
-        is_open = False
-        while time.monotonic() < until_s:
-            if _is_too_large(lambda: sock.send(b"x")):
-                print("too large", flush=True)  # noqa: T201 - this is how a program answers
-                return
-            with suppress(TimeoutError):
-                if not _is_too_large(lambda: sock.recv(9)) and not is_open:
-                    is_open = True
-                    print("open", flush=True)  # noqa: T201 - likewise
+        while True:
+            told = "too large" if _is_too_large(lambda: _exchange(sock, b"x")) else "echo"
+            print(told, flush=True)  # noqa: T201 - this is how a program answers
             time.sleep(0.02)
+
+
+def _exchange(sock: socket.socket, message: bytes) -> None:
+    """Send, and send again if all is lost; an error about either is raised by both."""
+    while True:
+        sock.send(message)
+        with suppress(TimeoutError):
+            sock.recv(9)
+            return
 
 
 def forge(source: str, destination: str) -> None:

@@ -3,23 +3,24 @@
 
 The agent notes the clock right after the one store that is the commit, and every tick of a flow
 carries when it was sent. A tick received after the store may have been judged before it, for
-WireGuard in userspace queues; a tick *sent* after it cannot. How late the last one came is printed;
-what is asserted of that is generous, for the machine may be busy.
+WireGuard in userspace queues; a tick *sent* after it cannot. How late the last one came is printed
+only, for the machine may be busy.
 """
 
-import time
+from functools import partial
 
 import pytest
 
 from krait.lab.traffic import Flow
 from tests.netns.agent.conftest import BOTH_KINDS
-from tests.netns.scenarios.conftest import PATIENCE_S, Mesh, received, target
+from tests.netns.flows import is_silent
+from tests.netns.scenarios.conftest import Mesh, received, target
+from tests.patience import wait_until
 
 ENDS = {"alice": "tags: [a]", "bob": "tags: [b]"}
 KEPT = "name: kept, from: a, to: b, ports: icmp"  # the pair stays one with ports
 LIVE = "name: live, from: a, to: b, ports: [tcp/90, udp/90]"
-SETTLE_S = 0.3
-LATE_S = 1.0
+TICKS = 100  # sent in vain by both ends
 
 
 @BOTH_KINDS
@@ -36,22 +37,18 @@ def test_nothing_that_is_sent_after_the_commit_passes(pair: Mesh, guarded: str) 
         for live in flows.values():
             wait_until_alive(live)
         stored_ns = guard.enforce(pair.document(ENDS, [KEPT]))
-        time.sleep(SETTLE_S)
         for name, live in flows.items():
+            wait_until(partial(is_silent, live, TICKS), live.report)
             report = live.report()
             for way in (report.forward, report.backward):
                 to = "alice to bob" if way is report.forward else "bob to alice"
                 late_ns = way.last_ns - stored_ns
                 print(f"{name}, {to}: the last came {late_ns / 1e6:+.2f} ms after the commit")  # noqa: T201 - the figure is what a reader of the run wants
                 assert way.last_sent_ns <= stored_ns
-                assert late_ns < LATE_S * 1e9
                 assert way.sent > way.received
     assert guard.drops().keys() == {"denied"}
 
 
 def wait_until_alive(live: Flow) -> None:
     """Until both directions have carried a good many ticks."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while min(received(live.report())) < 50:
-        assert time.monotonic() < deadline_s, live.report()
-        time.sleep(0.01)
+    wait_until(lambda: min(received(live.report())) >= 50, live.report)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two peers under one document: enforced by both, by one of them, or not by both the same."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,8 +8,11 @@ import pytest
 
 from krait.lab.traffic import Flow
 from tests.netns.agent.conftest import BOTH_KINDS
-from tests.netns.scenarios.conftest import PATIENCE_S, Mesh, received, target
+from tests.netns.flows import is_silent
+from tests.netns.scenarios.conftest import Mesh, received, target
+from tests.patience import wait_until
 
+TICKS = 40  # sent in vain by both ends
 ENDS = {"alice": "tags: [a]", "bob": "tags: [b]"}
 PING = "name: ping, from: a, to: b, ports: icmp"
 ONE = "name: one, from: a, to: b, ports: [tcp/80, udp/80]"
@@ -29,24 +31,17 @@ def flow(mesh: Mesh, probe: str) -> Iterator[Flow]:
 
 def assert_goes_on(live: Flow) -> None:
     """Both directions receive something."""
-    before, deadline_s = received(live.report()), time.monotonic() + PATIENCE_S
-    while any(now <= then for now, then in zip(received(live.report()), before, strict=True)):
-        assert time.monotonic() < deadline_s, live.report()
-        time.sleep(0.01)
+    before = received(live.report())
+
+    def has_gone_on() -> bool:
+        return all(now > then for now, then in zip(received(live.report()), before, strict=True))
+
+    wait_until(has_gone_on, live.report)
 
 
 def assert_is_cut(live: Flow) -> None:
     """Neither direction receives anything any more, while both ends send."""
-    before, deadline_s = live.report(), time.monotonic() + PATIENCE_S
-    while True:
-        time.sleep(0.2)
-        after = live.report()
-        if received(after) == received(before):
-            break
-        assert time.monotonic() < deadline_s, after
-        before = after
-    assert after.forward.sent > before.forward.sent
-    assert after.backward.sent > before.backward.sent
+    wait_until(lambda: is_silent(live, TICKS), live.report)
 
 
 @BOTH_KINDS

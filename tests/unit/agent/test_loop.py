@@ -20,9 +20,9 @@ from krait.kernel.hook import Hook
 from krait.kernel.link import LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import NO_KEY
+from tests.patience import PATIENCE_S
 from tests.unit.agent.ports import Refused, Stage
 
-PATIENCE_S = 20.0
 WHOLE, BROKEN = "from: app, to: db}", "from: nobody, to: db}"
 STRANGER = (
     "peer CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk= is not in the document: "

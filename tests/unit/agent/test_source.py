@@ -16,11 +16,11 @@ from krait.agent.source import changes, find, read
 from krait.common.errors import UsageError
 from krait.policy.problems import DocumentError
 from krait.policy.yaml_source import MAX_BYTES
+from tests.patience import PATIENCE_S
 from tests.unit.policy.bench import DOCUMENT
 
 LOOK_S = 0.02
-PATIENCE_S = 10.0
-QUIET_S = 10 * LOOK_S
+QUIET_LOOKS = 10
 
 Step = Callable[[], Awaitable[None]]
 
@@ -107,10 +107,16 @@ class Watching:
         self._next = None
         return True
 
+    async def quiet(self) -> bool:
+        """Whether some looks tell nothing: however long this process is kept from running, each
+        wait lets `changes` look once more.
+        """
+        return not any([await self.told(LOOK_S) for _ in range(QUIET_LOOKS)])
+
     async def settle(self) -> None:
         """Past what is told at the beginning, or of a file that kept still in a new folder."""
         assert await self.told()
-        assert not await self.told(QUIET_S)
+        assert await self.quiet()
 
     async def close(self) -> None:
         if self._next is not None:
@@ -145,7 +151,7 @@ def test_a_written_file_is_told_when_it_is_closed_and_not_before(path: Path) -> 
         with path.open("w") as file:
             file.write("half")
             file.flush()
-            assert not await watching.told(QUIET_S)
+            assert await watching.quiet()
             file.write(" and half")
         assert await watching.told()
 
@@ -181,7 +187,7 @@ def test_a_file_renamed_onto_it_is_told_and_its_neighbours_are_not(path: Path) -
         await watching.settle()
         new = path.with_name("new")
         new.write_text("two")
-        assert not await watching.told(QUIET_S)
+        assert await watching.quiet()
         new.rename(path)
         assert await watching.told()
 
@@ -206,7 +212,7 @@ def test_a_folder_that_goes_and_comes_back_is_followed(path: Path) -> None:
         await watching.settle()
         path.unlink()
         path.parent.rmdir()
-        assert not await watching.told(QUIET_S)
+        assert await watching.quiet()
         path.parent.mkdir()
         path.write_text("two")
         assert await watching.told()

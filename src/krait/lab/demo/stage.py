@@ -151,7 +151,7 @@ class Stage:
         """Dropped packets by reason, for each host that has a filter."""
         return {name: drops for name in TAGS if (drops := self._drops(name)) is not None}
 
-    def try_all(self, document: Document) -> Matrix:
+    def try_all(self, document: Document, *, silence_s: float = SILENCE_S) -> Matrix:
         """Send every probe between every two hosts, and hold the answers against the document.
 
         What should answer is waited for; what should not is listened for a while.
@@ -160,7 +160,7 @@ class Stage:
         allowed = [cell for cell, decision in expected.items() if decision.allow]
         denied = [cell for cell, decision in expected.items() if not decision.allow]
         self._report(f"{len(expected)} probes: TCP, UDP and ICMP, IPv4 and IPv6, every pair")
-        return compare(expected, self._ask(allowed, TIMEOUT_S) | self._ask(denied, SILENCE_S))
+        return compare(expected, self._ask(allowed, TIMEOUT_S) | self._ask(denied, silence_s))
 
     def count_open(self) -> int:
         """How many of these probes are answered, when none should be denied."""
