@@ -6,6 +6,8 @@ Pure: what was observed is an argument.
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
 
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.image import Capacity, need
@@ -24,9 +26,8 @@ class Source:
     data: bytes = field(default=b"", repr=False, compare=False)  # as it was read
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A peer that the document names."""
+class Named(NamedTuple):
+    """A peer that the document names. A tuple: there are many."""
 
     name: str
     tags: tuple[str, ...]
@@ -60,19 +61,16 @@ def desire(
     if withheld:
         view = withhold(view, _withheld(view, interface, withheld))
     compiled = compile_policy(document, view, known)
-    named = {
-        node.public_key: Named(node.name, tuple(sorted(node.tags)))
-        for node in document.nodes
-        if node.public_key
-    }
+    nodes = {node.public_key: node for node in document.nodes if node.public_key}
+    in_order = cache(lambda tags: tuple(sorted(tags)))  # most nodes share theirs
     return Desired(
         source=source,
         compiled=compiled,
         need=need(compiled),
         peers={
-            peer.public_key: named[peer.public_key]
+            peer.public_key: Named(node.name, in_order(node.tags))
             for peer in interface.peers
-            if peer.public_key in named
+            if (node := nodes.get(peer.public_key))
         },
         withheld=frozenset(withheld),
         warnings=view.warnings,
@@ -85,8 +83,10 @@ def moved(before: Interface, now: Interface) -> frozenset[Network]:
     Until a look told, packets of the new owner wore the old one's identity; that the old owner's
     do not now wear the new one's is only sure once WireGuard's queues have emptied.
     """
+    changed = _changed(before, now) | _changed(now, before)
+    if not changed:
+        return frozenset()
     old, new = _owners(before), _owners(now)
-    changed = {cidr for cidr, _ in old.items() ^ new.items()}
     return frozenset(
         cidr
         for cidr in changed
@@ -103,6 +103,17 @@ def _withheld(view: View, interface: Interface, withheld: Set[Network]) -> Itera
             around = (each for each in _around(cidr) if each in withheld or each in sure)
             if next(around, None) in withheld:
                 yield cidr
+
+
+def _changed(before: Interface, now: Interface) -> frozenset[Network]:
+    """The prefixes that a peer has now and had not, by peers: hardly any differ."""
+    had = {peer.public_key: peer.allowed_ips for peer in before.peers}
+    changed = (
+        (peer.allowed_ips, had.get(peer.public_key, ()))
+        for peer in now.peers
+        if had.get(peer.public_key) != peer.allowed_ips
+    )
+    return frozenset(cidr for has, had_once in changed for cidr in set(has).difference(had_once))
 
 
 def _owners(interface: Interface) -> dict[Network, bytes]:
