@@ -100,10 +100,8 @@ policy: {}
 {"policy": {}, "nodes": {"a": {"public_key": "A"}», new: {public_key: "B", tags: [web]}«}}
 """,
     "a byte order mark and long letters": """﻿# ünïcödé € 🐍
-nodes:
-  a: {public_key: A}
-»  new: {public_key: "B", tags: [web]}
-«policy: {}
+nodes: {a: {public_key: A}», new: {public_key: "B", tags: [web]}«}
+policy: {}
 """,
 }
 LAYOUTS["lines of DOS"] = LAYOUTS["block"].replace("\n", "\r\n")

@@ -56,10 +56,10 @@ CASES = {
         [(4, f"the endpoint of a is in 10.8.0.0/24, {REACHED}")],
     ),
     "an endpoint in its own subnet": (
-        ["a: endpoint: '[fd00::1]:1', routes: ['fd00::/16', '::/1']"],
+        ["a: endpoint: '[fd00::1]:1', routes: ['fd00::/16', '8000::/1']"],
         [
             (4, f"the endpoint of a is in fd00::/16, {REACHED}"),
-            (4, "::/1 of a: `krait up` makes no exit node"),
+            (4, "8000::/1 of a: `krait up` makes no exit node"),
         ],
     ),
     "an endpoint elsewhere": (["a: endpoint: '192.0.2.1:1', routes: [10.1.0.0/16]"], []),
@@ -77,6 +77,7 @@ CASES = {
     "spokes with a file each": (
         [
             "h: transit: true, endpoint: 'h:1'",
+            "c: endpoint: 'c:1', preshared_key_file: /c",
             "a: via: h, preshared_key_file: /a",
             "b: via: h, preshared_key_file: /b",
         ],
