@@ -26,6 +26,7 @@ from krait.lab.mesh import Lab, full_mesh, is_served
 from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
 from tests.patience import PATIENCE_S, wait_until
+from tests.requirements import KINDS
 
 CONFIG = "/run/wg/wg0.yaml"
 OPEN_TCP, OPEN_UDP, SHUT = 80, 53, 81
@@ -219,12 +220,12 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> AttachKind:
-    """TCX, unless a test is parametrized with `BOTH_KINDS`."""
-    return getattr(request, "param", AttachKind.TCX)
+    """The kernel's best, unless a test is parametrized with `BOTH_KINDS`."""
+    return getattr(request, "param", KINDS[0])
 
 
 BOTH_KINDS = pytest.mark.parametrize(
-    "kind", list(AttachKind), indirect=True, ids=[each.value for each in AttachKind]
+    "kind", KINDS, indirect=True, ids=[each.value for each in KINDS]
 )
 
 

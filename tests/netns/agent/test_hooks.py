@@ -14,6 +14,7 @@ from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from tests.netns.agent.conftest import BOTH_KINDS, CONFIG, OPEN_TCP, RULES, SHUT, Agent, Node
 from tests.patience import wait_until
+from tests.requirements import NEEDS_TCX
 
 _STRANGER = """
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_a_filter_that_another_tool_takes_off_is_back_within_a_second_or_so(node
     assert node.drops()["denied"] > 0
 
 
+@NEEDS_TCX
 def test_a_program_that_is_put_before_krait_does_not_stay_there(node: Node) -> None:
     agent = node.start()
     mark = agent.mark()
@@ -55,6 +57,7 @@ def test_a_program_that_is_put_before_krait_does_not_stay_there(node: Node) -> N
 CLSACT_ONLY = pytest.mark.parametrize("kind", [AttachKind.CLSACT], indirect=True)
 
 
+@NEEDS_TCX
 @CLSACT_ONLY
 def test_a_tcx_program_before_a_clsact_filter_stays_there_and_is_said_to(node: Node) -> None:
     agent = node.start()
@@ -69,6 +72,7 @@ def test_a_tcx_program_before_a_clsact_filter_stays_there_and_is_said_to(node: N
     agent.wait_for("order: mended", after=mark)
 
 
+@NEEDS_TCX
 def test_who_goes_first_again_and_again_is_not_fought_every_second(node: Node) -> None:
     agent = node.start()
     mark = agent.mark()
@@ -84,6 +88,7 @@ def test_who_goes_first_again_and_again_is_not_fought_every_second(node: Node) -
     assert node.drops_at(SHUT)
 
 
+@NEEDS_TCX
 @BOTH_KINDS
 def test_a_change_from_one_kind_to_the_other_leaves_the_new_one_alone_on_the_hooks(
     node: Node,

@@ -10,6 +10,7 @@ from krait.lab.machine import Outcome
 from krait.lab.mesh import is_served
 from tests.documents import key
 from tests.netns.agent.conftest import CONFIG, OPEN_TCP, SHUT, Node
+from tests.requirements import NEEDS_TCX
 
 USAGE, SYSTEM = 2, 3
 AGENT = f"krait --iface wg0 --config {CONFIG}"
@@ -167,6 +168,7 @@ def test_a_name_with_a_dot_is_a_name(node: Node) -> None:
     machine.succeed(["ip", "link", "delete", name])
 
 
+@NEEDS_TCX
 def test_tcx_is_the_choice_of_a_kernel_that_has_it(node: Node) -> None:
     node.write(node.document())
     agent = node.spawn("--attach", "auto")

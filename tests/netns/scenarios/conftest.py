@@ -21,6 +21,7 @@ from krait.lab.namespace import End, NamespaceMachine
 from krait.lab.traffic import FlowReport, Protocol, Target, ask, serve
 from tests.netns.agent.conftest import Agent, drops_on
 from tests.patience import PATIENCE_S, wait_until
+from tests.requirements import KINDS
 
 CONFIG = "/run/wg/wg0.yaml"
 _SILENCE_S = 0.3  # a probe in vain; that it dropped, the counters say
@@ -175,8 +176,8 @@ def received(report: FlowReport) -> tuple[int, int]:
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> AttachKind:
-    """TCX, unless a test is marked `BOTH_KINDS`."""
-    return getattr(request, "param", AttachKind.TCX)
+    """The kernel's best, unless a test is marked `BOTH_KINDS`."""
+    return getattr(request, "param", KINDS[0])
 
 
 @pytest.fixture
