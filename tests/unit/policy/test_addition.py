@@ -99,7 +99,7 @@ policy: {}
     "JSON": """
 {"policy": {}, "nodes": {"a": {"public_key": "A"}», new: {public_key: "B", tags: [web]}«}}
 """,
-    "a byte order mark and long letters": """﻿# ünïcödé € 🐍
+    "a byte order mark and long letters": """\ufeff# ünïcödé € 🐍
 nodes: {a: {public_key: A}», new: {public_key: "B", tags: [web]}«}
 policy: {}
 """,
