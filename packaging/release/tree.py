@@ -23,13 +23,18 @@ def lay_out(wheel: Path, folder: Path, libraries: Iterable[str] = LIBRARIES) -> 
     with ZipFile(wheel) as packed:
         packed.extractall(folder)
     for library in libraries:
-        found = Distribution.from_name(library)
-        for path in _shipped(found):
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(str(found.locate_file(path))), target)
+        add(library, folder)
     for record in folder.glob("*.dist-info/RECORD"):
         record.unlink()  # of the wheel, whose files are no longer all there is
+
+
+def add(library: str, folder: Path) -> None:
+    """Copy one of the environment's libraries into a folder of Python's path."""
+    found = Distribution.from_name(library)
+    for path in _shipped(found):
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(str(found.locate_file(path))), target)
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Debian package in a root where nothing of this checkout is: from installed to purged.
+
+No systemd runs there; what the unit does is the matter of the vm tier. The root is made once, by
+mmdebstrap, and kept in .cache.
+"""
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from release import deb
+from tests.netns.agent.conftest import ATTACHED, BOTH_KINDS, CONFIG, OPEN_TCP, SHUT, Agent, Node
+from tests.released import ROOT, Released
+from tests.requirements import need_tools
+
+need_tools("mmdebstrap")
+
+BASE = ("python3", "python3-yaml", "libbpf1", "iproute2")
+"""What the package depends on, and what nearly every Debian has besides."""
+
+MOUNTED = ("dev", "proc", "sys", "run")
+
+
+def base() -> Path:
+    """A tar of a small Debian of this machine's release."""
+    release = Path("/etc/os-release").read_text()
+    (suite,) = (line[17:] for line in release.splitlines() if line[:17] == "VERSION_CODENAME=")
+    which = hashlib.sha256(" ".join((suite, *BASE)).encode()).hexdigest()[:12]
+    kept = ROOT / ".cache" / "packaging" / f"root-{which}.tar"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        new = kept.with_name(f"new-{which}.tar")
+        make = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(BASE)}"]
+        subprocess.run([*make, suite, new], check=True)
+        new.rename(kept)
+    return kept
+
+
+class Root:
+    """A root of bob's, and what runs in it."""
+
+    def __init__(self, node: Node, path: Path) -> None:
+        self.node, self.path = node, path
+
+    def command(self, *words: str) -> list[str]:
+        path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+        return [
+            "chroot",
+            str(self.path),
+            "env",
+            "-i",
+            path,
+            "DEBIAN_FRONTEND=noninteractive",
+            *words,
+        ]
+
+    def run(self, *words: str) -> str:
+        """Its output; what apt and dpkg write to standard error belongs to it."""
+        outcome = self.node.machine.run(self.command(*words), timeout_s=60.0)
+        assert outcome.code == 0, outcome.stdout + outcome.stderr
+        return outcome.stdout + outcome.stderr
+
+    def install(self, package: Path) -> None:
+        target = self.path / "tmp" / package.name
+        target.write_bytes(package.read_bytes())
+        self.run("apt-get", "install", "--yes", "--no-install-recommends", f"/tmp/{package.name}")  # noqa: S108 - the root's own
+
+    def start(self) -> Agent:
+        """An agent whose policy is in force."""
+        options = ["--iface", "wg0", "--config", CONFIG, "--attach", self.node.kind.value]
+        agent = Agent(self.node.machine.spawn(self.command("krait", *options)))
+        self.node.agents.append(agent)
+        for event in ATTACHED:
+            agent.wait_for(event)
+        return agent
+
+    def there(self, *paths: str) -> list[str]:
+        """Which of these are on bob, in this root."""
+        script = 'for each; do ! test -e "$each" || echo "$each"; done'
+        return self.run("sh", "-c", script, "sh", *paths).split()
+
+
+@pytest.fixture
+def root(node: Node, tmp_path: Path) -> Iterator[Root]:
+    path = tmp_path / "root"
+    path.mkdir()
+    subprocess.run(["tar", "--extract", "--file", base(), "--directory", path], check=True)
+    for name in MOUNTED:
+        node.machine.succeed(["mount", "--rbind", f"/{name}", str(path / name)])
+    yield Root(node, path)
+    for agent in node.agents:
+        agent.process.kill_all()
+    for name in MOUNTED:
+        node.machine.succeed(["umount", "--recursive", "--lazy", str(path / name)])
+
+
+@BOTH_KINDS
+def test_it_installs_enforces_upgrades_and_opens_nothing_until_it_is_purged(
+    root: Root, released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = root.node
+    node.write(node.document())
+    root.install(released.package)
+    assert "krait 0." in root.run("krait", "--version")
+    assert node.passes(OPEN_TCP, SHUT)
+    agent = root.start()
+    assert node.passes(OPEN_TCP)
+    assert node.drops_at(SHUT)
+
+    monkeypatch.setattr(deb, "REVISION", deb.REVISION + 1)
+    version = released.wheel.name.split("-")[1]
+    root.install(deb.write(tmp_path, released.wheel, version, 1_700_000_000))
+    assert f"{version}-{deb.REVISION}" in root.run("dpkg-query", "--show", "krait")
+    assert agent.process.is_running()
+    assert node.drops_at(SHUT)
+
+    said = root.run("apt-get", "remove", "--yes", "krait")
+    assert "the policy of wg0 stays in force" in said
+    agent.process.wait()
+    assert root.there("/usr/bin/krait", "/usr/lib/krait") == []
+    assert node.passes(OPEN_TCP)
+    assert node.drops_at(SHUT)
+
+    root.run("apt-get", "purge", "--yes", "krait")
+    assert node.passes(OPEN_TCP, SHUT)
+    gone = ("/sys/fs/bpf/krait", "/run/krait", "/var/lib/krait", "/var/cache/krait", "/etc/krait")
+    assert root.there(*gone) == []
