@@ -16,6 +16,7 @@ from krait.common.errors import SystemRefused, UsageError
 from krait.kernel.files import read_at_most, replace_file, writing
 from krait.policy import expectations
 from krait.policy.document import load
+from krait.policy.reread import reread
 from krait.policy.yaml_source import MAX_BYTES
 
 LOOK_S = 1.0
@@ -49,9 +50,9 @@ def read(
 ) -> Source:
     """Read and check a document for an interface, its own tests included.
 
-    One with the same bytes as `known` is `known`: it is not worked through again. `if_missing` is
-    what to do if it cannot be read; empty: begin with a first one, which nobody may be told while
-    a policy is in force, for it allows everything.
+    One with the same bytes as `known` is `known`: it is not worked through again; and of one that
+    differs a little, only that is. `if_missing` is what to do if it cannot be read; empty: begin
+    with a first one, which nobody may be told while a policy is in force, for it allows everything.
     Raises UsageError: DocumentError with every problem, or what else makes it unusable.
     """
     try:
@@ -64,7 +65,11 @@ def read(
     digest = sha256(data).hexdigest()
     if known is not None and known.sha256 == digest:
         return known
-    document = load(data, str(path))
+    document = None
+    if known is not None and known.path == str(path):
+        document = reread(known.document, known.data, data)
+    if document is None:
+        document = load(data, str(path))
     if document.interface not in (None, interface):
         raise UsageError(
             f"{path}: `interface: {document.interface}`, but this agent keeps {interface}",

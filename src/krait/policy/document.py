@@ -4,10 +4,12 @@
 Nothing here touches a file: who reads one passes its bytes and its name.
 """
 
+from collections.abc import Sequence
+
 from krait.common import collector
 from krait.common.errors import UsageError
 from krait.policy import values
-from krait.policy.model import Document
+from krait.policy.model import Document, Node
 from krait.policy.nodes import read_mesh, read_nodes
 from krait.policy.problems import Problems, quoted
 from krait.policy.reader import Reader
@@ -27,18 +29,22 @@ def load(data: bytes, source: str) -> Document:
     """
     problems = Problems(source)
     with collector.paused():
-        document = _document(read(data, problems), source, Reader(problems))
+        document = assemble(read(data, problems), source, Reader(problems))
     return problems.settle(document)
 
 
-def _document(tree: Tree, source: str, reader: Reader) -> Document | None:
+def assemble(tree: Tree, source: str, reader: Reader, kept: Sequence[Node] = ()) -> Document | None:
+    """The model of a whole tree; None, or not all of it, if the reader noted problems.
+
+    Nodes that are `kept` are not in the tree: see `policy.reread`.
+    """
     fields = reader.mapping(tree, "the document", DOCUMENT_KEYS, ("nodes", "policy"))
     if fields is None or "nodes" not in fields:
         return None
     reader.value(fields.get("version"), "version", _version)
     interface = reader.value(fields.get("interface"), "interface", values.interface)
     mesh = read_mesh(fields["mesh"], reader) if "mesh" in fields else None
-    nodes, names = read_nodes(fields["nodes"], mesh, reader)
+    nodes, names = read_nodes(fields["nodes"], mesh, reader, kept)
     node = reader.value(fields.get("node"), "node", names.node)
     policy = read_policy(fields["policy"], reader, names) if "policy" in fields else None
     return Document(source, interface, node, mesh, nodes, policy) if policy else None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sections `mesh` and `nodes`: who there is, and which addresses belong to whom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_network
@@ -57,17 +57,31 @@ def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
     return mesh if cidrs and len(cidrs) == len(written) else None
 
 
-def read_nodes(tree: Tree, mesh: Mesh | None, reader: Reader) -> tuple[tuple[Node, ...], Names]:
-    """The nodes in the order of the file, and every name that rules may use."""
+def read_nodes(
+    tree: Tree, mesh: Mesh | None, reader: Reader, kept: Sequence[Node] = ()
+) -> tuple[tuple[Node, ...], Names]:
+    """The nodes in the order of the file, and every name that rules may use.
+
+    Nodes that are `kept` were read before, and stand in the file beside those of the tree.
+    """
     if not isinstance(tree, Mapping) or not tree.keys:
         reader.problems.add(tree, "nodes: expected a mapping of names to nodes, with at least one")
         return (), Names(frozenset(), frozenset())
     section = _Section(reader, mesh)
     read = [section.node(key, tree.values[name]) for name, key in tree.keys.items()]
-    section.check_tags(frozenset(tree.keys))
-    section.check_vias({node.name: node for node in read if node})
-    names = Names(frozenset(tree.keys), frozenset(section.tags))
-    return tuple(node for node in read if node), names
+    nodes = sorted((*kept, *filter(None, read)), key=lambda node: node.mark.line)
+    names = Names(
+        frozenset(tree.keys).union(node.name for node in kept),
+        frozenset(section.tags).union(*tags_of(kept)),
+    )
+    section.check_tags(names.nodes)
+    section.check_vias({node.name: node for node in nodes})
+    return tuple(nodes), names
+
+
+def tags_of(nodes: Iterable[Node]) -> Set[Labels]:
+    """Every set of tags that a node or a route has."""
+    return {node.tags for node in nodes} | {each.tags for node in nodes for each in node.routes}
 
 
 @dataclass(frozen=True, slots=True)
