@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 import pytest
@@ -109,10 +109,10 @@ def test_a_deleted_device_is_gone_and_may_be_deleted_again() -> None:
     for _ in range(2):
         device.delete(ifindex)
         assert observe_link("kr0") is None
-    changes: tuple[Callable[[], None], ...] = (
-        lambda: device.set_up(ifindex),
-        lambda: device.set_mtu(ifindex, 1400),
-        lambda: device.add_addresses(ifindex, interfaces("10.8.0.1/24")),
+    changes = (
+        partial(device.set_up, ifindex),
+        partial(device.set_mtu, ifindex, 1400),
+        partial(device.add_addresses, ifindex, interfaces("10.8.0.1/24")),
     )
     for change in changes:
         with pytest.raises(NoSuchInterface):
