@@ -9,6 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
+MADE_S = 1_700_000_000
+"""The date of all that is released here, whatever is committed meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Released:
@@ -37,7 +40,7 @@ class Released:
 def release(folder: Path) -> Released:
     """Release this checkout into a folder."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": tools}
+    environment = {**os.environ, "PATH": tools, "SOURCE_DATE_EPOCH": str(MADE_S)}
     subprocess.run(
         [ROOT / "packaging" / "build", folder], check=True, capture_output=True, env=environment
     )

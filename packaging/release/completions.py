@@ -1,18 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a shell offers after `krait `: verbs, options, interfaces and files."""
 
-from collections.abc import Mapping
-
 import shtab
 
 from release.parsers import Parser, whole
 
-PLACES: Mapping[str, str] = {
-    "bash": "usr/share/bash-completion/completions/krait",
-    "zsh": "usr/share/zsh/vendor-completions/_krait",
-    "fish": "usr/share/fish/vendor_completions.d/krait.fish",
-}
-"""Where Debian's shells look, below the root."""
+SHELLS = ("bash", "zsh", "fish")
 
 _INTERFACES = {
     "bash": "_krait_interfaces",
@@ -24,7 +17,7 @@ _BY_METAVAR = {"IFACE": _INTERFACES, "FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
 
 
 def completion(shell: str) -> str:
-    """The script for one of the shells of `PLACES`."""
+    """The script for one of `SHELLS`."""
     root = whole()
     _mark(root)
     return str(shtab.complete(root, shell, preamble=_BASH if shell == "bash" else "")) + "\n"

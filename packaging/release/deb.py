@@ -14,8 +14,8 @@ from email.utils import format_datetime
 from hashlib import md5
 from pathlib import Path
 
-from release import manual, tree
-from release.completions import PLACES, completion
+from release import tree
+from release.share import shared
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = ROOT / "packaging" / "debian"
@@ -42,6 +42,15 @@ krait ({version}) unstable; urgency=medium
 
  -- Krait maintainers <krait@localhost>  {date}
 """
+_PLACES = {
+    "krait.8": "man/man8/krait.8.gz",
+    "krait.yaml.5": "man/man5/krait.yaml.5.gz",
+    "krait.bash": "bash-completion/completions/krait",
+    "krait.zsh": "zsh/vendor-completions/_krait",
+    "krait.fish": "fish/vendor_completions.d/krait.fish",
+}
+"""Where Debian looks for them, below /usr/share."""
+
 _DOCUMENTS = ("install.md", "policy.md", "threat-model.md", "drop-reasons.md", "packet-path.md")
 
 
@@ -81,27 +90,25 @@ def _lay_out(root: Path, wheel: Path, full: str, made_s: int) -> None:
     (root / "etc" / "krait").mkdir(parents=True)
     unit = ROOT / "packaging" / "systemd" / "krait@.service"
     _put(root / "lib" / "systemd" / "system" / unit.name, unit.read_text())
-    for shell, place in PLACES.items():
-        _put(root / place, completion(shell))
-    pages = root / "usr" / "share" / "man"
-    _pack(pages / "man8" / "krait.8.gz", manual.krait(full, made_s))
-    _pack(pages / "man5" / "krait.yaml.5.gz", manual.krait_yaml(full, made_s))
-    about = root / "usr" / "share" / "doc" / "krait"
+    share = root / "usr" / "share"
+    for name, content in shared(full, made_s).items():
+        place = share / _PLACES[name]
+        _pack(place, content) if place.suffix == ".gz" else _put(place, content)
+    about = share / "doc" / "krait"
     date = format_datetime(datetime.fromtimestamp(made_s, UTC))
     _pack(about / "changelog.Debian.gz", _ENTRY.format(version=full, date=date))
     _pack(about / "changelog.gz", (ROOT / "CHANGELOG.md").read_text())
-    _put(about / "copyright", (DEBIAN / "copyright").read_text())
+    _put(about / "copyright", _fields("copyright"))
     for name in _DOCUMENTS:
         _put(about / name, (ROOT / "docs" / name).read_text())
     for example in (ROOT / "examples").iterdir():
         _put(about / "examples" / example.name, example.read_text())
-    overrides = root / "usr" / "share" / "lintian" / "overrides" / "krait"
-    _put(overrides, (DEBIAN / "lintian-overrides").read_text())
+    _put(share / "lintian" / "overrides" / "krait", (DEBIAN / "lintian-overrides").read_text())
 
 
 def _describe(root: Path, full: str, architecture: str) -> None:
     size_bytes = sum(path.stat().st_size for path in tree.files(root))
-    control = (DEBIAN / "control").read_text()
+    control = _fields("control")
     _put(
         root / "DEBIAN" / "control",
         control.format(version=full, architecture=architecture, size_kib=size_bytes // 1024 + 1),
@@ -112,6 +119,12 @@ def _describe(root: Path, full: str, architecture: str) -> None:
     shipped = [path for path in tree.files(root) if path.parent != root / "DEBIAN"]
     sums = [f"{_md5(path)}  {path.relative_to(root)}\n" for path in shipped]
     _put(root / "DEBIAN" / "md5sums", "".join(sums))
+
+
+def _fields(name: str) -> str:
+    """A file of fields, without the comments that only a source may have."""
+    lines = (DEBIAN / name).read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("#"))
 
 
 def _put(path: Path, text: str) -> Path:

@@ -12,5 +12,5 @@ __all__ = ["kind", "lab", "node"]  # fixtures
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
-    need_tools("clang", "llvm-strip", "dpkg-deb", "git")
+    need_tools("clang", "llvm-strip", "dpkg-deb")
     return release(tmp_path_factory.mktemp("dist"))

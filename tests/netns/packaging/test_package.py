@@ -14,7 +14,7 @@ import pytest
 
 from release import deb
 from tests.netns.agent.conftest import ATTACHED, BOTH_KINDS, CONFIG, OPEN_TCP, SHUT, Agent, Node
-from tests.released import ROOT, Released
+from tests.released import MADE_S, ROOT, Released
 from tests.requirements import need_tools
 
 need_tools("mmdebstrap")
@@ -113,7 +113,7 @@ def test_it_installs_enforces_upgrades_and_opens_nothing_until_it_is_purged(
 
     monkeypatch.setattr(deb, "REVISION", deb.REVISION + 1)
     version = released.wheel.name.split("-")[1]
-    root.install(deb.write(tmp_path, released.wheel, version, 1_700_000_000))
+    root.install(deb.write(tmp_path, released.wheel, version, MADE_S))
     assert f"{version}-{deb.REVISION}" in root.run("dpkg-query", "--show", "krait")
     assert agent.process.is_running()
     assert node.drops_at(SHUT)

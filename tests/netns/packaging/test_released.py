@@ -20,10 +20,9 @@ def environment(released: Released, tmp_path_factory: pytest.TempPathFactory) ->
     (packages,) = folder.glob("lib/python*/site-packages")
     for library in tree.LIBRARIES:
         tree.add(library, packages)
-    pip = [folder / "bin" / "pip", "--disable-pip-version-check"]
-    subprocess.run(
-        [*pip, "install", "--quiet", "--no-index", "--no-deps", released.wheel], check=True
-    )
+    pip = [str(folder / "bin" / "pip"), "--disable-pip-version-check"]
+    install = [*pip, "install", "--quiet", "--no-index", "--no-deps", str(released.wheel)]
+    subprocess.run(install, check=True)
     subprocess.run([*pip, "check"], check=True, capture_output=True)
     return folder
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from release.completions import PLACES, completion
+from release.completions import SHELLS, completion
 from release.parsers import verbs
 from tests.requirements import need_tools
 
-need_tools(*PLACES)
+need_tools(*SHELLS)
 
 VERBS = {name for name, _, _ in verbs()}
 
@@ -25,10 +25,10 @@ FISH = 'source "$argv[1]"; complete -C "$argv[2]"'
 
 @pytest.fixture
 def scripts(tmp_path: Path) -> dict[str, Path]:
-    for shell in PLACES:
+    for shell in SHELLS:
         (tmp_path / shell).write_text(completion(shell))
     (tmp_path / "here.yaml").touch()
-    return {shell: tmp_path / shell for shell in PLACES}
+    return {shell: tmp_path / shell for shell in SHELLS}
 
 
 def run(*command: str | Path, cwd: Path) -> list[str]:
