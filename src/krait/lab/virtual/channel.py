@@ -17,10 +17,14 @@ _END_S = patient(30.0)
 
 
 class GuestProcess(Process):
-    """A command in a guest; ends with SIGKILL if the guest does."""
+    """A command in a guest; ends with SIGKILL if the guest does.
 
-    def __init__(self, channel: "Channel", number: int, command: Command) -> None:
+    What is to be waited for is waited for `slowness` times longer than asked.
+    """
+
+    def __init__(self, channel: "Channel", number: int, command: Command, slowness: float) -> None:
         self.command = command
+        self._slowness = slowness
         self._channel = channel
         self._number = number
         self._written = {Kind.STDOUT: bytearray(), Kind.STDERR: bytearray()}
@@ -39,7 +43,7 @@ class GuestProcess(Process):
         return not self._ended.is_set()
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
-        if not self._ended.wait(timeout_s):
+        if not self._ended.wait(timeout_s * self._slowness):
             raise CommandTimedOut(
                 f"not ended within {timeout_s:g} s: {self.command}",
                 stdout=self.stdout,
@@ -47,6 +51,9 @@ class GuestProcess(Process):
             )
         assert self._code is not None  # noqa: S101  set before the event
         return self._code
+
+    def wait_for_output(self, text: str, timeout_s: float = TIMEOUT_S) -> str:
+        return super().wait_for_output(text, timeout_s * self._slowness)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         self._channel.send(Kind.SIGNAL, self._number, bytes([number]))
@@ -71,8 +78,11 @@ class GuestProcess(Process):
 class Channel:
     """A connection to a guest; a thread hears what it says, until the guest ends."""
 
-    def __init__(self, path: str) -> None:
-        """Raises OSError while nothing listens at `path`."""
+    def __init__(self, path: str, slowness: float) -> None:
+        """`slowness`: how many times slower than the host the guest may be. Raises OSError while
+        nothing listens at `path`.
+        """
+        self._slowness = slowness
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             self._socket.connect(path)
@@ -106,7 +116,7 @@ class Channel:
         }
         with self._lock:
             number = next(self._numbers)
-            process = self._processes[number] = GuestProcess(self, number, command)
+            process = self._processes[number] = GuestProcess(self, number, command, self._slowness)
             if not self._open:
                 process.end(-signal.SIGKILL)
         self.send(Kind.SPAWN, number, json.dumps(request).encode())

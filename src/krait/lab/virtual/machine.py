@@ -25,6 +25,7 @@ from krait.lab.virtual.qemu import (
     TAP,
     Board,
     qemu,
+    slowness,
     virtiofsd,
 )
 
@@ -148,7 +149,9 @@ class VirtualMachine(NamespaceMachine):
         deadline_s = self._started_s + _BOOT_S
         while self._channel is None:
             try:
-                self._channel = Channel(f"/proc/{self.pid}/root{PORT_SOCKET}")
+                self._channel = Channel(
+                    f"/proc/{self.pid}/root{PORT_SOCKET}", slowness(self.kernel)
+                )
             except OSError:
                 if not self._qemu.is_running() or time.monotonic() > deadline_s:
                     return False

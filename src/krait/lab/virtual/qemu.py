@@ -89,6 +89,11 @@ def accelerator(kernel: Kernel) -> tuple[str, str]:
     return _REAL if done.returncode == 0 else _EMULATED
 
 
+def slowness(kernel: Kernel) -> float:
+    """How many times longer than here a command in a guest may take."""
+    return 1.0 if accelerator(kernel) == _REAL else 10.0
+
+
 def _common(kernel: Kernel, archive: str, accelerated: tuple[str, str], append: str) -> list[str]:
     accelerator, processor = accelerated
     return [
