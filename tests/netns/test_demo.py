@@ -73,7 +73,7 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown() -> Iterator[Shown]:
+def shown(no_other_keepers: None) -> Iterator[Shown]:  # noqa: ARG001 - for as long
     left_up = start("--json", "--keep", "--attach", "tcx")
     page = start("--attach", "clsact")
     report, stdout = json.loads(outputs(left_up)[0]), outputs(page)

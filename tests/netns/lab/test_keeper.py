@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from krait.lab import keeper
 from tests.patience import wait_until
 
@@ -16,6 +18,7 @@ with Lab() as lab:
 """
 
 
+@pytest.mark.usefixtures("no_other_keepers")
 def test_kept_machines_outlive_their_driver_and_end_with_their_keeper() -> None:
     driver = [sys.executable, "-c", DRIVER]
     done = subprocess.run(driver, capture_output=True, text=True, check=True)
