@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from krait.kernel.link import observe_link
 from krait.kernel.wireguard import driver, observe, userspace
 from krait.kernel.wireguard.configure import DeviceChange, configure
 from krait.kernel.wireguard.spawn import spawn
+from tests.patience import wait_until
 from tests.requirements import need_tools
 
 need_tools("ip", "wireguard-go", "setpriv")
@@ -59,10 +59,7 @@ def status(pid: int, field: str) -> str:
 
 
 def wait_until_ended(pid: int) -> None:
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline, "it goes on"
-        time.sleep(0.01)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_its_device_is_there_down_ours_and_ready(name: str, tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from krait.kernel.device import MARK
+from krait.kernel.route import PROTOCOL
+from krait.lab.machine import patient
 from release import deb
 from tests.netns.agent.conftest import ATTACHED, BOTH_KINDS, CONFIG, OPEN_TCP, SHUT, Agent, Node
 from tests.released import MADE_S, ROOT, Released
@@ -60,7 +63,7 @@ class Root:
 
     def run(self, *words: str) -> str:
         """Its output; what apt and dpkg write to standard error belongs to it."""
-        outcome = self.node.machine.run(self.command(*words), timeout_s=60.0)
+        outcome = self.node.machine.run(self.command(*words), timeout_s=patient(300.0))
         assert outcome.code == 0, outcome.stdout + outcome.stderr
         return outcome.stdout + outcome.stderr
 
@@ -125,7 +128,14 @@ def test_it_installs_enforces_upgrades_and_opens_nothing_until_it_is_purged(
     assert node.passes(OPEN_TCP)
     assert node.drops_at(SHUT)
 
+    node.machine.succeed(
+        "ip link add made type veth peer name also"
+        f" && ip link set made group {MARK} && ip link set also group {MARK}"
+        f" && ip route add unreachable 10.99.0.0/16 proto {PROTOCOL}"
+    )
     root.run("apt-get", "purge", "--yes", "krait")
+    node.machine.fail("ip link show made")
+    assert not node.machine.succeed(f"ip route show proto {PROTOCOL}")
     assert node.passes(OPEN_TCP, SHUT)
     gone = ("/sys/fs/bpf/krait", "/run/krait", "/var/lib/krait", "/var/cache/krait", "/etc/krait")
     assert root.there(*gone) == []

@@ -14,6 +14,7 @@ import pytest
 from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.userspace import BUFFER_BYTES
 from krait.kernel.wireguard.userspace_change import Refused, lines, send
+from tests.patience import PATIENCE_S
 
 A, B = b"A" * 32, b"B" * 32
 PRIVATE, PRESHARED = b"\xa5" * 32, b"\x5a" * 32
@@ -118,7 +119,7 @@ def test_no_key_is_handed_to_a_process_that_is_not_trusted(playing: Playing) -> 
     with pytest.raises(PermissionError, match="not this one"):
         send(playing(play), DeviceChange(PRIVATE), distrust)
     assert asked == [os.getpid()]
-    assert [heard.get(timeout=10), heard.get(timeout=10)] == [b"set=1\n\n", b""]
+    assert [heard.get(timeout=PATIENCE_S), heard.get(timeout=PATIENCE_S)] == [b"set=1\n\n", b""]
 
 
 def test_a_change_longer_than_the_buffer_arrives_whole(playing: Playing) -> None:
@@ -137,8 +138,8 @@ def test_a_change_longer_than_the_buffer_arrives_whole(playing: Playing) -> None
         ),
     )
     send(playing(play), change, believe)
-    heard.get(timeout=10)
-    text = heard.get(timeout=10)
+    heard.get(timeout=PATIENCE_S)
+    text = heard.get(timeout=PATIENCE_S)
     assert len(text) > 3 * BUFFER_BYTES
     assert text.decode() == "\n".join([*lines(change), ""])
 
