@@ -102,3 +102,102 @@ def test_a_user_with_capabilities_alone_is_told_which_folders_to_make() -> None:
             "install -d -m 700 -o 65534 /sys/fs/bpf/krait "
             "install -d -m 700 -o 65534 /var/lib/krait "
         ) in words
+
+
+DOCUMENT = "/etc/krait/wg0.yaml"
+XDP = """
+__attribute__((section("xdp"))) int pass(void *c) { return 2; }
+char _license[] __attribute__((section("license"))) = "GPL";
+"""
+SILENT = ("interface/document", "interface/mtu", "interface/forwarding")
+SILENT += tuple(f"underlay/{name}" for name in ("programs", "range", "replies", "calico"))
+
+
+def test_a_fault_around_the_tunnel_is_found_by_its_check_and_by_no_other() -> None:
+    with Lab(full_mesh("x", "y")) as lab:
+        x = lab["x"]
+        x.succeed("mkdir -p /etc/krait")
+        x.write(DOCUMENT, x.succeed("krait init wg0 | sed '/routes:/d; /lan/d'"))
+
+        def loud() -> dict[str, tuple[str, str]]:
+            """Message and mend of each check that is not content."""
+            found = findings(x)
+            assert set(SILENT) <= found.keys()
+            said = {name: found[name] for name in SILENT if found[name]["level"] != "ok"}
+            return {name: (each["message"], each["hint"]) for name, each in said.items()}
+
+        assert loud() == {}
+
+        def fault(name: str, make: str, mend: str) -> tuple[str, str]:
+            """What is said while the fault is there, and nothing else: no fault before is left."""
+            x.succeed(make)
+            try:
+                found = loud()
+            finally:
+                x.succeed(mend)
+            assert found.keys() == {name}
+            return found[name]
+
+        said, hint = fault(
+            "underlay/programs",
+            "tc qdisc add dev eth0 clsact"
+            " && tc filter add dev eth0 egress bpf bytecode '1,6 0 0 4294967295'",
+            "tc qdisc delete dev eth0 clsact",
+        )
+        assert said.startswith("bpf on egress of eth0:")
+        assert "bpftool net show dev eth0" in hint
+
+        x.write("/run/xdp.c", XDP)
+        said, _ = fault(
+            "underlay/programs",
+            "cd /run && clang -O2 -target bpf -c xdp.c -o xdp.o"
+            " && ip link set eth0 xdpgeneric obj xdp.o sec xdp",
+            "ip link set eth0 xdpgeneric off",
+        )
+        assert said.startswith("XDP program ")
+
+        said, hint = fault(
+            "interface/mtu", "ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500"
+        )
+        assert "of the 1400 of eth0, WireGuard leaves 1340 over IPv4" in said
+        assert hint == "ip link set wg0 mtu 1340"
+
+        said, hint = fault(
+            "underlay/range",
+            "ip link add cloud0 type bridge && ip address add 10.8.0.9/16 dev cloud0",
+            "ip link delete cloud0",
+        )
+        assert "cloud0 has 10.8.0.9/16, and 10.8.0.0/24 is the mesh's" in said
+        assert "ip address show to 10.8.0.9" in hint
+
+        said, _ = fault(
+            "underlay/range",
+            "ip route add 10.0.0.0/8 via 192.0.2.2",
+            "ip route delete 10.0.0.0/8",
+        )
+        assert "eth0 has a route to 10.0.0.0/8" in said
+
+        said, hint = fault(
+            "underlay/replies",
+            "ip route delete fd7a:6b72::/64 dev wg0 && ip route add default via 2001:db8::2",
+            "ip route delete default via 2001:db8::2; ip route add fd7a:6b72::/64 dev wg0",
+        )
+        assert "fd7a:6b72::2/128 of a peer is answered through eth0, outside the tunnel" in said
+        assert hint == "ip route add fd7a:6b72::2/128 dev wg0"
+
+        said, hint = fault(
+            "underlay/calico",
+            "ip link add cali42 type bridge && ip link set cali42 up",
+            "ip link delete cali42",
+        )
+        assert "calico#12900" in said
+        assert "another port" in hint
+
+        said, hint = fault(
+            "interface/forwarding",
+            f"cp {DOCUMENT} /run/leaf && sed -i 's/^  x:.*/&\\n    transit: true/' {DOCUMENT}",
+            f"cp /run/leaf {DOCUMENT}",
+        )
+        assert "forwarding is off: nothing is passed on" in said
+        assert hint.splitlines()[0] == "sysctl -w net.ipv4.ip_forward=1"
+        assert loud() == {}

@@ -17,6 +17,7 @@ from krait.kernel.facts import Facts
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.lock import Lock
+from krait.kernel.underlay import Way
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.policy.numbering import Numbers
 
@@ -30,6 +31,7 @@ nodes:
   other: {{public_key: "{b64encode(b"o" * 32).decode()}", tags: [x]}}
 policy: {{rules: [{{from: x, to: x}}]}}
 """
+ROUTES = DOCUMENT.replace("{", "{{").replace("}", "}}").replace("}}", ", routes: [{}]}}", 1)
 
 
 def with_peers(*allowed_ips: tuple[str, ...]) -> Device:
@@ -71,6 +73,26 @@ def test_an_mtu_that_ipv6_or_the_underlay_does_not_take_is_warned_of(
     mtu: int, level: Level
 ) -> None:
     assert interface.mtu(replace(LINK, mtu=mtu)).level is level
+
+
+@pytest.mark.parametrize(
+    ("mtu", "ways", "fits"),
+    [
+        (1420, ((1500, 4), (1500, 6)), None),
+        (8920, ((9000, 6),), None),
+        (1440, ((1500, 4),), None),
+        (1440, ((9000, 4), (1500, 6)), 1420),
+        (1420, ((1450, 4), (1500, 6)), 1390),
+        (1421, (), 1420),
+    ],
+)
+def test_an_mtu_fits_the_narrowest_way_to_a_peer(
+    mtu: int, ways: tuple[tuple[int, int], ...], fits: int | None
+) -> None:
+    found = tuple(Way(2, "eth0", mtu_bytes, version) for mtu_bytes, version in ways)
+    answer = interface.mtu(replace(LINK, mtu=mtu), found)
+    assert answer.hint == ("" if fits is None else f"ip link set wg0 mtu {fits}")
+    assert ("eth0" in answer.message) is (fits is not None and bool(ways))
 
 
 def test_an_interface_that_is_down_or_has_no_address_is_warned_of() -> None:
@@ -196,12 +218,27 @@ def test_a_document_that_does_not_name_this_machine_raises_what_a_check_fails_by
             DOCUMENT.replace("tags: [x]}", "tags: [x], transit: true}"),
             Level.OK,
         ),
+        (replace(FACTS, forwarding4=True), ROUTES.format("10.20.0.0/24"), Level.OK),
+        (replace(FACTS, forwarding4=True), ROUTES.format('"fd20::/64"'), Level.NOTE),
+        (FACTS, ROUTES.format("10.20.0.0/24"), Level.NOTE),
     ],
 )
 def test_forwarding_without_transit_is_warned_of(
     tmp_path: Path, facts: Facts, text: str, level: Level
 ) -> None:
     assert interface.forwarding(facts, DEVICE, written(tmp_path, text)).level is level
+
+
+def test_what_a_hub_or_a_subnets_router_lacks_is_said_with_its_setting(tmp_path: Path) -> None:
+    text = DOCUMENT.replace("tags: [x]}", "tags: [x], transit: true}", 1)
+    device = with_peers(("10.8.0.2/32",))
+    answer = interface.forwarding(FACTS, device, written(tmp_path, text))
+    assert "hub is a hub, but IPv4 forwarding is off" in answer.message
+    assert answer.hint == "sysctl -w net.ipv4.ip_forward=1"
+    text = ROUTES.format('10.20.0.0/24, "fd20::/64"')
+    answer = interface.forwarding(FACTS, DEVICE, written(tmp_path, text))
+    assert "hub has routes, but IPv4 and IPv6 forwarding is off" in answer.message
+    assert answer.hint.splitlines()[2] == "sysctl -w net.ipv6.conf.all.forwarding=1"
 
 
 def test_forwarding_without_a_document_is_told(tmp_path: Path) -> None:
