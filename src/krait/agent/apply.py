@@ -139,6 +139,10 @@ class Enforcement:
         seats = self._seats(ifindex)
         return all(any(s.program_id == ours[hook] for s in seats[hook]) for hook in Hook)
 
+    def covers(self, ifindex: int | None) -> bool:
+        """Whether a program of ours is on both hooks, whatever it judges by."""
+        return all(self._seats(ifindex).values())
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the operator should know of the policy in force and of how it came there."""

@@ -14,6 +14,10 @@ class Backoff:
         """Whether to try now."""
         return now_s >= self._again_s
 
+    def due_in_s(self, now_s: float) -> float:
+        """When to try, in so many seconds."""
+        return max(self._again_s - now_s, 0.0)
+
     def failed(self, now_s: float) -> None:
         """It was tried, to no avail."""
         quiet = now_s - self._again_s >= LONGEST_S

@@ -31,6 +31,7 @@ class Sight:
     interface: Interface | None = None  # None: WireGuard has not told yet
     withheld: frozenset[Network] = frozenset()
     fault: KraitError | None = None  # why there is no newer word of the interface
+    link: Link | None = None
 
 
 class Lookout:
@@ -54,14 +55,15 @@ class Lookout:
         if self._ifindex != ifindex and not fresh:
             self._forget(ifindex)
         if link is None or fresh:
-            return Sight(ifindex, fresh)
+            return Sight(ifindex, fresh, link=link)
         fault = None
         try:
             self._ask(link, now_s)
         except KraitError as error:
             fault = error
         remembered = self._interface
-        return Sight(ifindex, False, remembered.interface, remembered.withheld(now_s), fault)
+        withheld = remembered.withheld(now_s)
+        return Sight(ifindex, False, remembered.interface, withheld, fault, link)
 
     def regard_as_new(self) -> None:
         """At the next look the interface appears, though it was there before."""

@@ -28,7 +28,10 @@ from krait.agent.faults import Faults
 from krait.agent.hearing import keep_hearing
 from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight
+from krait.agent.managed.diff import Stage
+from krait.agent.managed.keeper import Away, Keeper
 from krait.agent.notify import Notifier
+from krait.agent.places import Behind, Elsewhere
 from krait.agent.ports import Eyes
 from krait.common import collector
 from krait.common.errors import KraitError, UsageError
@@ -38,27 +41,6 @@ from krait.kernel.seat import AttachKind
 _PLANS = 6  # a start needs three; more would mean that somebody works against us
 
 _log = structlog.get_logger()
-
-
-class _Behind(KraitError):
-    """Others see packets first."""
-
-    def __init__(self, ahead: tuple[str, ...]) -> None:
-        super().__init__(
-            f"degraded: ahead of Krait: {', '.join(ahead)}",
-            hint="Start that tool before Krait, or end it if it puts itself first again and again.",
-        )
-
-
-class _Elsewhere(KraitError):
-    """A device took the filter along."""
-
-    def __init__(self, interface: str) -> None:
-        super().__init__(
-            f"a device that was called {interface} was renamed or moved away with its filter: "
-            "nothing passes there",
-            hint=f"Give it the name back, delete it, or free it: krait detach {interface}",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +54,8 @@ class Setup:
     eyes: Eyes
     enforcement: Enforcement
     notifier: Notifier
+    keeper: Callable[[Callable[[], None]], Keeper] | None = None
+    """Of the device, where Krait makes it; given how to wake the agent from another thread."""
     changes: Callable[[Path], AsyncGenerator[None, None]] = source.changes
 
 
@@ -91,7 +75,10 @@ class Agent:
         self._since_s = time.time()
         self._told: state.Live | None = None
         self._sight = Sight(None)
+        self._is_elsewhere = False
         self._wake = asyncio.Event()
+        self._keeper = setup.keeper and setup.keeper(self._wake_up)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._must_read = False
         self._is_reloading = False
         self._is_stopping = False
@@ -101,7 +88,7 @@ class Agent:
 
         Raises KraitError if it cannot start; then nothing is attached that was not before.
         """
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
@@ -128,6 +115,8 @@ class Agent:
         try:
             self._begin()
         except Exception:
+            if self._keeper is not None:
+                self._keeper.withdraw()
             self._enforcement.withdraw(self._sight.ifindex)
             raise
         self._faults.attempt("keeping", self._keep)
@@ -143,6 +132,7 @@ class Agent:
         if self._sight.interface is None:  # without a key yet: it waits for it shut
             self._lookout.regard_as_new()
         self._enforce()
+        self._make()
         for fault in (self._intent.fault, self._intent.refused):
             if fault is not None:
                 raise fault
@@ -155,6 +145,7 @@ class Agent:
             self._must_read = False
             self._faults.attempt("document", self._read)
         self._faults.attempt("enforcement", self._enforce)
+        self._faults.attempt("device", self._make)
         self._faults.attempt("keeping", self._keep)
         self._faults.attempt("status", self._tell)
 
@@ -198,6 +189,11 @@ class Agent:
         self._faults.hand_over(subject, error)
         self._wake.set()
 
+    def _wake_up(self) -> None:
+        with suppress(RuntimeError):  # it is over
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._wake.set)
+
     def _reload(self) -> None:
         self._setup.notifier.reloading()
         self._is_reloading = self._must_read = True
@@ -208,7 +204,10 @@ class Agent:
         self._wake.set()
 
     def _pause_s(self) -> float:
-        pauses = [INTERVAL_S, self._lookout.next_s(time.monotonic())]
+        now_s = time.monotonic()
+        pauses = [INTERVAL_S, self._lookout.next_s(now_s)]
+        if self._keeper is not None:
+            pauses.append(self._keeper.next_s(now_s))
         if watchdog_s := self._setup.notifier.watchdog_s:
             pauses.append(watchdog_s / 2)
         return max(min(pauses), 0.0)
@@ -220,8 +219,14 @@ class Agent:
             setup.document, setup.interface, known, if_missing=self._how_to_restore()
         )
         if found != known:
-            self._intent.source = found
+            self._take(found)
             _log.info("document read", path=found.path, sha256=found.sha256[:12])
+
+    def _take(self, found: Source) -> None:
+        """This document counts from here on; not if it is none that the device can be made from."""
+        if self._keeper is not None:
+            self._keeper.adopt(found)
+        self._intent.source = found
 
     def _how_to_restore(self) -> str:
         """What to do without a document while a policy is in force; empty: none is."""
@@ -236,7 +241,7 @@ class Agent:
         Raises `error` if there is nothing to go back to.
         """
         try:
-            self._intent.source = source.read(self._setup.kept, self._setup.interface)
+            self._take(source.read(self._setup.kept, self._setup.interface))
         except UsageError:
             raise error from None
         self._faults.note("document", error)
@@ -272,16 +277,34 @@ class Agent:
             hint="Look for another tool that changes its filters: krait doctor.",
         )
 
+    def _make(self) -> None:
+        """Bring a device of ours to what is wanted; it grows and goes up behind the filter only."""
+        if self._keeper is None:
+            return
+        if self._sight.ifindex is None and self._is_elsewhere:
+            raise Away(self._setup.interface)
+        for stage in Stage:
+            if stage is not Stage.SHRINK:
+                ifindex = self._sight.ifindex
+                if not self._enforcement.covers(ifindex):
+                    self._keeper.lower(self._sight)
+                if not self._enforcement.is_enforcing(ifindex):
+                    return
+            if self._keeper.reach(stage, self._sight, time.monotonic()):
+                self._enforce()
+        self._faults.note("endpoints", self._keeper.fault)
+
     def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
         """Say where Krait is not first, and where it still is though it is not wanted there."""
+        self._is_elsewhere = bool(observed.elsewhere)
         self._faults.note(
-            "elsewhere", _Elsewhere(self._setup.interface) if observed.elsewhere else None
+            "elsewhere", Elsewhere(self._setup.interface) if observed.elsewhere else None
         )
         reloads = any(isinstance(each, Load) for each in actions)
         if observed.ahead and reloads and self._enforcement.kind is AttachKind.TCX:
             self._leading.failed(now_s)  # if it is the last time, nobody will ask
             return
-        self._faults.note("order", _Behind(observed.ahead) if observed.ahead else None)
+        self._faults.note("order", Behind(observed.ahead) if observed.ahead else None)
 
     def _greeted(self, sight: Sight) -> None:
         self._lookout.greeted(sight)

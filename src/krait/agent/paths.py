@@ -98,6 +98,18 @@ class Paths:
         """The private key of an interface that Krait makes."""
         return self.state / f"{self.instance_of(interface)}.key"
 
+    def orders_of(self, interface: str) -> Path:
+        """What `krait up` left for the agent to do."""
+        return self.state / f"{self.instance_of(interface)}.up"
+
+    def trial_of(self, interface: str) -> Path:
+        """What to go back to, and when, unless somebody confirms."""
+        return self.state / f"{self.instance_of(interface)}.trial"
+
+    def turn_of(self, interface: str) -> Path:
+        """Held by a command that starts or ends agents: one at a time."""
+        return self.run / f"{self.instance_of(interface)}.turn"
+
     def live_of(self, interface: str) -> Path:
         """What the agent that lives says of itself."""
         return self.run / f"{self.instance_of(interface)}.json"

@@ -5,19 +5,26 @@ What is missing refuses the start with the mend, before anything was touched.
 """
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from krait.agent import source
+from krait.agent import key, source
 from krait.agent.apply import Enforcement
+from krait.agent.desired import Source
 from krait.agent.loop import Agent, Setup
+from krait.agent.managed.endpoints import Endpoints
+from krait.agent.managed.keeper import Keeper
+from krait.agent.managed.maker import KernelMaker
+from krait.agent.managed.orders import Orders, read_orders
+from krait.agent.managed.ports import Maker
 from krait.agent.notify import Notifier
 from krait.agent.paths import Paths
 from krait.agent.ports import Eyes, Filter, Loads
-from krait.common.errors import SystemRefused
+from krait.common.errors import SystemRefused, UsageError
 from krait.kernel import capability, wireguard
 from krait.kernel.bpf.folder import require_private
 from krait.kernel.claim import claim, is_foreign, release
@@ -27,6 +34,9 @@ from krait.kernel.hook import Hook
 from krait.kernel.link import observe_own, watch
 from krait.kernel.lock import Held, Lock
 from krait.kernel.seat import AttachKind
+from krait.policy import device
+from krait.policy.device import WantedDevice
+from krait.policy.own import own_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,16 @@ def adapters(interface: str, paths: Paths, kind: AttachKind | None = None) -> Ad
         loads=Generations(pins),
         hooks=InterfaceFilter(pins, kind or supported_kind()),
     )
+
+
+class MadeHere(UsageError):
+    """The document of a device that Krait makes is the one that `krait up` was given."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"`krait up` made {interface}, from a document of its own",
+            hint=f"name another one to that: krait up {interface} --config FILE",
+        )
 
 
 class Taken(SystemRefused):
@@ -105,7 +125,13 @@ def keep(
     paths.pins_of(interface)  # refuses what is no name
     capability.require(*capability.NEEDED)
     paths.require()
-    real, kept = adapters(interface, paths, kind), paths.kept_of(interface)
+    orders, kept = read_orders(paths.orders_of(interface)), paths.kept_of(interface)
+    if orders is not None:
+        if config is not None:
+            raise MadeHere(interface)
+        config = Path(orders.config)
+        kind = AttachKind(orders.attach) if orders.attach else None
+    real = adapters(interface, paths, kind)
     with holding(real, interface, paths, f"another agent keeps {interface}"):
         _inherit(real, paths.pins_of(interface))
         setup = Setup(
@@ -116,11 +142,42 @@ def keep(
             eyes=real.eyes,
             enforcement=Enforcement(real.loads, real.hooks, paths.state_of(interface)),
             notifier=Notifier.of(),
+            keeper=None if orders is None else partial(_keeper, interface, orders, paths),
         )
         try:
             asyncio.run(Agent(setup).run())
         finally:
             real.loads.close()
+
+
+def maker(interface: str, paths: Paths, userspace: str | None = None) -> Maker:
+    """Who makes a device on the running kernel; `userspace` is what stands in for its WireGuard."""
+    return KernelMaker(interface, paths, userspace)
+
+
+def wanted(found: Source, interface: str, orders: Orders, paths: Paths) -> WantedDevice:
+    """What the device of this machine should be. Raises UsageError if the document lacks some."""
+    path = paths.key_of(interface)
+    own = key.read(path)
+    if own is None:
+        raise UsageError(
+            f"there is no private key {path}", hint=f"make one: krait genkey {interface}"
+        )
+    node = own_node(
+        found.document,
+        asked=orders.node,
+        public_key=own.public,
+        hostname=os.uname().nodename,
+    )
+    return device.wanted(found.document, node, interface=interface)
+
+
+def _keeper(interface: str, orders: Orders, paths: Paths, wake: Callable[[], None]) -> Keeper:
+    return Keeper(
+        maker(interface, paths, orders.userspace),
+        partial(wanted, interface=interface, orders=orders, paths=paths),
+        Endpoints(wake),
+    )
 
 
 def _require_ours(real: Adapters, interface: str, paths: Paths) -> None:

@@ -26,6 +26,11 @@ def name(folder: Path = NAMED) -> str:
     return ""
 
 
+def is_of(pid: int) -> bool:
+    """Whether a process is in it too. Raises OSError where /proc does not tell."""
+    return os.path.samestat(Path(f"/proc/{pid}/ns/net").stat(), _HERE.stat())
+
+
 def cookie() -> int | None:
     """Its number, which is not used again before the next boot; None before Linux 5.14."""
     with socket.socket(socket.AF_UNIX) as probe:

@@ -52,6 +52,7 @@ class WantedDevice:
     peers: tuple[WantedPeer, ...]
     routes: tuple[Network, ...]
     unreachable: tuple[Network, ...]
+    mesh: tuple[Network, ...] = ()  # its ranges, which are nobody else's on this machine
 
 
 def wanted(document: Document, node: str, *, interface: str | None = None) -> WantedDevice:
@@ -94,6 +95,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         peers=peers,
         routes=(*bare, *subnets),
         unreachable=(*mesh.cidrs, *subnets),
+        mesh=mesh.cidrs,
     )
 
 

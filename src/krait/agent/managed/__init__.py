@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The device that `krait up` makes and keeps: WireGuard's settings, addresses and routes."""

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the device that is wanted, and the one that is there, to the steps between, in three stages.
+
+    SHRINK  the device exists; whatever it should not have is taken from it
+    GROW    peers, prefixes and addresses that it lacks
+    RAISE   it goes up, and routes lead to it
+
+The filter is brought up to date after each stage, and nothing grows or goes up before it is on. A
+prefix that moves from one peer to another is nobody's between SHRINK and GROW, and the policy says
+so in between: no packet of the new owner is ever taken for the old one's.
+
+Pure. A step's text is the account of the change that a person reads in the log.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from krait.kernel.link import Link
+from krait.kernel.wireguard import NO_KEY, Device, Peer
+from krait.kernel.wireguard.configure import DeviceChange, PeerChange
+from krait.policy.device import WantedDevice, WantedPeer
+from krait.policy.model import Network
+from krait.policy.view import InterfaceAddress
+
+STALE_S = 180
+"""A session that heard no handshake for so long is dead (WireGuard's Reject-After-Time)."""
+
+
+class Stage(Enum):
+    """In this order."""
+
+    SHRINK = "shrink"
+    GROW = "grow"
+    RAISE = "raise"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The device that the document wants, with what the document only names."""
+
+    device: WantedDevice
+    private_key: bytes = field(repr=False)  # 32 bytes
+    preshared_keys: Mapping[bytes, bytes] = field(repr=False)  # by public key; 32 bytes each
+    endpoints: Mapping[bytes, str]  # by public key, as `Peer.endpoint`: those that are known
+    called: frozenset[bytes] = frozenset()  # peers whose endpoint the document changed
+    mtu: int = 1420
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there is; `link` is ours or None, and then so is the rest."""
+
+    link: Link | None
+    device: Device | None
+    routes: frozenset[Network]  # of ours, through the device
+    unreachable: frozenset[Network]  # of ours
+    now_s: float  # wall clock, as handshakes are told in
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """Make the device, down, with a mark that says whose it is."""
+
+    mtu: int
+
+    def __str__(self) -> str:
+        return f"make the device, mtu {self.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Tell WireGuard; one step, so that peers change together."""
+
+    change: DeviceChange = field(repr=False)
+
+    def __str__(self) -> str:
+        gone = sum(each.remove for each in self.change.peers)
+        parts = (
+            "set the private key" if self.change.private_key is not None else "",
+            f"listen on port {self.change.listen_port}"
+            if self.change.listen_port is not None
+            else "",
+            f"remove {gone} peers" if gone else "",
+            f"set {len(self.change.peers) - gone} peers" if len(self.change.peers) > gone else "",
+        )
+        return ", ".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Addresses to take away and to add."""
+
+    gone: tuple[InterfaceAddress, ...] = ()
+    new: tuple[InterfaceAddress, ...] = ()
+
+    def __str__(self) -> str:
+        return _gone_and_new("address", self.gone, self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Routes of ours to take away and to add: through the device, or unreachable ones."""
+
+    through: bool
+    gone: tuple[Network, ...] = ()
+    new: tuple[Network, ...] = ()
+
+    def __str__(self) -> str:
+        return _gone_and_new("route" if self.through else "unreachable route", self.gone, self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    """Give the device another MTU."""
+
+    mtu: int
+
+    def __str__(self) -> str:
+        return f"set mtu {self.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Let it carry traffic."""
+
+    def __str__(self) -> str:
+        return "up"
+
+
+Step = Make | Configure | Addresses | Routes | SetMtu | Up
+
+
+def plan(stage: Stage, wish: Wish, seen: Seen) -> tuple[Step, ...]:
+    """What to do to reach a stage; nothing if it is reached."""
+    match stage:
+        case Stage.SHRINK:
+            return tuple(_shrink(wish, seen))
+        case Stage.GROW:
+            return tuple(_grow(wish, seen))
+        case Stage.RAISE:
+            return tuple(_raise(wish, seen))
+
+
+def _shrink(wish: Wish, seen: Seen) -> Iterator[Step]:
+    yield from _fence(wish, seen)
+    if seen.link is None:
+        yield Make(wish.mtu)
+        yield Configure(DeviceChange(wish.private_key, wish.device.listen_port))
+        return
+    unwanted = seen.routes - set(wish.device.routes)
+    if unwanted:
+        yield Routes(through=True, gone=_sorted(unwanted))
+    wanted = {peer.public_key: peer for peer in wish.device.peers}
+    peers = () if seen.device is None else seen.device.peers
+    less = tuple(change for peer in peers if (change := _less(peer, wanted.get(peer.public_key))))
+    port = wish.device.listen_port
+    has_key = seen.device is not None and seen.device.public_key == wish.device.public_key
+    has_port = seen.device is not None and port in (None, seen.device.listen_port)
+    if less or not has_key or not has_port:
+        key = None if has_key else wish.private_key
+        yield Configure(DeviceChange(key, None if has_port else port, peers=less))
+    gone = tuple(each for each in _own(seen.link) if each not in wish.device.addresses)
+    if gone:
+        yield Addresses(gone=gone)
+
+
+def _fence(wish: Wish, seen: Seen) -> Iterator[Step]:
+    """Where the mesh is, nothing leaves by another way, whether there is a device or not."""
+    wanted = set(wish.device.unreachable)
+    if wanted - seen.unreachable or seen.unreachable - wanted:
+        yield Routes(
+            through=False,
+            gone=_sorted(seen.unreachable - wanted),
+            new=_sorted(wanted - seen.unreachable),
+        )
+
+
+def _grow(wish: Wish, seen: Seen) -> Iterator[Step]:
+    if seen.link is None or seen.device is None:
+        return
+    there = {peer.public_key: peer for peer in seen.device.peers}
+    more = tuple(
+        change
+        for peer in wish.device.peers
+        if (change := _more(peer, there.get(peer.public_key), wish, seen))
+    )
+    if more:
+        yield Configure(DeviceChange(peers=more))
+    new = tuple(each for each in wish.device.addresses if each not in seen.link.addresses)
+    if new:
+        yield Addresses(new=new)
+
+
+def _raise(wish: Wish, seen: Seen) -> Iterator[Step]:
+    if seen.link is None:
+        return
+    is_said = wish.device.mtu is not None
+    if seen.link.mtu != wish.mtu and (is_said or not seen.link.up):
+        yield SetMtu(wish.mtu)
+    if not seen.link.up:
+        yield Up()
+    missing = set(wish.device.routes) - seen.routes
+    if missing:
+        yield Routes(through=True, new=_sorted(missing))
+
+
+def _less(peer: Peer, wanted: WantedPeer | None) -> PeerChange | None:
+    """What a peer has and should not have; None: nothing."""
+    if wanted is None:
+        return PeerChange(peer.public_key, remove=True)
+    keeps = set(wanted.allowed_ips)
+    kept = tuple(each for each in peer.allowed_ips if each in keeps)
+    return (
+        None
+        if len(kept) == len(peer.allowed_ips)
+        else PeerChange(peer.public_key, allowed_ips=kept)
+    )
+
+
+def _more(wanted: WantedPeer, peer: Peer | None, wish: Wish, seen: Seen) -> PeerChange | None:
+    """What a peer lacks; None: nothing. `peer` is None where there is none yet."""
+    key = wanted.public_key
+    endpoint = wish.endpoints.get(key)
+    if peer is None:
+        return PeerChange(
+            key,
+            preshared_key=wish.preshared_keys.get(key),
+            endpoint=endpoint,
+            keepalive_s=wanted.keepalive_s,
+            allowed_ips=wanted.allowed_ips,
+        )
+    # A peer may roam: where its session lives, it is where it was heard last.
+    is_lost = peer.endpoint is None or seen.now_s - peer.latest_handshake_s > STALE_S
+    moves = endpoint is not None and endpoint != peer.endpoint and (is_lost or key in wish.called)
+    preshared = wish.preshared_keys.get(key, NO_KEY)
+    change = PeerChange(
+        key,
+        preshared_key=None if peer.has_preshared(preshared) else preshared,
+        endpoint=endpoint if moves else None,
+        keepalive_s=None if peer.keepalive_s == wanted.keepalive_s else wanted.keepalive_s,
+        allowed_ips=(
+            None if set(peer.allowed_ips) == set(wanted.allowed_ips) else wanted.allowed_ips
+        ),
+    )
+    return None if change == PeerChange(key) else change
+
+
+def _own(link: Link) -> tuple[InterfaceAddress, ...]:
+    """The addresses that are somebody's choice: the kernel gives link-local ones by itself."""
+    return tuple(each for each in link.addresses if not each.is_link_local)
+
+
+def _sorted(networks: set[Network] | frozenset[Network]) -> tuple[Network, ...]:
+    return tuple(sorted(networks, key=lambda each: (each.version, each)))
+
+
+def _gone_and_new(what: str, gone: tuple[object, ...], new: tuple[object, ...]) -> str:
+    return ", ".join(
+        f"{verb} {_few(what, each)}" for verb, each in (("remove", gone), ("add", new)) if each
+    )
+
+
+def _few(what: str, some: tuple[object, ...]) -> str:
+    plural = "es" if what.endswith("s") else "s"
+    return f"{what} {some[0]}" if len(some) == 1 else f"{len(some)} {what}{plural}"

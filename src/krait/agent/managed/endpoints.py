@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Endpoints by host name: looked up in the background, and again where handshakes stop.
+
+WireGuard knows addresses only. A name is asked for when a peer needs it; nobody waits for the
+answer, for a resolver may take a minute, or may be reached through the very tunnel.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from queue import SimpleQueue
+
+from krait.agent.backoff import Backoff
+from krait.common.errors import KraitError
+
+AGAIN_S = 30.0
+"""Between two questions for a name whose peer is lost."""
+
+_THREADS = 4
+
+Answer = tuple[str, ...] | OSError
+"""Endpoints as WireGuard takes them, in the order of preference (RFC 6724)."""
+
+
+class Unresolved(KraitError):
+    """Host names that have no address now."""
+
+    def __init__(self, names: Iterable[str], why: str) -> None:
+        super().__init__(
+            f"cannot resolve {', '.join(names)}: {why}",
+            hint="It is tried again. Look at the resolver, or write the address into the document.",
+        )
+
+
+@dataclass(slots=True)
+class _Name:
+    """What is known of one `host:port`."""
+
+    found: tuple[str, ...] = ()
+    error: str = ""
+    is_asked: bool = False  # and not answered yet
+    again_s: float = float("-inf")
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Endpoints:
+    """For one thread, but for the look-ups, which have threads of their own."""
+
+    def __init__(
+        self, wake: Callable[[], None], look_up: Callable[[str], Answer] | None = None
+    ) -> None:
+        """`wake` is called, from another thread, when there is an answer to `collect`."""
+        self._wake = wake
+        self._look_up = look_up or resolve
+        self._names: dict[str, _Name] = {}
+        self._questions: SimpleQueue[str] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[str, Answer]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def keep(self, texts: Iterable[str]) -> None:
+        """These are the document's endpoints now: forget the others."""
+        wanted = set(texts)
+        self._names = {text: name for text, name in self._names.items() if text in wanted}
+
+    def choose(self, text: str, current: str | None, *, is_lost: bool, now_s: float) -> str | None:
+        """Where the peer with the endpoint `text` is to be sought; None: not known yet.
+
+        `current` is where it is sought now. Of several addresses of a lost peer the next one is
+        chosen when the name was asked again. `now_s` is monotonic.
+        """
+        if (literal := _literal(text)) is not None:
+            return literal
+        name = self._names.setdefault(text, _Name())
+        if not name.found:
+            if name.backoff.is_due(now_s):
+                self._ask(text, name)
+        elif is_lost and now_s >= name.again_s:
+            name.again_s = now_s + AGAIN_S
+            self._ask(text, name)
+            if current in name.found:
+                following = name.found.index(current) + 1
+                return name.found[following % len(name.found)]
+        if current in name.found:
+            return current
+        return name.found[0] if name.found else None
+
+    def collect(self, now_s: float) -> bool:
+        """Take the answers that came; whether there were any."""
+        heard = False
+        while not self._answers.empty():
+            text, answer = self._answers.get()
+            name = self._names.get(text)
+            if name is None:
+                continue
+            heard, name.is_asked = True, False
+            if isinstance(answer, OSError):  # where there was an address, it may still be good
+                name.error = answer.strerror or str(answer)
+                name.backoff.failed(now_s)
+            else:
+                name.found, name.error = answer, ""
+        return heard
+
+    def next_s(self, now_s: float) -> float | None:
+        """When to ask for a name again, in so many seconds; None: all are known, or asked for."""
+        waiting = (
+            name.backoff.due_in_s(now_s)
+            for name in self._names.values()
+            if not name.found and not name.is_asked
+        )
+        return min(waiting, default=None)
+
+    @property
+    def fault(self) -> Unresolved | None:
+        """The names that have no address."""
+        failed = {text: name.error for text, name in self._names.items() if name.error}
+        if not failed:
+            return None
+        return Unresolved(sorted(failed), next(iter(failed.values())))
+
+    def _ask(self, text: str, name: _Name) -> None:
+        if name.is_asked:
+            return
+        name.is_asked = True
+        self._questions.put(text)
+        if len(self._threads) < _THREADS:
+            # Not a pool's: Python waits for those at its end, and a resolver may take minutes.
+            thread = threading.Thread(target=self._answer, name="krait-resolver", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _answer(self) -> None:
+        while True:
+            text = self._questions.get()
+            try:
+                answer = self._look_up(text)
+            except OSError as error:
+                answer = error
+            self._answers.put((text, answer))
+            self._wake()
+
+
+def resolve(text: str) -> tuple[str, ...]:
+    """The endpoints of `host:port`, each once. Raises OSError; blocks for as long as it takes."""
+    host, _, port = text.rpartition(":")
+    found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
+    return tuple(dict.fromkeys(_written(str(where[0]), int(where[1])) for *_, where in found))
+
+
+def _written(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _literal(text: str) -> str | None:
+    """An endpoint that is an address already, as the kernel tells it; None for a name."""
+    host, _, port = text.rpartition(":")
+    try:
+        return _written(str(ip_address(host.strip("[]"))), int(port))
+    except ValueError:
+        return None

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeping the device that a document wants, stage by stage.
+
+The agent asks for one stage after the other and brings the filter up to date in between. A stage
+that is reached costs a comparison; all is looked at again when the document, the device or an
+answer of the resolver changes, and every `LOOK_S`, for what tells nobody: routes, and sessions that
+died.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from krait.agent.desired import Source, desire
+from krait.agent.lookout import Sight
+from krait.agent.managed.diff import (
+    STALE_S,
+    Addresses,
+    Configure,
+    Make,
+    Routes,
+    Seen,
+    SetMtu,
+    Stage,
+    Step,
+    Up,
+    Wish,
+    plan,
+)
+from krait.agent.managed.endpoints import Endpoints
+from krait.agent.managed.ports import Maker
+from krait.common.errors import KraitError, UsageError
+from krait.kernel.link import Link
+from krait.kernel.wireguard import Device
+from krait.policy.device import WantedDevice
+from krait.policy.numbering import Numbers
+from krait.policy.view import Interface, Peer
+
+LOOK_S = 30.0
+
+_OVERHEAD_BYTES = 80  # of a tunnelled packet over IPv6; over IPv4 it is 20 less
+_MTU = 1420  # an Ethernet's
+_LEAST_MTU = 1280  # RFC 8200, 5; without it the device loses IPv6
+
+_log = structlog.get_logger()
+
+
+class NotOurs(UsageError):
+    """The name is taken."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"there is an interface {interface} that Krait did not make",
+            hint=f"give it policy as it is: krait --iface {interface}; or delete it, or name "
+            "another interface in the document",
+        )
+
+
+class Away(KraitError):
+    """Our device has another name, or is in another network namespace."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"the device that was {interface} was renamed or moved away: none is made beside it",
+            hint=f"give it the name {interface} back, or delete it",
+        )
+
+
+class Keeper:
+    """One device. Calls come from one thread at a time."""
+
+    def __init__(
+        self,
+        maker: Maker,
+        want: Callable[[Source], WantedDevice],
+        endpoints: Endpoints,
+    ) -> None:
+        """`want` reads what the device should be from a document; it raises UsageError."""
+        self._maker = maker
+        self._want = want
+        self._endpoints = endpoints
+        self._wanted: WantedDevice | None = None
+        self._sought: dict[bytes, str] = {}  # endpoints as the document had them, once set
+        self._settled: object = None
+        self._again_s = float("-inf")
+        self._has_made = False
+
+    def adopt(self, source: Source) -> None:
+        """From here on the device that this document wants is wanted.
+
+        Raises UsageError, and nothing changes, if it lacks something, or would not fit an interface
+        made from it: a document is taken whole or not at all.
+        """
+        device = self._want(source)
+        peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
+        desire(source, Interface(device.public_key, device.addresses, peers), Numbers())
+        self._wanted, self._settled = device, None
+        self._endpoints.keep(each.endpoint for each in device.peers if each.endpoint)
+
+    @property
+    def fault(self) -> KraitError | None:
+        """What is wrong though the device is as far as it can be."""
+        return self._endpoints.fault
+
+    def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
+        """Do what a stage lacks; whether anything was done. `now_s` is monotonic.
+
+        Raises NotOurs, Away, or what refused; what was done by then is right by itself.
+        """
+        if self._wanted is None:
+            return False
+        if stage is Stage.SHRINK and self._endpoints.collect(now_s):
+            self._settled = None
+        state = sight.link, sight.interface
+        if state == self._settled and now_s < self._again_s:
+            return False
+        steps = self._plan(stage, self._wanted, sight, now_s)
+        if any(isinstance(each, Make) for each in steps):
+            self._maker.require_free(set(self._wanted.mesh))
+        for step in steps:
+            began_s = time.monotonic()
+            self._do(step, sight.link)
+            _log.info(str(step), took_ms=round((time.monotonic() - began_s) * 1e3, 1))
+        if stage is Stage.RAISE and not steps:
+            self._settled, self._again_s = state, now_s + LOOK_S
+        if stage is Stage.GROW:
+            self._sought = {
+                each.public_key: each.endpoint for each in self._wanted.peers if each.endpoint
+            }
+        return bool(steps)
+
+    def next_s(self, now_s: float) -> float:
+        """When to come again though nothing happens: in so many seconds."""
+        again = self._endpoints.next_s(now_s)
+        return LOOK_S if again is None else again
+
+    def lower(self, sight: Sight) -> None:
+        """Without a filter it carries nothing."""
+        if sight.link is not None and sight.link.up and self._maker.is_ours(sight.link):
+            self._maker.set_down(sight.link.ifindex)
+            _log.error("down: no filter can be put on it", ifindex=sight.link.ifindex)
+
+    def withdraw(self) -> None:
+        """After a start that failed: take away what it made."""
+        if self._has_made:
+            self._maker.delete()
+
+    def _plan(
+        self, stage: Stage, wanted: WantedDevice, sight: Sight, now_s: float
+    ) -> tuple[Step, ...]:
+        link = sight.link
+        if link is not None and not self._maker.is_ours(link):
+            raise NotOurs(link.name)
+        device = self._maker.device() if link is not None else None
+        wish = self._wish(wanted, link, device, now_s)
+        through, unreachable = self._maker.routes(link.ifindex if link else None)
+        seen = Seen(
+            link=link,
+            device=device,
+            routes=through,
+            unreachable=unreachable,
+            now_s=time.time(),
+        )
+        return plan(stage, wish, seen)
+
+    def _wish(
+        self, wanted: WantedDevice, link: Link | None, device: Device | None, now_s: float
+    ) -> Wish:
+        there = {each.public_key: each for each in device.peers} if device else {}
+        endpoints: dict[bytes, str] = {}
+        for each in wanted.peers:
+            if each.endpoint is not None:
+                peer = there.get(each.public_key)
+                is_lost = peer is None or time.time() - peer.latest_handshake_s > STALE_S
+                chosen = self._endpoints.choose(
+                    each.endpoint, peer.endpoint if peer else None, is_lost=is_lost, now_s=now_s
+                )
+                if chosen is not None:
+                    endpoints[each.public_key] = chosen
+        wish = Wish(
+            device=wanted,
+            private_key=self._maker.private_key(),
+            preshared_keys={
+                each.public_key: self._maker.preshared_key(each.preshared_key_file)
+                for each in wanted.peers
+                if each.preshared_key_file is not None
+            },
+            endpoints=endpoints,
+            called=frozenset(
+                each.public_key
+                for each in wanted.peers
+                if self._sought and self._sought.get(each.public_key) not in (None, each.endpoint)
+            ),
+        )
+        return replace(wish, mtu=self._mtu(wish, link))
+
+    def _mtu(self, wish: Wish, link: Link | None) -> int:
+        if wish.device.mtu is not None:
+            return wish.device.mtu
+        if link is not None and link.up:
+            return link.mtu  # a route that moves is no reason to change what connections count on
+        underlay = self._maker.underlay_mtu(set(wish.endpoints.values()))
+        return _MTU if underlay is None else max(underlay - _OVERHEAD_BYTES, _LEAST_MTU)
+
+    def _do(self, step: Step, link: Link | None) -> None:
+        match step:
+            case Make(mtu):
+                self._maker.make(mtu)
+                self._has_made = True
+            case Configure(change):
+                self._maker.configure(change)
+            case Addresses(gone, new):
+                self._maker.change_addresses(_index(link), gone, new)
+            case Routes(through, gone, new):
+                self._maker.change_routes(_index(link) if through else None, gone, new)
+            case SetMtu(mtu):
+                self._maker.set_mtu(_index(link), mtu)
+            case Up():
+                self._maker.set_up(_index(link))
+
+
+def _index(link: Link | None) -> int:
+    if link is None:
+        raise KraitError("the interface is gone")
+    return link.ifindex

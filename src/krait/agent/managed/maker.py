@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes and changes one device on the running kernel: see `ports.Maker`."""
+
+from collections.abc import Sequence, Set
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+
+from krait.agent import key
+from krait.agent.paths import Paths
+from krait.common.errors import UsageError
+from krait.kernel import device, underlay, wireguard
+from krait.kernel.files import writing
+from krait.kernel.link import Link, observe_own
+from krait.kernel.route import (
+    add_routes,
+    observe_routes,
+    remove_routes,
+    through,
+    unreachable,
+)
+from krait.kernel.wireguard import Device
+from krait.kernel.wireguard.configure import DeviceChange, configure
+from krait.kernel.wireguard.spawn import spawn
+from krait.policy.model import Network
+from krait.policy.view import InterfaceAddress
+
+
+class Overlap(UsageError):
+    """The mesh's addresses are others' on this machine."""
+
+    def __init__(self, conflicts: Sequence[underlay.Conflict]) -> None:
+        super().__init__(
+            "\n".join(f"{each.range} of the mesh overlaps: {each.occupant}" for each in conflicts),
+            hint="choose another range for the mesh, or take that address or route away",
+        )
+
+
+class KernelMaker:
+    """One interface, by its name; `userspace` is the program that stands in for a kernel's
+    WireGuard, where the operator named one.
+    """
+
+    def __init__(self, interface: str, paths: Paths, userspace: str | None = None) -> None:
+        self._interface, self._paths, self._userspace = interface, paths, userspace
+
+    def link(self) -> Link | None:
+        return observe_own(self._interface)
+
+    def is_ours(self, link: Link) -> bool:
+        return device.is_ours(link)
+
+    def device(self) -> Device:
+        return wireguard.observe(self._interface, sockets=self._paths.sockets)
+
+    def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
+        ours = observe_routes()
+        return (
+            frozenset(each.destination for each in ours if each.ifindex == ifindex is not None),
+            frozenset(each.destination for each in ours if each.ifindex is None),
+        )
+
+    def private_key(self) -> bytes:
+        return key.make(self._paths.key_of(self._interface))[0].secret
+
+    def preshared_key(self, path: str) -> bytes:
+        found = key.read(Path(path))
+        if found is None:
+            raise UsageError(
+                f"there is no preshared key {path}",
+                hint=f"make one, and bring it to the other node: (umask 77; wg genpsk >{path})",
+            )
+        return found.secret
+
+    def require_free(self, networks: Set[Network]) -> None:
+        link = self.link()
+        ifindex = link.ifindex if link else 0
+        taken = underlay.conflicts(networks, underlay.occupants(), ifindex=ifindex)
+        if taken:
+            raise Overlap(taken)
+
+    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
+        hosts = (ip_address(each.rpartition(":")[0].strip("[]")) for each in endpoints)
+        link = self.link()
+        own = link.ifindex if link else None
+        ways = (way for way in underlay.ways(hosts) if way and way.ifindex != own)
+        return min((way.mtu for way in ways), default=None)
+
+    def make(self, mtu: int) -> None:
+        try:
+            device.make(self._interface, mtu=mtu)
+        except device.NoKernelWireguard:
+            if self._userspace is None:
+                raise
+            log = self._paths.log_of(self._interface).with_suffix(".userspace.log")
+            with writing(log):
+                log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            spawn(self._interface, self._userspace, log, sockets=self._paths.sockets)
+
+    def delete(self) -> None:
+        link = self.link()
+        if link is not None and self.is_ours(link):
+            device.delete(link.ifindex)
+
+    def configure(self, change: DeviceChange) -> None:
+        configure(self._interface, change, sockets=self._paths.sockets)
+
+    def change_addresses(
+        self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]
+    ) -> None:
+        device.remove_addresses(ifindex, gone)
+        device.add_addresses(ifindex, new)
+
+    def change_routes(
+        self, ifindex: int | None, gone: tuple[Network, ...], new: tuple[Network, ...]
+    ) -> None:
+        route = unreachable if ifindex is None else partial(through, ifindex=ifindex)
+        remove_routes([route(each) for each in gone])
+        add_routes([route(each) for each in new])
+
+    def set_mtu(self, ifindex: int, mtu: int) -> None:
+        device.set_mtu(ifindex, mtu)
+
+    def set_up(self, ifindex: int) -> None:
+        device.set_up(ifindex)
+
+    def set_down(self, ifindex: int) -> None:
+        device.set_down(ifindex)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `krait up` left for the agent to do, and how long it is on trial.
+
+Orders say that Krait makes the device, and from which document; without them an agent gives policy
+to a device that something else makes. They outlive the agent and the boot. A trial beside them says
+what to go back to if nobody confirms: the orders of before, or none.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from krait.common.errors import SystemRefused
+from krait.kernel.files import read_at_most, replace_file, writing
+
+_VERSION = 1
+_MAX_BYTES = 1 << 16
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How to make the device."""
+
+    config: str
+    """Absolute path of the document."""
+    node: str | None = None
+    """Which node this machine is, where it was said."""
+    userspace: str | None = None
+    """The program that stands in where the kernel has no WireGuard."""
+    attach: str | None = None
+    """`tcx` or `clsact`; None: the best that the kernel knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Orders that nobody confirmed yet."""
+
+    boot_id: str
+    until_s: float
+    """CLOCK_BOOTTIME, which no change of the clock moves: a trial does not outlive its boot."""
+    before: Orders | None
+    """What to go back to; None: there was no device of ours."""
+
+    def left_s(self) -> float:
+        """Seconds until it is over; not more than 0 if it is."""
+        if self.boot_id != boot_id():
+            return 0.0
+        return self.until_s - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def begin_trial(length_s: float, before: Orders | None) -> Trial:
+    """One that begins now."""
+    return Trial(boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME) + length_s, before)
+
+
+def boot_id() -> str:
+    """Another one after each boot (random(4))."""
+    return _BOOT_ID.read_text().strip()
+
+
+def read_orders(path: Path) -> Orders | None:
+    """None where there are none. Raises SystemRefused for what is no file of ours."""
+    found = _read(path)
+    return None if found is None else _orders(path, found)
+
+
+def write_orders(path: Path, orders: Orders) -> None:
+    """Replace the file as a whole, and return once it is on the disk."""
+    _write(path, asdict(orders))
+
+
+def read_trial(path: Path) -> Trial | None:
+    """None where there is none. Raises SystemRefused for what is no file of ours."""
+    found = _read(path)
+    if found is None:
+        return None
+    match found:
+        case {"boot_id": str(boot), "until_s": int() | float() as until_s, "before": before}:
+            return Trial(boot, float(until_s), None if before is None else _orders(path, before))
+    raise _strange(path)
+
+
+def write_trial(path: Path, trial: Trial) -> None:
+    """Replace the file as a whole, and return once it is on the disk."""
+    _write(path, asdict(trial))
+
+
+def _orders(path: Path, found: object) -> Orders:
+    match found:
+        case {
+            "config": str(config),
+            "node": str() | None as node,
+            "userspace": str() | None as userspace,
+            "attach": str() | None as attach,
+        }:
+            return Orders(config, node, userspace, attach)
+    raise _strange(path)
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data = json.dumps({"version": _VERSION, **content}).encode()
+        replace_file(path, data, mode=0o600, durable=True)
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    try:
+        found = json.loads(read_at_most(path, _MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _strange(path) from error
+    if not isinstance(found, dict) or found.get("version") != _VERSION:
+        raise _strange(path)
+    return found
+
+
+def _strange(path: Path) -> SystemRefused:
+    return SystemRefused(
+        f"{path} cannot be understood",
+        hint=f"It is what `krait up` writes. Remove it, and say `krait up` again: rm {path}",
+    )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeping a device asks of the system. `krait.agent.wiring` alone chooses who answers."""
+
+from collections.abc import Set
+from typing import Protocol
+
+from krait.kernel.link import Link
+from krait.kernel.wireguard import Device
+from krait.kernel.wireguard.configure import DeviceChange
+from krait.policy.model import Network
+from krait.policy.view import InterfaceAddress
+
+
+class Maker(Protocol):
+    """Makes and changes one device, by its name; what the kernel refuses raises SystemRefused."""
+
+    def link(self) -> Link | None:
+        """None: it is not there."""
+
+    def is_ours(self, link: Link) -> bool:
+        """Whether Krait made it."""
+
+    def device(self) -> Device:
+        """WireGuard's part, without secrets."""
+
+    def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
+        """Routes of ours: through the device, and unreachable ones."""
+
+    def private_key(self) -> bytes:
+        """32 bytes, made where there was none. Raises KraitError if others may read it."""
+
+    def preshared_key(self, path: str) -> bytes:
+        """32 bytes of a file. Raises KraitError if it is not there, or others may read it."""
+
+    def require_free(self, networks: Set[Network]) -> None:
+        """Raise UsageError where the host has addresses or routes inside, or around, these."""
+
+    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
+        """The smallest on the way to them, in bytes; None where it is not known."""
+
+    def make(self, mtu: int) -> None:
+        """Make the device, down. Raises SystemRefused, also if there is one."""
+
+    def delete(self) -> None:
+        """Delete it; no error if it is gone."""
+
+    def configure(self, change: DeviceChange) -> None:
+        """Change WireGuard's settings."""
+
+    def change_addresses(
+        self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]
+    ) -> None:
+        """Take addresses away and add some."""
+
+    def change_routes(
+        self, ifindex: int | None, gone: tuple[Network, ...], new: tuple[Network, ...]
+    ) -> None:
+        """Take routes of ours away and add some: through the device, or unreachable (None)."""
+
+    def set_mtu(self, ifindex: int, mtu: int) -> None:
+        """In bytes."""
+
+    def set_up(self, ifindex: int) -> None:
+        """From here on it carries traffic."""
+
+    def set_down(self, ifindex: int) -> None:
+        """From here on it carries none; routes through it go."""

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+from copy import deepcopy
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from krait.agent.managed.diff import STALE_S, Configure, Seen, SetMtu, Stage, Wish, plan
+from krait.kernel.link import Link
+from krait.kernel.wireguard import NO_KEY, Device, Peer
+from krait.kernel.wireguard.device import seal
+from krait.policy.device import WantedDevice, WantedPeer
+from tests.unit.agent.managed.bench import IFINDEX, Bench
+
+KEYS = [bytes([n]) * 32 for n in range(1, 6)]
+OWN, PRIVATE, SHARED = b"o" * 32, b"p" * 32, b"s" * 32
+PREFIXES = [ip_network(f"10.8.0.{n}/32") for n in range(1, 7)]
+SUBNETS = [ip_network(f"10.{n}.0.0/24") for n in (20, 30, 40)]
+ADDRESSES = [ip_interface(f"10.8.0.{n}/24") for n in (101, 102)] + [ip_interface("fd00::1/64")]
+ENDPOINTS = ["192.0.2.1:51820", "[2001:db8::1]:51820"]
+NOW_S = 1000.0
+
+
+@st.composite
+def shares(draw: st.DrawFn) -> dict[bytes, tuple[object, ...]]:
+    """Some keys, and which prefixes each has; no prefix has two."""
+    keys = draw(st.lists(st.sampled_from(KEYS), unique=True))
+    found: dict[bytes, tuple[object, ...]] = dict.fromkeys(keys, ())
+    for prefix in PREFIXES if keys else ():
+        owner = draw(st.sampled_from([None, *keys]))
+        if owner is not None:
+            found[owner] += (prefix,)
+    return found
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> Wish:
+    peers = tuple(
+        WantedPeer(f"n{key[0]}", key, None, draw(st.sampled_from([0, 25])), allowed, None)  # type: ignore[arg-type]
+        for key, allowed in draw(shares()).items()
+    )
+    keys = [each.public_key for each in peers]
+    return Wish(
+        device=WantedDevice(
+            node="me",
+            interface="wg0",
+            public_key=OWN,
+            addresses=tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True))),
+            listen_port=draw(st.sampled_from([None, 51820])),
+            mtu=draw(st.sampled_from([None, 1380])),
+            peers=peers,
+            routes=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
+            unreachable=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
+        ),
+        private_key=PRIVATE,
+        preshared_keys={key: SHARED for key in keys if draw(st.booleans())},
+        endpoints={key: draw(st.sampled_from(ENDPOINTS)) for key in keys if draw(st.booleans())},
+        mtu=1380,
+    )
+
+
+@st.composite
+def benches(draw: st.DrawFn) -> Bench:
+    """Any wish, and anything that may be there."""
+    bench = Bench(
+        draw(wishes()),
+        routes=draw(st.sets(st.sampled_from(SUBNETS))),
+        unreachable=draw(st.sets(st.sampled_from(SUBNETS))),
+    )
+    if not draw(st.booleans()):
+        bench.routes.clear()  # routes go with their device
+        return bench
+    addresses = tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True)))
+    bench.link = Link(IFINDEX, "wg0", "wireguard", 1420, draw(st.booleans()), addresses)
+    peers = tuple(
+        Peer(
+            key,
+            draw(st.sampled_from([None, *ENDPOINTS])),
+            allowed,  # type: ignore[arg-type]
+            draw(st.sampled_from([0, int(NOW_S) - 10])),
+            0,
+            0,
+            draw(st.sampled_from([0, 25])),
+            seal(draw(st.sampled_from([NO_KEY, SHARED]))),
+        )
+        for key, allowed in draw(shares()).items()
+    )
+    key = draw(st.sampled_from([NO_KEY, OWN, b"x" * 32]))
+    bench.device = Device("wg0", IFINDEX, key, draw(st.sampled_from([0, 51820, 7])), False, peers)
+    return bench
+
+
+def reach(bench: Bench, *stages: Stage) -> int:
+    """Go through stages; how many steps it took."""
+    count = 0
+    for stage in stages:
+        for step in plan(stage, bench.wish, bench.seen()):
+            assert str(step)
+            bench.do(step)
+            count += 1
+    return count
+
+
+@given(benches())
+def test_the_stages_lead_to_what_is_wanted_and_then_nothing_is_left_to_do(bench: Bench) -> None:
+    reach(bench, *Stage)
+    wish, link, device = bench.wish, bench.link, bench.device
+    assert link is not None
+    assert device is not None
+    assert link.up
+    assert set(link.addresses) == set(wish.device.addresses)
+    assert device.public_key == OWN
+    assert wish.device.listen_port in (None, device.listen_port)
+    assert wish.device.mtu in (None, link.mtu)
+    assert bench.routes == set(wish.device.routes)
+    assert bench.unreachable == set(wish.device.unreachable)
+    peers = {peer.public_key: peer for peer in device.peers}
+    assert peers.keys() == {peer.public_key for peer in wish.device.peers}
+    for wanted in wish.device.peers:
+        peer = peers[wanted.public_key]
+        assert set(peer.allowed_ips) == set(wanted.allowed_ips)
+        assert peer.keepalive_s == wanted.keepalive_s
+        assert peer.has_preshared(wish.preshared_keys.get(wanted.public_key, NO_KEY))
+        assert peer.endpoint is not None or wanted.public_key not in wish.endpoints
+    assert reach(bench, *Stage) == 0
+
+
+@given(benches())
+def test_no_prefix_goes_from_one_peer_to_another_in_one_step(bench: Bench) -> None:
+    reach(bench, *Stage)
+    assert not bench.moved
+
+
+@given(benches())
+def test_after_the_first_stage_nothing_is_there_that_is_not_wanted(bench: Bench) -> None:
+    before = deepcopy(bench)
+    reach(bench, Stage.SHRINK)
+    assert bench.link is not None
+    assert bench.device is not None
+    wanted = {peer.public_key: set(peer.allowed_ips) for peer in bench.wish.device.peers}
+    for peer in bench.device.peers:
+        assert set(peer.allowed_ips) <= wanted[peer.public_key]
+    assert set(bench.link.addresses) <= set(bench.wish.device.addresses)
+    assert bench.routes <= set(bench.wish.device.routes)
+    had = {peer.public_key for peer in before.device.peers} if before.device else set()
+    assert {peer.public_key for peer in bench.device.peers} <= had
+
+
+@given(benches())
+def test_only_the_last_stage_lets_a_device_carry_traffic(bench: Bench) -> None:
+    was_up = bench.link is not None and bench.link.up
+    routes = set(bench.routes)
+    reach(bench, Stage.SHRINK, Stage.GROW)
+    assert bench.link is not None
+    assert bench.link.up == was_up
+    assert bench.routes <= routes
+
+
+@given(benches())
+def test_the_mesh_is_fenced_before_anything_else_is_done(bench: Bench) -> None:
+    steps = plan(Stage.SHRINK, bench.wish, bench.seen())
+    if bench.unreachable != set(bench.wish.device.unreachable):
+        bench.do(steps[0])
+        assert bench.unreachable == set(bench.wish.device.unreachable)
+
+
+def roaming(handshake_s: int, *, called: bool = False) -> tuple[Wish, Seen]:
+    """A peer that was heard from somewhere else than the document says."""
+    key = KEYS[0]
+    peer = WantedPeer("n1", key, ENDPOINTS[0], 0, (PREFIXES[0],), None)
+    device = WantedDevice("me", "wg0", OWN, (), None, None, (peer,), (), ())
+    wish = Wish(device, PRIVATE, {}, {key: ENDPOINTS[0]}, frozenset({key} if called else ()))
+    there = Peer(key, "198.51.100.7:999", (PREFIXES[0],), handshake_s, 0, 0, 0)
+    link = Link(IFINDEX, "wg0", "wireguard", 1420, True)
+    seen = Seen(
+        link, Device("wg0", IFINDEX, OWN, 7, False, (there,)), frozenset(), frozenset(), NOW_S
+    )
+    return wish, seen
+
+
+def test_a_peer_that_roamed_is_left_where_its_session_lives() -> None:
+    assert not plan(Stage.GROW, *roaming(int(NOW_S - STALE_S)))
+
+
+def test_a_peer_whose_session_died_is_sought_where_the_document_says() -> None:
+    (step,) = plan(Stage.GROW, *roaming(int(NOW_S - STALE_S) - 1))
+    assert isinstance(step, Configure)
+    assert [each.endpoint for each in step.change.peers] == [ENDPOINTS[0]]
+
+
+def test_an_endpoint_that_the_document_changed_counts_at_once() -> None:
+    (step,) = plan(Stage.GROW, *roaming(int(NOW_S), called=True))
+    assert isinstance(step, Configure)
+    assert [each.endpoint for each in step.change.peers] == [ENDPOINTS[0]]
+
+
+def test_an_mtu_that_somebody_set_stays_where_the_document_says_none() -> None:
+    wish, seen = roaming(int(NOW_S))
+    assert seen.link is not None
+    other = replace(seen, link=replace(seen.link, mtu=1300))
+    assert not plan(Stage.RAISE, wish, other)
+    said = replace(wish, device=replace(wish.device, mtu=1420))
+    assert plan(Stage.RAISE, said, other) == (SetMtu(1420),)
+
+
+def test_link_local_addresses_are_the_kernels() -> None:
+    wish, seen = roaming(int(NOW_S))
+    assert seen.link is not None
+    link = replace(seen.link, addresses=(ip_interface("fe80::1/64"),))
+    assert not plan(Stage.SHRINK, wish, replace(seen, link=link))
+
+
+def test_no_step_shows_a_secret() -> None:
+    bench = Bench(replace(roaming(0)[0], preshared_keys={KEYS[0]: SHARED}))
+    shown = ""
+    for stage in Stage:
+        for step in plan(stage, bench.wish, bench.seen()):
+            shown += f"{step} {step!r}"
+            bench.do(step)
+    for secret in (PRIVATE, SHARED):
+        assert repr(secret)[2:-1] not in shown
+        assert secret.hex() not in shown
+    assert repr(PRIVATE)[2:-1] not in repr(bench.wish)
