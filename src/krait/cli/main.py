@@ -38,6 +38,10 @@ class Verb(NamedTuple):
 
 VERBS: Mapping[str, Verb] = {
     "agent": Verb("krait.cli.commands.agent", "keep the policy of an interface true"),
+    "up": Verb("krait.cli.commands.up", "make the interface of a document, and keep it"),
+    "down": Verb("krait.cli.commands.down", "take away an interface that `up` made"),
+    "confirm": Verb("krait.cli.commands.confirm", "what `up --confirm` made stays"),
+    "rollback": Verb("krait.cli.commands.rollback", "go back to before `up --confirm`"),
     "init": Verb("krait.cli.commands.init", "write a document from a live interface"),
     "example": Verb("krait.cli.commands.example", "print a document that shows every key"),
     "genkey": Verb("krait.cli.commands.genkey", "make this machine's key, print the public one"),
@@ -157,3 +161,7 @@ def _version() -> str:
     from importlib.metadata import version
 
     return version("krait")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -95,6 +95,11 @@ def warning(message: str) -> None:
     _notes("warning", message, Style.YELLOW)
 
 
+def note(message: str) -> None:
+    """What the reader may need next, on standard error."""
+    _notes("note", message, Style.CYAN)
+
+
 def _notes(kind: str, text: str, style: Style) -> None:
     label = paint(f"{kind}:", style, Style.BOLD, stream=sys.stderr)
     sys.stderr.writelines(f"{label} {each}\n" for each in text.splitlines())

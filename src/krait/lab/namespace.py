@@ -43,8 +43,10 @@ set -e
 mount -t tmpfs -o mode=0755 krait-lab /run
 mount -t sysfs krait-lab /sys
 mount -t bpf -o mode=0700 krait-lab /sys/fs/bpf
-mkdir -p -m 0700 /var/lib/krait
-mount -t tmpfs -o mode=0700 krait-lab /var/lib/krait
+for folder in /var/lib/krait /var/log/krait; do
+  mkdir -p -m 0700 $folder
+  mount -t tmpfs -o mode=0700 krait-lab $folder
+done
 if [ -d /etc/krait ]; then mount -t tmpfs -o mode=0700 krait-lab /etc/krait; fi
 echo "$1" >/proc/sys/kernel/hostname
 echo 0 0 >/proc/sys/net/ipv4/ping_group_range

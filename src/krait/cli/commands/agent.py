@@ -6,6 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from krait.agent import log, wiring
+from krait.agent.managed.takedown import settle
+from krait.agent.paths import Paths
 from krait.cli import failure
 from krait.common.errors import ExitCode, KraitError
 from krait.kernel.seat import AttachKind
@@ -40,6 +42,7 @@ def run(options: Namespace) -> int:
     kind = None if options.attach == "auto" else AttachKind(options.attach)
     config = options.config.absolute() if options.config else None
     try:
+        settle(options.iface, Paths.here())
         wiring.keep(options.iface, config=config, kind=kind)
     except (KraitError, OSError) as error:
         if sys.stderr.isatty():

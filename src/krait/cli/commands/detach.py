@@ -5,10 +5,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from krait.agent import wiring
 from krait.agent.leave import Left, leave
 from krait.agent.paths import Paths
 from krait.cli import again, output
-from krait.common.errors import ExitCode
+from krait.common.errors import ExitCode, UsageError
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """0: nothing of Krait is left on the interface."""
     paths = Paths.here()
+    _require_not_made(options.interface, paths)
     restart = again.command(options.interface, paths)  # first, for what it reads is removed
     left = leave(options.interface, paths)
     if options.json:
@@ -32,6 +34,14 @@ def run(options: Namespace) -> int:
     else:
         output.line(f"{options.interface}: there was nothing of Krait")
     return ExitCode.OK
+
+
+def _require_not_made(name: str, paths: Paths) -> None:
+    """A device that Krait made would be left up, and bare, and an agent would mend that."""
+    made = wiring.maker(name, paths)
+    link = made.link()
+    if link is not None and made.is_ours(link):
+        raise UsageError(f"`krait up` made {name}", hint=f"take it away: krait down {name}")
 
 
 def _warnings(name: str, left: Left, restart: str) -> Iterator[str]:

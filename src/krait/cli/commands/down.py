@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`krait down IFACE`: take away the interface that `krait up` made."""
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+
+from krait.agent.managed.takedown import require_ours, take_down
+from krait.agent.paths import Paths
+from krait.cli import output, service
+from krait.common.errors import ExitCode
+from krait.kernel import capability
+from krait.kernel.lock import Lock
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The interface must be said."""
+    parser.add_argument("interface", metavar="IFACE", help="an interface that `krait up` made")
+    output.json_option(parser)
+
+
+def run(options: Namespace) -> int:
+    """0: nothing of it is left but its key and its document."""
+    interface, paths = options.interface, Paths.here()
+    capability.require(*capability.NEEDED)
+    paths.require()
+    with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
+        require_ours(interface, paths)
+        service.stop(interface, paths)
+        taken = take_down(interface, paths)
+    if options.json:
+        output.document({"interface": interface, **asdict(taken)})
+    elif taken.device or taken.routes or taken.policy:
+        output.line(f"{interface} is down: device, routes, filters and state removed")
+        output.line(f"  its key stays: {paths.key_of(interface)}")
+    else:
+        output.line(f"{interface}: there was nothing of Krait")
+    return ExitCode.OK

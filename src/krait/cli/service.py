@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting and stopping the agent of an interface: systemd's unit, or a process of its own.
+
+Where systemd runs and knows `krait@.service`, the unit it is. Elsewhere the agent is a process that
+outlives the command, logs to a file, and says that it is ready as it would say it to systemd.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from krait.agent.paths import Paths
+from krait.common.errors import ExitCode, KraitError, SystemRefused
+from krait.kernel import netns
+from krait.kernel.files import writing
+from krait.kernel.lock import holder
+
+PATIENCE_S = 90.0
+"""For an agent to be ready, or to end: that of systemd."""
+
+_POLL_S = 0.05
+_LOG_BYTES = 16 << 20
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not used as such
+_SYSTEMD = Path("/run/systemd/system")
+
+
+class CannotStart(KraitError):
+    """The agent ended instead of being ready; the message is its own."""
+
+    def __init__(self, message: str, hint: str, exit_code: ExitCode) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+def restart(interface: str, paths: Paths) -> None:
+    """Start the agent, or end the one that lives and start another; returns when it is ready.
+
+    What is enforced stays enforced in between. Raises KraitError, and then no agent lives.
+    """
+    if _has_unit(interface, paths):
+        stop_process(interface, paths)
+        _systemctl("restart", interface)
+        return
+    stop(interface, paths)
+    _spawn(interface, paths)
+
+
+def stop(interface: str, paths: Paths) -> None:
+    """End the agent, whoever started it; no error if there is none. What is enforced stays so."""
+    if _has_unit(interface, paths):
+        _systemctl("stop", interface)
+    stop_process(interface, paths)
+
+
+def stop_process(interface: str, paths: Paths) -> None:
+    """End an agent that is no unit's: ask, and wait for it."""
+    lock = paths.lock_of(interface)
+    if _has_unit(interface, paths) and _is_active(interface):
+        return
+    deadline_s = time.monotonic() + PATIENCE_S
+    asked = None
+    while (pid := holder(lock)) is not None:
+        if pid and pid != asked:
+            asked = pid
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        if time.monotonic() > deadline_s:
+            raise SystemRefused(
+                f"the agent of {interface} does not end (pid {pid or 'unknown'})",
+                hint=f"End it, and try again: kill -9 {pid or 'PID'}",
+            )
+        time.sleep(_POLL_S)
+
+
+def reload(interface: str, paths: Paths) -> None:
+    """Have the living agent read its document again; no error if there is none."""
+    if pid := holder(paths.lock_of(interface)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGHUP)
+
+
+def where_it_logs(interface: str, paths: Paths) -> str:
+    """What shows the agent's log."""
+    if _has_unit(interface, paths):
+        return f"journalctl -u {_unit(interface)}"
+    return str(paths.log_of(interface))
+
+
+def keeps_at_boot(interface: str, paths: Paths) -> str:
+    """The command that has systemd start it at boot; empty: it does already, or there is none."""
+    if not _has_unit(interface, paths) or _run("is-enabled", interface).returncode == 0:
+        return ""
+    return f"systemctl enable {_unit(interface)}"
+
+
+def ourselves() -> tuple[str, ...]:
+    """The command that is running, for another process of it."""
+    command = Path(sys.argv[0])
+    if command.is_file() and os.access(command, os.X_OK) and command.name == "krait":
+        return (str(command.absolute()),)
+    return sys.executable, "-m", "krait.cli.main"
+
+
+def sees(path: Path, interface: str, paths: Paths) -> bool:
+    """Whether the agent will: homes and temporary files are hidden from its unit."""
+    return not (_has_unit(interface, paths) and any(map(path.is_relative_to, _HIDDEN)))
+
+
+def _unit(interface: str) -> str:
+    return f"krait@{interface}.service"
+
+
+def _has_unit(interface: str, paths: Paths) -> bool:
+    """A unit lives in the first process's network namespace, unless a drop-in says otherwise."""
+    if paths.namespace or not _SYSTEMD.is_dir() or not netns.is_of(1):
+        return False
+    return _run("cat", interface).returncode == 0
+
+
+def _is_active(interface: str) -> bool:
+    return _run("is-active", interface).stdout.strip() in ("active", "activating", "reloading")
+
+
+def _systemctl(verb: str, interface: str) -> None:
+    if (done := _run(verb, interface)).returncode:
+        said = next(iter(done.stderr.strip().splitlines()), "no reason given")
+        raise SystemRefused(
+            f"systemd could not {verb} {_unit(interface)}: {said}",
+            hint=f"journalctl -u {_unit(interface)} -n 20",
+        )
+
+
+def _run(verb: str, interface: str) -> subprocess.CompletedProcess[str]:
+    command = ["systemctl", "--no-pager", verb, _unit(interface)]
+    try:
+        return subprocess.run(  # noqa: S603 - a fixed command, and a name that was checked
+            command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S
+        )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", error.strerror or "")
+
+
+def _spawn(interface: str, paths: Paths) -> None:
+    """Start a process that outlives this one; returns when it is ready."""
+    log = paths.log_of(interface)
+    with _listening() as (listener, address), _appending(log) as output:
+        began = output.tell()
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [*ourselves(), "agent", "--iface", interface],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env={**_environment(), "NOTIFY_SOCKET": address},
+            start_new_session=True,
+        )
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not _is_ready(listener):
+            if process.poll() is not None:
+                raise _why(log, began, process.returncode)
+            if time.monotonic() > deadline_s:
+                process.kill()
+                raise SystemRefused(
+                    f"the agent of {interface} was not ready within {PATIENCE_S:g} s", hint=str(log)
+                )
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's session but what finds programs and Python's own."""
+    kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SHIV_ROOT")
+    return {name: value for name, value in os.environ.items() if name in kept}
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[socket.socket, str]]:
+    """A socket as sd_notify(3) speaks to, in a folder that nobody else can look into."""
+    with (
+        tempfile.TemporaryDirectory(prefix="krait-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as listener,
+    ):
+        address = str(Path(folder) / "notify")
+        listener.bind(address)
+        listener.settimeout(_POLL_S)
+        yield listener, address
+
+
+@contextmanager
+def _appending(log: Path) -> Iterator[BinaryIO]:
+    """The log at its end; one that grew large is put aside first."""
+    with writing(log):
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if log.exists() and log.stat().st_size > _LOG_BYTES:
+            log.rename(f"{log}.1")
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "ab") as file:
+        file.seek(0, os.SEEK_END)
+        yield file
+
+
+def _is_ready(listener: socket.socket) -> bool:
+    try:
+        return b"READY=1" in listener.recv(1 << 12).splitlines()
+    except TimeoutError:
+        return False
+
+
+def _why(log: Path, began: int, code: int) -> KraitError:
+    """What the agent said last, for it logged in JSON why it ended."""
+    said = log.read_bytes()[began:].decode(errors="replace").splitlines()
+    for line in reversed(said):
+        with suppress(ValueError):
+            match json.loads(line):
+                case {"event": str(event), "hint": str(hint), "exit_code": int(number)}:
+                    return CannotStart(event, hint, ExitCode(number))
+    return SystemRefused(f"the agent ended with exit code {code}", hint=f"Its log is {log}.")
