@@ -4,6 +4,8 @@
 import subprocess
 from pathlib import Path
 
+from krait.kernel.device import MARK
+from krait.kernel.route import PROTOCOL
 from release import deb
 from tests.released import MADE_S, ROOT, Released
 from tests.requirements import need_tools
@@ -51,6 +53,12 @@ def test_it_has_what_an_operator_looks_for(released: Released) -> None:
         "./usr/share/zsh/vendor-completions/_krait",
     } <= found
     assert not any("/yaml/" in path for path in found)  # Debian's own
+
+
+def test_it_knows_devices_and_routes_by_the_marks_that_krait_gives_them() -> None:
+    script = (ROOT / "packaging" / "debian" / "postrm").read_text()
+    assert f"\ngroup={MARK} " in script
+    assert f"\nprotocol={PROTOCOL} " in script
 
 
 def test_its_scripts_have_no_fault_that_shellcheck_knows() -> None:
