@@ -10,7 +10,7 @@ from itertools import groupby
 from krait.agent.paths import Paths
 from krait.cli import output
 from krait.cli.amounts import plural
-from krait.cli.doctor import interface, limits, machine
+from krait.cli.doctor import interface, limits, machine, underlay
 from krait.cli.doctor.finding import Answer, Finding, Level, examine, refusal
 from krait.cli.output import Json, Style, has_colour, paint
 from krait.common.errors import ExitCode, KraitError
@@ -53,12 +53,17 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
         yield Finding("interface", "wireguard", refusal(error))
         return
     yield from examine("interface", interface.checks(subject, paths))
+    yield from examine("underlay", underlay.checks(subject, interface.documents(name, paths)))
     yield from examine("limits", limits.checks(subject))
 
 
 def _print(name: str | None, findings: tuple[Finding, ...]) -> None:
     width = max(len(finding.name) for finding in findings)
-    titles = {"interface": name or "", "limits": "what Krait does not cover"}
+    titles = {
+        "interface": name or "",
+        "underlay": "around it",
+        "limits": "what Krait does not cover",
+    }
     for group, members in groupby(findings, key=lambda each: each.group):
         output.line(paint(titles.get(group, group), Style.BOLD))
         output.table([row for each in members for row in _rows(each, width)], indent="  ")

@@ -2,6 +2,7 @@
 """Checks of one interface: whether it is fit for a policy, and whether its document fits it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,14 +21,19 @@ from krait.kernel.hook import Hook
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.lock import holder
 from krait.kernel.surroundings import other_links
+from krait.kernel.underlay import Way, ways
 from krait.kernel.wireguard import NO_KEY, Device
+from krait.kernel.wireguard.endpoint import parse
 from krait.policy.draft import INTERNET_BITS
-from krait.policy.model import Network
+from krait.policy.model import Network, Node
 from krait.policy.problems import DocumentError
 from krait.policy.view import own_node
 
 _MTU_BYTES, _LEAST_MTU_BYTES = 1420, 1280
 """What an outer MTU of 1500 leaves under an IPv6 header, and the least that IPv6 takes."""
+
+_OVERHEAD_BYTES = {4: 60, 6: 80}
+"""By version of the outer IP: its header, UDP's 8, WireGuard's 32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Subject:
     link: Link
     device: Device
     others: tuple[Link, ...]
+    ways: tuple[Way, ...] = ()
+    """By which WireGuard's own packets leave."""
 
     @property
     def name(self) -> str:
@@ -57,7 +65,8 @@ def observe(name: str) -> Subject:
     link = observe_link(name)
     if link is None:
         raise NoSuchInterface(name)
-    return Subject(link, wireguard.observe(name), other_links(link.ifindex))
+    device = wireguard.observe(name)
+    return Subject(link, device, other_links(link.ifindex), _ways(device))
 
 
 def checks(subject: Subject, paths: Paths) -> Checks:
@@ -67,7 +76,7 @@ def checks(subject: Subject, paths: Paths) -> Checks:
     return {
         "wireguard": lambda: implementation(device),
         "up": lambda: up(link),
-        "mtu": lambda: mtu(link),
+        "mtu": lambda: mtu(link, subject.ways),
         "addresses": lambda: addresses(link),
         "allowed-ips": lambda: allowed_ips(device, link),
         "programs": lambda: programs(
@@ -97,13 +106,23 @@ def up(link: Link) -> Answer:
     return ok("it is up")
 
 
-def mtu(link: Link) -> Answer:
-    """Whether WireGuard's packets fit an underlay of 1500 bytes, and IPv6 fits inside."""
-    if link.mtu > _MTU_BYTES:
+def mtu(link: Link, ways: Sequence[Way] = ()) -> Answer:
+    """Whether WireGuard's packets fit the ways to its peers, and IPv6 fits inside.
+
+    Without ways, an underlay of 1500 bytes is assumed.
+    """
+    narrowest = min(ways, key=_room_bytes, default=None)
+    room_bytes = _MTU_BYTES if narrowest is None else _room_bytes(narrowest)
+    if link.mtu > room_bytes:
+        why = (
+            f"more than {room_bytes} fits only an underlay with large frames"
+            if narrowest is None
+            else f"of the {narrowest.mtu} of {narrowest.name}, WireGuard leaves {room_bytes} "
+            f"over IPv{narrowest.version}"
+        )
         return warn(
-            f"{link.mtu} bytes: more than {_MTU_BYTES} fits only an underlay with large frames; "
-            "elsewhere WireGuard's packets fragment or are lost",
-            f"ip link set {link.name} mtu {_MTU_BYTES}",
+            f"{link.mtu} bytes: {why}; larger packets fragment or are lost",
+            f"ip link set {link.name} mtu {room_bytes}",
         )
     if link.mtu < _LEAST_MTU_BYTES:
         return warn(
@@ -196,7 +215,7 @@ def agent(name: str, paths: Paths) -> Answer:
 
 def document(device: Device, places: Sequence[Path]) -> Answer:
     """Whether the first document there is right, and names this machine by its key."""
-    found = _first(places)
+    found = first(places)
     if found is None:
         return note("none where the agent looks", _first_document(device.name, places[0]))
     try:
@@ -207,19 +226,29 @@ def document(device: Device, places: Sequence[Path]) -> Answer:
 
 
 def forwarding(facts: Facts, device: Device, places: Sequence[Path]) -> Answer:
-    """A machine that forwards, and a document that does not say `transit`."""
+    """A machine that forwards, and a document that does not say so; and the other way round."""
     on = [name for name, is_on in _families(facts).items() if is_on]
+    words = f"{' and '.join(on)} forwarding is on"
+    node = _node(device, places)
+    if node is not None and (
+        lacking := [each for each in _forwards(node, device) if each not in on]
+    ):
+        off, mend = f"{' and '.join(lacking)} forwarding is off", _switch_on(lacking)
+        if node.transit:
+            return warn(f"{node.name} is a hub, but {off}: nothing is passed on", mend)
+        return note(
+            f"{node.name} has routes, but {off}: of those subnets, peers reach this machine's own "
+            "addresses alone",
+            f"if it is meant to be their router:\n{mend}",
+        )
     if not on:
         return ok("off: this machine passes nothing on between others")
-    words, found = f"{' and '.join(on)} forwarding is on", _first(places)
-    if found is None:
+    if first(places) is None:
         return note(f"{words}; `krait init` will say `transit: true`")
-    try:
-        node = own_node(source.read(found, device.name).document, device.public_key)
-    except UsageError:
+    if node is None:
         return note(words)  # what is wrong is the answer of `document`
-    if node.transit:
-        return ok(f"{words}, and {node.name} is a hub")
+    if node.transit or node.routes:
+        return ok(f"{words}, and {node.name} {'is a hub' if node.transit else 'has routes'}")
     return warn(
         f"{words}, but {node.name} is no hub: what passes from peer to peer is dropped",
         f"Say `transit: true` under {node.name} if it is meant to be one.",
@@ -232,12 +261,50 @@ def documents(name: str, paths: Paths) -> tuple[Path, ...]:
     return *last, *paths.configs_of(name)
 
 
+def _switch_on(families: Sequence[str]) -> str:
+    settings = {"IPv4": "net.ipv4.ip_forward", "IPv6": "net.ipv6.conf.all.forwarding"}
+    return "\n".join(f"sysctl -w {settings[each]}=1" for each in families)
+
+
 def _families(facts: Facts) -> Mapping[str, bool | None]:
     return {"IPv4": facts.forwarding4, "IPv6": facts.forwarding6}
 
 
-def _first(places: Sequence[Path]) -> Path | None:
+def first(places: Sequence[Path]) -> Path | None:
+    """The document that counts."""
     return next((place for place in places if place.exists()), None)
+
+
+def _node(device: Device, places: Sequence[Path]) -> Node | None:
+    """This machine in the document, where there is one and it is right."""
+    if (found := first(places)) is None:
+        return None
+    try:
+        return own_node(source.read(found, device.name).document, device.public_key)
+    except UsageError:
+        return None
+
+
+def _forwards(node: Node, device: Device) -> tuple[str, ...]:
+    """The families in which a node passes packets on: its subnets', and a hub's peers'."""
+    cidrs = [route.cidr for route in node.routes]
+    if node.transit:
+        cidrs += [cidr for peer in device.peers for cidr in peer.allowed_ips]
+    return tuple(f"IPv{version}" for version in sorted({cidr.version for cidr in cidrs}))
+
+
+def _ways(device: Device) -> tuple[Way, ...]:
+    """What leads back into the device is for packets without its mark, and not known."""
+    addresses = []
+    for peer in device.peers:
+        with suppress(ValueError):
+            addresses.append(parse(peer.endpoint or "")[0])
+    found = (way for way in ways(addresses) if way is not None and way.ifindex != device.ifindex)
+    return tuple(dict.fromkeys(found))
+
+
+def _room_bytes(way: Way) -> int:
+    return way.mtu - _OVERHEAD_BYTES[way.version]
 
 
 def _first_document(name: str, place: Path) -> str:

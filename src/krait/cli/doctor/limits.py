@@ -13,6 +13,7 @@ from krait.kernel.facts import packet_sockets, reverse_path_filter
 from krait.kernel.link import Link
 from krait.kernel.surroundings import LOOPBACK
 
+_WHERE = "in a netfilter input chain (neither arp_ignore nor rp_filter drops it):"
 _STRICT = 1
 _SHOWN = 3
 
@@ -40,7 +41,7 @@ def weak_host(link: Link, others: tuple[Link, ...]) -> Answer:
     return warn(
         f"{shown} {'is' if len(reachable) == 1 else 'are'} reachable through {names} too, and "
         "unjudged there; doctor cannot see whether a firewall drops that",
-        "\n".join(("in a netfilter input chain:", *_drops(link.name, reachable))),
+        "\n".join((_WHERE, *_drops(link.name, reachable))),
     )
 
 
@@ -60,7 +61,7 @@ def spoofing(filters: Mapping[str, int | None]) -> Answer:
             f"{_names(loose)} {'takes' if len(loose) == 1 else 'take'} packets whose IPv4 source "
             "is a mesh address",
             f"sysctl -w net.ipv4.conf.{loose[0].replace('.', '/')}.rp_filter={_STRICT}\n"
-            "(strict; each path must be symmetric)",
+            "(strict; each path must be symmetric. Loose, 2, lets them in: the mesh has a route)",
         )
     return ok("no other interface takes IPv4 packets from mesh addresses")
 
