@@ -52,20 +52,24 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
     """
     known = known or Numbers()
     columns = _columns(known.identities, identities(document))
-    principals = tuple(dict.fromkeys((view.node, *filter(None, view.owners.values()))))
+    number_of = {view.node: 1}
+    prefixes = {
+        cidr: number_of.setdefault(who, len(number_of) + 1) if who else NOBODY
+        for cidr, who in view.owners.items()
+    }
+    principals = tuple(number_of)
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
     rules = concern.rules(rows)
     numbers = Numbers(columns, renumber(known.rules, (rule.name for rule in rules)), view.peers)
     places = {name: i for i, name in enumerate(numbers.rules, start=1) if name is not None}
     pairing = Pairing(concern, places)
-    number_of = {who: i for i, who in enumerate(principals, start=1)}
     return Compiled(
         numbers=numbers,
         flags=_flags(transit=view.transit, strict=document.policy.strict),
         mesh=view.mesh,
         principals=_numbered(principals, columns),
-        prefixes={cidr: number_of[who] if who else NOBODY for cidr, who in view.owners.items()},
+        prefixes=prefixes,
         layout=PairLayout.TRIANGLE if view.transit else PairLayout.ROWS,
         rows={
             FIRST_IDENTITY + row: tuple(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests that a document makes of itself. A document that fails one is refused."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,6 +11,8 @@ from krait.policy.explain import EVERY_OPEN, describe, why
 from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Selector
 from krait.policy.owners import Owner, principals
 from krait.policy.pairing import Concern
+
+_PAIR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class _Court:
 
     def __init__(self, document: Document) -> None:
         self._policy = document.policy
-        self._everyone = principals(document)
+        self._everyone = _representatives(document)
         self._holders: dict[str, list[int]] = defaultdict(list)  # places in `everyone`
         for place, owner in enumerate(self._everyone):
             for name in owner.names:
@@ -128,6 +130,26 @@ class _Court:
             for term in selector.terms
         )
         return sorted(set[int]().union(*members))
+
+
+def _representatives(document: Document) -> tuple[Owner, ...]:
+    """Those of whom a test may name the first pair, in the order of the file.
+
+    Nodes with the same tags that nobody calls by name are alike: the first two will do.
+    """
+    policy = document.policy
+    sides = [(rule.sources, rule.destinations) for rule in policy.rules]
+    sides += [(test.sources, test.destinations) for test in policy.tests]
+    called = {name for pair in sides for each in pair for term in each.terms for name in term}
+    alike: Counter[Labels] = Counter()
+    nodes = []
+    for node in document.nodes:
+        if node.routes or node.name in called:
+            nodes.append(node)
+        elif alike[node.tags] < _PAIR:
+            alike[node.tags] += 1
+            nodes.append(node)
+    return principals(replace(document, nodes=tuple(nodes)))
 
 
 def _distinct(some: list[Owner], others: list[Owner]) -> tuple[Owner, Owner] | None:

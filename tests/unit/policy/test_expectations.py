@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from krait.policy.document import load
+from krait.policy.evaluate import decide_all
 from krait.policy.expectations import Failure, run
+from krait.policy.explain import EVERY_OPEN
+from krait.policy.model import Document, PolicyTest
+from krait.policy.owners import principals
 from tests.documents import key
+from tests.strategies.documents import NOWHERE, SPANS, names_of, selectors
+from tests.strategies.worlds import worlds
 
 RULES = """
     - {name: web-to-db, from: web, to: db, ports: [tcp/5432, icmp]}
@@ -106,3 +116,69 @@ def test_a_failure_names_the_pair_and_holds_the_decision() -> None:
 
 def test_two_members_of_one_identity_are_a_pair_of_distinct_principals() -> None:
     assert run_one("{from: web2, to: web, expect: deny}") == ()
+
+
+def plainly(document: Document) -> list[tuple[str | None, str | None]]:
+    """The first pair that breaks each test, by asking the reference about every pair."""
+    everyone = principals(document)
+    broken: list[tuple[str | None, str | None]] = []
+    for test in document.policy.tests:
+        sources, destinations = (
+            {each.identity: [o for o in chosen if o.identity == each.identity] for each in chosen}
+            for side in (test.sources, test.destinations)
+            for chosen in [[owner for owner in everyone if side.selects(owner.names)]]
+        )
+        pairs = [
+            next(((a, b) for a in some for b in others if a.node != b.node), None)
+            for some in sources.values()
+            for others in destinations.values()
+        ]
+        distinct = [pair for pair in pairs if pair]
+        wrong = (
+            (a.name, b.name)
+            for a, b in distinct
+            for each in decide_all(
+                document.policy, a.identity, b.identity, test.ports or EVERY_OPEN
+            )
+            if each.decision.allow != test.allow
+        )
+        found = next(wrong, None)
+        if found or not distinct:
+            broken.append(found or (None, None))
+    return broken
+
+
+@st.composite
+def with_tests(draw: st.DrawFn) -> Document:
+    """A document with tests; some nodes are copies of others, so that many are alike."""
+    document = draw(worlds()).document
+    nodes = document.nodes
+    copies = tuple(
+        replace(node, name=f"{node.name}-{number}", public_key=None, addresses=(), routes=())
+        for number in range(draw(st.integers(0, 3)))
+        for node in nodes
+    )
+    names = [*names_of(nodes), *names_of(copies)]
+    tests = draw(
+        st.lists(
+            st.builds(
+                PolicyTest,
+                selectors(names),
+                selectors(names),
+                st.sampled_from(((), (SPANS[0],), (SPANS[1], SPANS[6]))),
+                st.just(""),
+                st.booleans(),
+                st.just(NOWHERE),
+            ),
+            max_size=4,
+        )
+    )
+    return replace(
+        document, nodes=(*nodes, *copies), policy=replace(document.policy, tests=tuple(tests))
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(with_tests())
+def test_a_test_fails_for_the_pair_that_the_reference_finds_first(document: Document) -> None:
+    assert [(each.source, each.destination) for each in run(document)] == plainly(document)
