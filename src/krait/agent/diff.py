@@ -220,11 +220,14 @@ def _keep(desired: Desired | None, observed: Observed, kind: AttachKind) -> Iter
     if desired is None:
         if tables is not None and _is_attached(tables.generation, observed):
             yield from _settle(tables, observed, kind, bare)
-    elif tables is None or (image := _fitting(desired, tables, observed, kind)) is None:
+    elif tables is None or _needs_others(desired, tables, observed, kind):
+        yield from _replace(desired, observed, kind, bare)
+    elif desired == tables.committed:
+        yield from _settle(tables, observed, kind, bare)
+    elif (image := _drawn(desired, tables)) is None:
         yield from _replace(desired, observed, kind, bare)
     else:
-        if desired != tables.committed:
-            yield Commit(image, desired)
+        yield Commit(image, desired)
         yield from _settle(tables, observed, kind, bare)
 
 
@@ -263,21 +266,20 @@ def _replace(
         yield Drop(tables.generation)
 
 
-def _fitting(
-    desired: Desired, tables: Tables, observed: Observed, kind: AttachKind
-) -> Image | None:
-    """The policy laid out for the tables in use; None if it needs new ones.
+def _needs_others(desired: Desired, tables: Tables, observed: Observed, kind: AttachKind) -> bool:
+    """Whether the tables in use will not do, whatever is in them.
 
     A program gets ahead of others by a new link only, and no program is attached twice: so new
     tables are also the way back to the head. And no two devices are judged by the same ones.
     """
     seats = (_seat(observed, hook, kind) for hook in Hook)
     if not observed.yields and any(seat and _is_behind(seat) for seat in seats):
-        return None
-    if _is_shared(tables, observed):
-        return None
-    if not tables.capacity.holds(desired.need):
-        return None
+        return True
+    return _is_shared(tables, observed) or not tables.capacity.holds(desired.need)
+
+
+def _drawn(desired: Desired, tables: Tables) -> Image | None:
+    """The policy laid out for the tables in use; None if its port lists find no room there."""
     try:
         return draw(desired.compiled, tables.capacity, tables.held)
     except NoRoom:
