@@ -11,7 +11,7 @@ import os
 import stat
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,8 +46,11 @@ class Record:
     numbers: Numbers
     peers: Mapping[bytes, Named] = field(default_factory=dict)
     """By public key; a peer that is not here has no name in the document."""
-    text: str = field(default="", repr=False, compare=False)
-    """As JSON, if it was written down by this process: of a large mesh that takes its time."""
+    text: str = field(init=False, repr=False, compare=False)
+    """The same as JSON: it is written twice, and of a large mesh that takes its time."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", json.dumps(_written(self)))
 
 
 Records = tuple[Record, ...]
@@ -57,11 +60,10 @@ Records = tuple[Record, ...]
 def record(revision: int, committed_s: float, desired: Desired | None, known: Numbers) -> Record:
     """What to write down of a commit; `known` are the numbers that outlive an empty slot."""
     if desired is None:
-        made = Record(revision, committed_s, "", "", known)
-    else:
-        source, numbers = desired.source, desired.compiled.numbers
-        made = Record(revision, committed_s, source.path, source.sha256, numbers, desired.peers)
-    return replace(made, text=json.dumps(_written(made)))
+        return Record(revision, committed_s, "", "", known)
+    source = desired.source
+    numbers = desired.compiled.numbers
+    return Record(revision, committed_s, source.path, source.sha256, numbers, desired.peers)
 
 
 def read_records(path: Path, tell: Tell = lambda _: None) -> Records:
@@ -74,7 +76,7 @@ def read_records(path: Path, tell: Tell = lambda _: None) -> Records:
 
 def write_records(path: Path, records: Records) -> None:
     """Replace the file as a whole, and return once it is on the disk."""
-    commits = ", ".join(each.text or json.dumps(_written(each)) for each in records[:KEPT])
+    commits = ", ".join(each.text for each in records[:KEPT])
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     content = f'{{"version": {_VERSION}, "commits": [{commits}]}}'.encode()
     replace_file(path, content, mode=0o600, durable=True)
