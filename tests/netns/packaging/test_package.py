@@ -43,6 +43,16 @@ def base() -> Path:
     return kept
 
 
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>/tmp/calls
+case $* in
+*list-units*) echo "krait@wg0.service loaded active running Krait policy on wg0" ;;
+*is-enabled*) echo enabled ;;
+esac
+"""
+"""Of a systemd that runs one agent; what is asked of it is written down."""
+
+
 class Root:
     """A root of bob's, and what runs in it."""
 
@@ -81,6 +91,16 @@ class Root:
             agent.wait_for(event)
         return agent
 
+    def pretend_systemd(self) -> None:
+        systemctl = self.path / "usr" / "bin" / "systemctl"
+        systemctl.write_text(SYSTEMCTL)
+        systemctl.chmod(0o755)
+        self.node.machine.succeed("mkdir -p /run/systemd/system")
+
+    def asked_of_systemd(self) -> list[str]:
+        calls = self.path / "tmp" / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
+
     def there(self, *paths: str) -> list[str]:
         """Which of these are on bob, in this root."""
         script = 'for each; do ! test -e "$each" || echo "$each"; done'
@@ -97,6 +117,7 @@ def root(node: Node, tmp_path: Path) -> Iterator[Root]:
     yield Root(node, path)
     for agent in node.agents:
         agent.process.kill_all()
+    node.machine.succeed("rm -rf /run/systemd/system")
     for name in MOUNTED:
         node.machine.succeed(["umount", "--recursive", "--lazy", str(path / name)])
 
@@ -114,15 +135,22 @@ def test_it_installs_enforces_upgrades_and_opens_nothing_until_it_is_purged(
     assert node.passes(OPEN_TCP)
     assert node.drops_at(SHUT)
 
+    assert root.asked_of_systemd() == []
+
+    root.pretend_systemd()
     monkeypatch.setattr(deb, "REVISION", deb.REVISION + 1)
     version = released.wheel.name.split("-")[1]
     root.install(deb.write(tmp_path, released.wheel, version, MADE_S))
     assert f"{version}-{deb.REVISION}" in root.run("dpkg-query", "--show", "krait")
+    restarts = [call for call in root.asked_of_systemd() if "restart" in call]
+    assert restarts == ["--quiet --system restart krait@wg0.service"]
+    assert not any("stop" in call for call in root.asked_of_systemd())
     assert agent.process.is_running()
     assert node.drops_at(SHUT)
 
     said = root.run("apt-get", "remove", "--yes", "krait")
     assert "the policy of wg0 stays in force" in said
+    assert "stop krait@*.service" in root.asked_of_systemd()
     agent.process.wait()
     assert root.there("/usr/bin/krait", "/usr/lib/krait") == []
     assert node.passes(OPEN_TCP)
