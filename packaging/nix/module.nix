@@ -38,7 +38,7 @@ let
       attach = lib.optionalString (instance.attach != "auto") " --attach ${instance.attach}";
       verb =
         if instance.manage then
-          "up --config ${path interface} --foreground"
+          "up ${interface} --config ${path interface} --foreground"
         else
           "agent --iface ${interface}";
     in

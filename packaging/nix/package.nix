@@ -56,7 +56,8 @@ buildPythonApplication {
   ];
 
   postInstall = ''
-    PYTHONPATH=packaging:$PYTHONPATH python -m release.share share ${project.version}
+    PYTHONPATH=packaging:$out/${python3.sitePackages}:$PYTHONPATH \
+      python -m release.share share ${project.version}
     installManPage share/*.[58]
     installShellCompletion --cmd krait \
       --bash share/krait.bash --zsh share/krait.zsh --fish share/krait.fish

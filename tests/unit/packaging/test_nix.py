@@ -68,7 +68,7 @@ def test_an_instance_is_the_packages_unit_with_its_own_document() -> None:
     ("more", "command"),
     [
         ('attach = "clsact";', "agent --iface wg0 --attach clsact"),
-        ("manage = true;", "up --config /etc/krait/wg0.yaml --foreground"),
+        ("manage = true;", "up wg0 --config /etc/krait/wg0.yaml --foreground"),
     ],
 )
 def test_what_only_the_command_line_says_replaces_the_units_command(
