@@ -30,6 +30,16 @@ class NumberedPrincipal(NamedTuple):
     flags: PrincipalFlag
 
 
+class Span(NamedTuple):
+    """A prefix by its numbers, and the number of its principal; NOBODY hides shorter prefixes."""
+
+    length: int
+    low: int
+    size: int
+    principal: int
+    cidr: Network
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """Everything that one node's kernel is to know under one policy."""
@@ -38,10 +48,14 @@ class Compiled:
     flags: SelfFlag
     mesh: tuple[Network, ...]
     principals: tuple[NumberedPrincipal, ...]  # place i is number i + 1; the first is this node
-    prefixes: dict[Network, int]  # to principal numbers; NOBODY hides shorter prefixes
+    spans: dict[int, tuple[Span, ...]]  # by IP version
     layout: PairLayout
     rows: dict[int, tuple[Pair, ...]]  # identity -> its pairs with the columns, in order
     """ROWS: each row has every identity as a column. TRIANGLE: those up to and with its own."""
+
+    def principal_of(self, cidr: Network) -> int | None:
+        """The number of a prefix's owner; None if it is not one of those that have one."""
+        return next((s.principal for s in self.spans[cidr.version] if s.cidr == cidr), None)
 
 
 def compile_policy(document: Document, view: View, known: Numbers | None = None) -> Compiled:
@@ -52,12 +66,7 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
     """
     known = known or Numbers()
     columns = _columns(known.identities, identities(document))
-    number_of = {view.node: 1}
-    prefixes = {
-        cidr: number_of.setdefault(who, len(number_of) + 1) if who else NOBODY
-        for cidr, who in view.owners.items()
-    }
-    principals = tuple(number_of)
+    principals, spans = _placed(view)
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
     rules = concern.rules(rows)
@@ -69,7 +78,7 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
         flags=_flags(transit=view.transit, strict=document.policy.strict),
         mesh=view.mesh,
         principals=_numbered(principals, columns),
-        prefixes=prefixes,
+        spans=spans,
         layout=PairLayout.TRIANGLE if view.transit else PairLayout.ROWS,
         rows={
             FIRST_IDENTITY + row: tuple(
@@ -116,6 +125,18 @@ def _rows_here(columns: Sequence[Labels | None], principals: Sequence[Principal]
     """What this node stands for: its own identity, and those of subnets behind it."""
     here = {who.labels for who in principals if who.peer == HERE and who.labels is not None}
     return [row for row, labels in enumerate(columns) if labels in here]
+
+
+def _placed(view: View) -> tuple[tuple[Principal, ...], dict[int, tuple[Span, ...]]]:
+    """The principals, whose places are their numbers less one, and what each owns."""
+    number_of = {view.node: 1}
+    spans: dict[int, list[Span]] = {4: [], 6: []}
+    for cidr, who in view.owners.items():
+        number = number_of.setdefault(who, len(number_of) + 1) if who else NOBODY
+        length = cidr.prefixlen
+        size = 1 << cidr.max_prefixlen - length
+        spans[cidr.version].append(Span(length, int(cidr.network_address), size, number, cidr))
+    return tuple(number_of), {version: tuple(some) for version, some in spans.items()}
 
 
 def _flags(*, transit: bool, strict: bool) -> SelfFlag:

@@ -11,12 +11,11 @@ from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Network, IPv6Network
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Self
 
 from krait.common import abi
 from krait.common.abi import FIRST_IDENTITY, PairLayout
-from krait.policy.compile import Compiled
-from krait.policy.model import Network
+from krait.policy.compile import Compiled, Span
 from krait.policy.pairing import Pair, PolicyTooLarge, PortList
 from krait.policy.placement import place
 
@@ -116,26 +115,16 @@ EMPTY = Image(
 """An unarmed slot: every packet drops as `not-ready`."""
 
 
-class _Span(NamedTuple):
-    """A prefix by its numbers: sorted, the shorter come first. A tuple, as there are many."""
-
-    length: int
-    low: int
-    size: int
-    principal: int
-    cidr: Network
-
-
 @dataclass(frozen=True, slots=True)
 class _Family:
     """The prefixes of one IP version, and the part of the mesh's range that its array holds."""
 
-    spans: Sequence[_Span]
+    spans: Sequence[Span]
     base: int
     size: int  # a power of two, or 0
 
     @property
-    def outside(self) -> Iterator[_Span]:
+    def outside(self) -> Iterator[Span]:
         """What the trie must hold: inside the window the array is the whole truth."""
         base, end = self.base, self.base + self.size
         return (each for each in self.spans if each.low < base or each.low + each.size > end)
@@ -220,15 +209,10 @@ def _lists(compiled: Compiled) -> dict[PortList, None]:
 
 def _families(compiled: Compiled) -> dict[int, _Family]:
     """By IP version."""
-    spans: dict[int, list[_Span]] = {4: [], 6: []}
-    for cidr, principal in compiled.prefixes.items():
-        length = cidr.prefixlen
-        size = 1 << cidr.max_prefixlen - length
-        spans[cidr.version].append(_Span(length, int(cidr.network_address), size, principal, cidr))
-    return {version: _family(compiled, version, each) for version, each in spans.items()}
+    return {version: _family(compiled, version, each) for version, each in compiled.spans.items()}
 
 
-def _family(compiled: Compiled, version: int, spans: Sequence[_Span]) -> _Family:
+def _family(compiled: Compiled, version: int, spans: Sequence[Span]) -> _Family:
     """The window is the range's first addresses, as far as its highest single one, in a power of
     two.
     """

@@ -30,7 +30,7 @@ def nets(text: str) -> frozenset[object]:
 
 
 def owner(desired: Desired, cidr: str) -> int | None:
-    return desired.compiled.prefixes.get(ip_network(cidr))
+    return desired.compiled.principal_of(ip_network(cidr))
 
 
 def test_what_is_desired_knows_its_size_its_peers_names_and_where_it_came_from() -> None:

@@ -46,7 +46,7 @@ def test_the_tables_hold_a_withheld_prefix_as_nobodys_in_the_array_and_in_the_tr
     found = document()
     view = withhold(resolve(found, INTERFACE), [INSIDE, OUTSIDE])
     compiled = compile_policy(found, view)
-    assert compiled.prefixes[INSIDE] == compiled.prefixes[OUTSIDE] == NOBODY
+    assert compiled.principal_of(INSIDE) == compiled.principal_of(OUTSIDE) == NOBODY
     image = draw(compiled, SMALLEST, {})
     assert array("I", image.arrays["addr4"])[2] == NOBODY
     key = (8 + 25).to_bytes(4, "little") + b"\0" + OUTSIDE.network_address.packed
