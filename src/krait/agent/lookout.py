@@ -83,10 +83,11 @@ class Lookout:
         self._ifindex, self._mark, self._interface = ifindex, None, _Remembered()
 
     def _ask(self, link: Link, now_s: float) -> None:
-        mark = self._eyes.fingerprint(), link.addresses
+        found = self._eyes.fingerprint()
+        mark = found.digest, link.addresses
         if mark == self._mark:
             return
-        device = self._eyes.device()
+        device = found.device()
         if device.ifindex != link.ifindex:
             return  # made anew meanwhile: the next look sees that first
         public_key = self._own_key(device)

@@ -10,7 +10,7 @@ from krait.kernel.generation import Count, Generation, InForce
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
-from krait.kernel.wireguard import Device
+from krait.kernel.wireguard import Device, Fingerprint
 from krait.policy.image import Capacity, Image
 from krait.policy.pairing import PortList
 
@@ -147,8 +147,8 @@ class Eyes:
 
     link: Callable[[], Link | None]
     """None: it is not there. Raises OtherName if only another interface answers to the name."""
-    fingerprint: Callable[[], bytes]
-    """16 bytes that change with its keys and allowed IPs. Raises as `device`."""
+    fingerprint: Callable[[], Fingerprint]
+    """What changes with its keys and allowed IPs. Raises as `device`."""
     device: Callable[[], Device]
     """WireGuard's part, without secrets. Raises NoSuchInterface or NotWireguard."""
     events: Callable[[], AsyncGenerator[LinkEvent | Resync, None]]

@@ -23,7 +23,7 @@ from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
-from krait.kernel.wireguard import Device, Peer
+from krait.kernel.wireguard import Device, Fingerprint, Peer
 from krait.policy.image import SMALLEST
 from tests.kernel.agent.test_apply import folder, ifindex
 from tests.requirements import KINDS
@@ -92,8 +92,8 @@ class Stage:
     def link(self) -> Link:
         return Link(self.ifindex, "v0", "wireguard", 1420, up=True, addresses=INTERFACE.addresses)
 
-    def fingerprint(self) -> bytes:
-        return bytes((self.routed,))
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(bytes((self.routed,)), self.device)
 
     def device(self) -> Device:
         more = tuple(ip_network(f"10.99.{number}.0/24") for number in range(self.routed))

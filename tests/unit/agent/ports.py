@@ -20,7 +20,7 @@ from krait.kernel.generation import Count, Generation, InForce
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
-from krait.kernel.wireguard import Device, Peer
+from krait.kernel.wireguard import Device, Fingerprint, Peer
 from krait.policy.image import Capacity, Image
 from krait.policy.pairing import PortList
 from tests.unit.policy.bench import DOCUMENT, INTERFACE
@@ -239,9 +239,9 @@ class Stage:
     def revision(self) -> int:
         return max((each.in_force.revision for each in self.kernel.loaded.values()), default=0)
 
-    def fingerprint(self) -> bytes:
+    def fingerprint(self) -> Fingerprint:
         self.kernel.check("wireguard")
-        return self.kernel.public_key
+        return Fingerprint(self.kernel.public_key, self.device)
 
     def device(self) -> Device:
         assert self.kernel.link

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from krait.agent.lookout import INTERVAL_S, Lookout
 from krait.agent.ports import Eyes
 from krait.kernel.link import Link, watch
-from krait.kernel.wireguard import NO_KEY, Device, NotWireguard, Peer
+from krait.kernel.wireguard import NO_KEY, Device, Fingerprint, NotWireguard, Peer
 
 LINK = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))
 MOVED = ip_network("10.8.0.9/32")
@@ -30,10 +30,10 @@ class Scene:
     answers: bool = True
     looked: int = 0
 
-    def fingerprint(self) -> bytes:
+    def fingerprint(self) -> Fingerprint:
         if not self.answers:
             raise NotWireguard("wg0", "tun")
-        return repr((self.key, self.peers)).encode()
+        return Fingerprint(repr((self.key, self.peers)).encode(), self.device)
 
     def device(self) -> Device:
         self.looked += 1

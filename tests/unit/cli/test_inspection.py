@@ -107,7 +107,7 @@ def test_errors_peers_rules_and_drops_are_told(
 def test_no_line_is_wider_than_a_terminal(
     found: Inspection, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    long = replace(RECORD, peers={WEB: replace(RECORD.peers[WEB], name="w" * 63)})
+    long = replace(RECORD, peers={WEB: RECORD.peers[WEB]._replace(name="w" * 63)})
     for each in (found, replace(found, record=long), replace(found, record=None)):
         lines = shown(each, capsys).splitlines()
         assert max(map(len, lines)) <= output.WIDTH
@@ -150,7 +150,7 @@ def test_a_peers_line_breaks_before_an_item(
     assert "\N{NO-BREAK SPACE}" not in text
     items = ("handshake 12 s ago", "1.5 KiB in", "5.0 MiB out", "20 dropped")
     for length in range(1, 25):
-        named = replace(RECORD, peers={WEB: replace(RECORD.peers[WEB], name="w" * length)})
+        named = replace(RECORD, peers={WEB: RECORD.peers[WEB]._replace(name="w" * length)})
         text = shown(replace(found, record=named), capsys)
         assert [item for item in items if item not in text] == []
 

@@ -6,6 +6,7 @@ for a preshared key is its seal: a hash under a key that this process drew and n
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
@@ -72,6 +73,16 @@ class Device:
         """Its keys and allowed IPs, with the addresses that its link has."""
         peers = tuple(view.Peer(peer.public_key, peer.allowed_ips) for peer in self.peers)
         return view.Interface(self.public_key, addresses, peers)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Two of one interface are equal if no key and no allowed IP of it changed in between."""
+
+    digest: bytes
+    """16 bytes."""
+    device: Callable[[], Device] = field(compare=False, repr=False)
+    """What was seen, or is seen by looking again; what WireGuard counts may be left out."""
 
 
 class NotWireguard(UsageError):
