@@ -6,6 +6,7 @@ mmdebstrap, and kept in .cache.
 """
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def base() -> Path:
     kept = ROOT / ".cache" / "packaging" / f"root-{which}.tar"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        new = kept.with_name(f"new-{which}.tar")
+        new = kept.with_name(f"new-{os.getpid()}.tar")
         make = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(BASE)}"]
         subprocess.run([*make, suite, new], check=True)
         new.rename(kept)
