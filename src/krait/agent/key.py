@@ -89,6 +89,16 @@ def read(path: Path) -> PrivateKey | None:
         raise UsageError(f"{path}: {error.message}", hint=error.hint) from None
 
 
+def require(path: Path, interface: str) -> PrivateKey:
+    """The key of an interface, which must be there. Raises as `read` does."""
+    found = read(path)
+    if found is None:
+        raise UsageError(
+            f"there is no private key {path}", hint=f"make one: krait genkey {interface}"
+        )
+    return found
+
+
 def _require_own(path: Path, about: os.stat_result) -> None:
     if not stat.S_ISREG(about.st_mode):
         raise UsageError(f"{path} is no file", hint="move it away, and run this again")

@@ -1,85 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent: wakes when something happened, looks, and makes what is true what is desired.
+"""The agent: wakes when something happened, and has a round played.
 
-A round is look, plan, apply, until nothing is left to do. It runs in a thread, so that the loop
-hears of events meanwhile; however many come, one more round follows. What goes wrong in a round is
-told, kept for `status` under the subject that clears it again, and tried again by the next: nothing
-ends the agent but a signal. Faults are the round's: the loop hands over what it hears.
+A round runs in a thread, so that the loop hears of events meanwhile; however many come, one more
+round follows. Nothing ends the agent but a signal.
 """
 
 import asyncio
-import os
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 
-from krait.agent import source, state
-from krait.agent.apply import Enforcement
-from krait.agent.backoff import Backoff
-from krait.agent.desired import Desired, Source
-from krait.agent.diff import Action, Commit, Load, Observed, plan
-from krait.agent.faults import Faults
 from krait.agent.hearing import keep_hearing
-from krait.agent.intent import Intent
-from krait.agent.lookout import INTERVAL_S, Lookout, Sight
-from krait.agent.managed.diff import Stage
-from krait.agent.managed.keeper import Away, Keeper
-from krait.agent.notify import Notifier
-from krait.agent.places import Behind, Elsewhere
-from krait.agent.ports import Eyes
-from krait.common import collector
-from krait.common.errors import KraitError, UsageError
+from krait.agent.rounds import Rounds, Setup
+from krait.common.errors import KraitError
 from krait.kernel.link import Change, LinkEvent, Resync
-from krait.kernel.seat import AttachKind
-
-_PLANS = 6  # a start needs three; more would mean that somebody works against us
 
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What an agent works with."""
-
-    interface: str
-    document: Path
-    kept: Path  # what was put in force last
-    live: Path
-    eyes: Eyes
-    enforcement: Enforcement
-    notifier: Notifier
-    keeper: Callable[[Callable[[], None]], Keeper] | None = None
-    """Of the device, where Krait makes it; given how to wake the agent from another thread."""
-    changes: Callable[[Path], AsyncGenerator[None, None]] = source.changes
-
-
 class Agent:
-    """Keeps the policy of one interface true."""
+    """Lives from its start to a signal."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._enforcement = setup.enforcement
-        self._lookout = Lookout(setup.eyes)
-        self._intent = Intent(setup.enforcement)
-        self._unheard = source.Unheard(setup.document)
-        self._faults = Faults()
-        self._leading = Backoff()
-        self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
-        self._kept: Source | None = None
-        self._since_s = time.time()
-        self._told: state.Live | None = None
-        self._sight = Sight(None)
-        self._is_elsewhere = False
+        self._rounds = Rounds(setup, self._wake_up)
         self._wake = asyncio.Event()
-        self._keeper = setup.keeper and setup.keeper(self._wake_up)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._must_read = False
         self._is_reloading = False
         self._is_stopping = False
 
@@ -93,61 +42,15 @@ class Agent:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
-            await asyncio.to_thread(self.start)
-            self._setup.notifier.ready(self._status())
+            await asyncio.to_thread(self._rounds.start)
+            self._setup.notifier.ready(self._rounds.status())
             await self._go_on()
         finally:
-            self._enforcement.close()
+            self._setup.enforcement.close()
         self._setup.notifier.stopping()
         with suppress(OSError):  # the lock tells that nobody lives
             self._setup.live.unlink()
         _log.info("stopped; what is in force stays in force")
-
-    @collector.paused(then_sweep=True)
-    def start(self) -> None:
-        """The first round, whose errors end it unless an earlier agent's policy is in force."""
-        self._sight = self._lookout.look(time.monotonic())
-        self._enforcement.start(self._sight.ifindex)
-        if self._enforcement.is_enforcing(self._sight.ifindex):
-            self._must_read = True
-            self.round()
-            return
-        try:
-            self._begin()
-        except Exception:
-            if self._keeper is not None:
-                self._keeper.withdraw()
-            self._enforcement.withdraw(self._sight.ifindex)
-            raise
-        self._faults.attempt("keeping", self._keep)
-        self._faults.attempt("status", self._tell)
-
-    def _begin(self) -> None:
-        try:
-            self._read()
-        except UsageError as error:
-            self._go_back(error)
-        if self._sight.fault is not None:
-            raise self._sight.fault
-        if self._sight.interface is None:  # without a key yet: it waits for it shut
-            self._lookout.regard_as_new()
-        self._enforce()
-        self._make()
-        for fault in (self._intent.fault, self._intent.refused):
-            if fault is not None:
-                raise fault
-
-    @collector.paused(then_sweep=True)
-    def round(self) -> None:
-        """Make true what is desired. Never raises: see `faults` of the live state."""
-        self._faults.collect()
-        if self._must_read or self._unheard.is_due(time.monotonic()):
-            self._must_read = False
-            self._faults.attempt("document", self._read)
-        self._faults.attempt("enforcement", self._enforce)
-        self._faults.attempt("device", self._make)
-        self._faults.attempt("keeping", self._keep)
-        self._faults.attempt("status", self._tell)
 
     async def _go_on(self) -> None:
         setup = self._setup
@@ -165,7 +68,7 @@ class Agent:
                 self._wake.clear()
                 if self._is_stopping:
                     return
-                await asyncio.to_thread(self.round)
+                await asyncio.to_thread(self._rounds.play)
                 self._report()
         finally:
             for task in listening:
@@ -177,26 +80,28 @@ class Agent:
             self._wake.set()
         elif event.name == self._setup.interface:
             if event.change is Change.PRESENT:
-                self._appeared = event.ifindex, time.monotonic()
+                self._rounds.appeared(event.ifindex)
             self._wake.set()
 
     def _heard_of_document(self, _: None) -> None:
         """The first time it only says that it watches: what was read before may have changed."""
-        self._must_read = True
+        self._rounds.read_again()
         self._wake.set()
 
     def _trouble(self, subject: str, error: KraitError | None) -> None:
-        self._faults.hand_over(subject, error)
+        self._rounds.trouble(subject, error)
         self._wake.set()
 
     def _wake_up(self) -> None:
+        """From another thread."""
         with suppress(RuntimeError):  # it is over
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._wake.set)
 
     def _reload(self) -> None:
         self._setup.notifier.reloading()
-        self._is_reloading = self._must_read = True
+        self._is_reloading = True
+        self._rounds.read_again()
         self._wake.set()
 
     def _stop(self) -> None:
@@ -204,158 +109,13 @@ class Agent:
         self._wake.set()
 
     def _pause_s(self) -> float:
-        now_s = time.monotonic()
-        pauses = [INTERVAL_S, self._lookout.next_s(now_s)]
-        if self._keeper is not None:
-            pauses.append(self._keeper.next_s(now_s))
-        if watchdog_s := self._setup.notifier.watchdog_s:
-            pauses.append(watchdog_s / 2)
-        return max(min(pauses), 0.0)
-
-    def _read(self) -> None:
-        setup, known = self._setup, self._intent.source
-        self._unheard.reading()
-        found = source.read(
-            setup.document, setup.interface, known, if_missing=self._how_to_restore()
-        )
-        if found != known:
-            self._take(found)
-            _log.info("document read", path=found.path, sha256=found.sha256[:12])
-
-    def _take(self, found: Source) -> None:
-        """This document counts from here on; not if it is none that the device can be made from."""
-        if self._keeper is not None:
-            self._keeper.adopt(found)
-        self._intent.source = found
-
-    def _how_to_restore(self) -> str:
-        """What to do without a document while a policy is in force; empty: none is."""
-        hint, kept = "restore it; until then the policy in force stays", self._setup.kept
-        if kept.exists():
-            return f"{hint} (a copy of it: {kept})"
-        return hint if self._enforcement.is_enforcing(self._sight.ifindex) else ""
-
-    def _go_back(self, error: UsageError) -> None:
-        """What was in force before, say, a reboot stays in force where there is nothing better.
-
-        Raises `error` if there is nothing to go back to.
-        """
-        try:
-            self._take(source.read(self._setup.kept, self._setup.interface))
-        except UsageError:
-            raise error from None
-        self._faults.note("document", error)
-        _log.warning("going on with the document that was in force last")
-
-    def _keep(self) -> None:
-        committed = self._enforcement.committed
-        if committed is not None and committed.source != self._kept:
-            source.keep(self._setup.kept, committed.source)
-            self._kept = committed.source
-
-    def _enforce(self) -> None:
-        for _ in range(_PLANS):
-            now_s = time.monotonic()
-            self._sight = sight = self._lookout.look(now_s)
-            self._faults.note("interface", sight.fault)
-            desired = self._intent.of(sight, now_s)
-            self._faults.note("policy", self._intent.fault)
-            self._faults.note("commit", self._intent.refused)
-            observed = self._enforcement.observe(
-                sight.ifindex, fresh=sight.fresh, yields=not self._leading.is_due(now_s)
-            )
-            actions = plan(desired, observed, self._enforcement.kind)
-            self._judge_places(observed, actions, now_s)
-            if not self._apply(actions, sight, desired):
-                return
-            if sight.fresh:
-                self._greeted(sight)
-            elif not actions:
-                return
-        raise KraitError(
-            f"{self._setup.interface} does not stay as it was made",
-            hint="Look for another tool that changes its filters: krait doctor.",
-        )
-
-    def _make(self) -> None:
-        """Bring a device of ours to what is wanted; it grows and goes up behind the filter only."""
-        if self._keeper is None:
-            return
-        if self._sight.ifindex is None and self._is_elsewhere:
-            raise Away(self._setup.interface)
-        for stage in Stage:
-            if stage is not Stage.SHRINK:
-                ifindex = self._sight.ifindex
-                if not self._enforcement.covers(ifindex):
-                    self._keeper.lower(self._sight)
-                if not self._enforcement.is_enforcing(ifindex):
-                    return
-            if self._keeper.reach(stage, self._sight, time.monotonic()):
-                self._enforce()
-        self._faults.note("endpoints", self._keeper.fault)
-
-    def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
-        """Say where Krait is not first, and where it still is though it is not wanted there."""
-        self._is_elsewhere = bool(observed.elsewhere)
-        self._faults.note(
-            "elsewhere", Elsewhere(self._setup.interface) if observed.elsewhere else None
-        )
-        reloads = any(isinstance(each, Load) for each in actions)
-        if observed.ahead and reloads and self._enforcement.kind is AttachKind.TCX:
-            self._leading.failed(now_s)  # if it is the last time, nobody will ask
-            return
-        self._faults.note("order", Behind(observed.ahead) if observed.ahead else None)
-
-    def _greeted(self, sight: Sight) -> None:
-        self._lookout.greeted(sight)
-        now_s, facts = time.monotonic(), {}
-        if self._appeared is not None and self._appeared[0] == sight.ifindex:
-            facts = {"shut_after_ms": round((now_s - self._appeared[1]) * 1e3, 1)}
-        _log.info(f"{self._setup.interface} appeared and is shut", ifindex=sight.ifindex, **facts)
-
-    def _apply(self, actions: tuple[Action, ...], sight: Sight, desired: Desired | None) -> bool:
-        """False: what is desired could not be put in force, and is put off."""
-        for action in actions:
-            try:
-                self._enforcement.apply(action, sight.ifindex)
-            except KraitError as error:
-                is_emptying = isinstance(action, Commit) and action.desired is None
-                if desired is None or is_emptying or not isinstance(action, Load | Commit):
-                    raise
-                self._intent.put_off(desired, error, time.monotonic())
-                self._faults.note("commit", error)
-                return False
-        return True
-
-    def _tell(self) -> None:
-        live = state.Live(
-            pid=os.getpid(),
-            since_s=self._since_s,
-            kind=self._enforcement.kind.value,
-            enforcing=self._enforcement.is_enforcing(self._sight.ifindex),
-            revision=self._enforcement.revision,
-            faults=self._faults.known,
-            warnings=self._enforcement.warnings,
-            withheld=tuple(sorted(map(str, self._sight.withheld))),
-        )
-        if live != self._told:
-            self._told = live
-            try:
-                state.write_live(self._setup.live, live)
-            except OSError as error:
-                _log.error("cannot write", path=str(self._setup.live), error=str(error))
+        pause_s, watchdog_s = self._rounds.pause_s(), self._setup.notifier.watchdog_s
+        return max(min(pause_s, watchdog_s / 2) if watchdog_s else pause_s, 0.0)
 
     def _report(self) -> None:
-        notifier, status = self._setup.notifier, self._status()
-        if self._is_reloading and not self._must_read:
+        notifier, status = self._setup.notifier, self._rounds.status()
+        if self._is_reloading and self._rounds.has_read:
             self._is_reloading = False
             notifier.ready(status)
         notifier.status(status)
         notifier.alive(time.monotonic())
-
-    def _status(self) -> str:
-        name = self._setup.interface
-        if self._sight.ifindex is None:
-            return f"waiting for {name}, armed"
-        faults = f"; {len(self._faults)} faults: krait status {name}" if self._faults else ""
-        return f"{name}: revision {self._enforcement.revision} in force{faults}"

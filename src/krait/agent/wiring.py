@@ -15,7 +15,7 @@ from pathlib import Path
 from krait.agent import key, source
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Source
-from krait.agent.loop import Agent, Setup
+from krait.agent.loop import Agent
 from krait.agent.managed.endpoints import Endpoints
 from krait.agent.managed.keeper import Keeper
 from krait.agent.managed.maker import KernelMaker
@@ -24,6 +24,7 @@ from krait.agent.managed.ports import Maker
 from krait.agent.notify import Notifier
 from krait.agent.paths import Paths
 from krait.agent.ports import Eyes, Filter, Loads
+from krait.agent.rounds import Setup
 from krait.common.errors import SystemRefused, UsageError
 from krait.kernel import capability, wireguard
 from krait.kernel.bpf.folder import require_private
@@ -157,12 +158,7 @@ def maker(interface: str, paths: Paths, userspace: str | None = None) -> Maker:
 
 def wanted(found: Source, interface: str, orders: Orders, paths: Paths) -> WantedDevice:
     """What the device of this machine should be. Raises UsageError if the document lacks some."""
-    path = paths.key_of(interface)
-    own = key.read(path)
-    if own is None:
-        raise UsageError(
-            f"there is no private key {path}", hint=f"make one: krait genkey {interface}"
-        )
+    own = key.require(paths.key_of(interface), interface)
     node = own_node(
         found.document,
         asked=orders.node,

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from krait.agent.apply import Enforcement
-from krait.agent.loop import Agent, Setup
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
+from krait.agent.rounds import Rounds, Setup
 from krait.agent.state import Live, read_live
 from krait.common.abi import MAX_LIST_LENGTH
 from krait.kernel.bpf.errors import BpfRefused, MapFull
@@ -48,7 +48,7 @@ class Stage:
         self.document, self.live_path = folder / "v0.yaml", folder / "live.json"
         self.document.write_text(SMALL)
         eyes = Eyes(self.link, self.fingerprint, self.device, self.events)
-        self.agent = Agent(
+        self.agent = Rounds(
             Setup(
                 interface="v0",
                 document=self.document,
@@ -65,8 +65,8 @@ class Stage:
         text = self.document.read_text()
         assert old in text
         self.document.write_text(text.replace(old, new, 1))
-        self.agent._reload()  # noqa: SLF001 - SIGHUP
-        self.agent.round()
+        self.agent.read_again()
+        self.agent.play()
 
     @property
     def tables(self) -> Datapath:
@@ -142,13 +142,13 @@ def test_a_map_that_is_full_against_all_reckoning_leaves_the_policy_in_force(sta
     else:
         pytest.fail("the table took more than it holds")
     stage.routed = 3
-    stage.agent.round()
+    stage.agent.play()
     (fault,) = stage.live.faults
     assert "is full" in fault.message
     assert "policy in force stays" in fault.hint
     assert stage.in_force() == before
     assert stage.tables.in_force.idle == idle
-    stage.agent.round()  # it is put off: what is in force goes on, and the fault is not forgotten
+    stage.agent.play()  # it is put off: what is in force goes on, and the fault is not forgotten
     assert [each.message for each in stage.live.faults] == [fault.message]
     assert stage.live.enforcing
 
@@ -177,8 +177,8 @@ def test_tables_that_the_kernel_does_not_give_leave_the_policy_in_force(
     stage.edit("policy:\n", f"{many}policy:\n")
     text = stage.document.read_text().replace("tags: [web]", "tags: [web]\n    transit: true", 1)
     stage.document.write_text(text)
-    stage.agent._reload()  # noqa: SLF001 - SIGHUP
-    stage.agent.round()
+    stage.agent.read_again()
+    stage.agent.play()
     (fault,) = stage.live.faults
     assert "ENOMEM" in fault.message
     assert stage.in_force() == before

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 from typing import cast
 
 from krait.agent.apply import Enforcement
-from krait.agent.loop import Agent, Setup
+from krait.agent.loop import Agent
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes, Filter, Loads, Program
+from krait.agent.rounds import Rounds, Setup
 from krait.agent.state import Live, read_live
 from krait.common.abi import ABI_VERSION
 from krait.common.errors import SystemRefused
@@ -124,6 +125,9 @@ class FakeLoads:
     def remove(self, generation: Generation) -> None:
         del self._kernel.loaded[generation.number]
 
+    def sweep(self) -> None:
+        pass
+
     def clear(self) -> None:
         self._kernel.loaded.clear()
 
@@ -198,23 +202,27 @@ class Stage:
         self.events = [self.quiet]
         """Streams of the kernel's events, one after the other; the last goes on for ever."""
 
-    def agent(self) -> Agent:
+    def setup(self) -> Setup:
         loads: Loads = FakeLoads(self.kernel)
         hooks: Filter = FakeFilter(self.kernel)
         eyes = Eyes(lambda: self.kernel.link, self.fingerprint, self.device, self._next_stream)
         self.enforcement = Enforcement(loads, hooks, self._records)
-        return Agent(
-            Setup(
-                interface="wg0",
-                document=self.document,
-                kept=self.kept,
-                live=self.live_path,
-                eyes=eyes,
-                enforcement=self.enforcement,
-                notifier=self.post,
-                changes=follow,
-            )
+        return Setup(
+            interface="wg0",
+            document=self.document,
+            kept=self.kept,
+            live=self.live_path,
+            eyes=eyes,
+            enforcement=self.enforcement,
+            notifier=self.post,
+            changes=follow,
         )
+
+    def agent(self) -> Agent:
+        return Agent(self.setup())
+
+    def rounds(self) -> Rounds:
+        return Rounds(self.setup())
 
     def edit(self, old: str, new: str) -> None:
         text = self.document.read_text()

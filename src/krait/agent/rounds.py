@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounds of an agent: look, plan, apply, until nothing is left to do.
+
+What goes wrong in a round is told, kept for `status` under the subject that clears it again, and
+tried again by the next: only a start can fail. One thread at a time plays a round.
+"""
+
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from krait.agent import source, state
+from krait.agent.apply import Enforcement
+from krait.agent.backoff import Backoff
+from krait.agent.desired import Desired, Source
+from krait.agent.diff import Action, Commit, Load, Observed, plan
+from krait.agent.faults import Faults
+from krait.agent.intent import Intent
+from krait.agent.lookout import INTERVAL_S, Lookout, Sight
+from krait.agent.managed.diff import Stage
+from krait.agent.managed.keeper import Away, Keeper
+from krait.agent.notify import Notifier
+from krait.agent.places import Behind, Elsewhere
+from krait.agent.ports import Eyes
+from krait.common import collector
+from krait.common.errors import KraitError, UsageError
+from krait.kernel.seat import AttachKind
+
+_PLANS = 6  # a start needs three; more would mean that somebody works against us
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What an agent works with."""
+
+    interface: str
+    document: Path
+    kept: Path  # what was put in force last
+    live: Path
+    eyes: Eyes
+    enforcement: Enforcement
+    notifier: Notifier
+    keeper: Callable[[Callable[[], None]], Keeper] | None = None
+    """Of the device, where Krait makes it; given how to wake the agent from another thread."""
+    changes: Callable[[Path], AsyncGenerator[None, None]] = source.changes
+
+
+class Rounds:
+    """Keep the policy of one interface true, and the interface as well where Krait makes it."""
+
+    def __init__(self, setup: Setup, wake: Callable[[], None] = lambda: None) -> None:
+        """`wake` has a round played soon; other threads call it."""
+        self._setup = setup
+        self._enforcement = setup.enforcement
+        self._keeper = setup.keeper and setup.keeper(wake)
+        self._lookout = Lookout(setup.eyes)
+        self._intent = Intent(setup.enforcement)
+        self._unheard = source.Unheard(setup.document)
+        self._faults = Faults()
+        self._leading = Backoff()
+        self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
+        self._kept: Source | None = None
+        self._since_s = time.time()
+        self._told: state.Live | None = None
+        self._sight = Sight(None)
+        self._is_elsewhere = False
+        self._must_read = False
+
+    @collector.paused(then_sweep=True)
+    def start(self) -> None:
+        """The first round, whose errors end it unless an earlier agent's policy is in force."""
+        self._sight = self._lookout.look(time.monotonic())
+        self._enforcement.start(self._sight.ifindex)
+        if self._enforcement.is_enforcing(self._sight.ifindex):
+            self._must_read = True
+            self.play()
+            return
+        try:
+            self._begin()
+        except Exception:
+            if self._keeper is not None:
+                self._keeper.withdraw()
+            self._enforcement.withdraw(self._sight.ifindex)
+            raise
+        self._faults.attempt("keeping", self._keep)
+        self._faults.attempt("status", self._tell)
+
+    @collector.paused(then_sweep=True)
+    def play(self) -> None:
+        """One round. Never raises: see `faults` of the live state."""
+        self._faults.collect()
+        if self._must_read or self._unheard.is_due(time.monotonic()):
+            self._must_read = False
+            self._faults.attempt("document", self._read)
+        self._faults.attempt("enforcement", self._enforce)
+        self._faults.attempt("device", self._make)
+        self._faults.attempt("keeping", self._keep)
+        self._faults.attempt("status", self._tell)
+
+    def read_again(self) -> None:
+        """The next round reads the document."""
+        self._must_read = True
+
+    @property
+    def has_read(self) -> bool:
+        """Whether one has read it since."""
+        return not self._must_read
+
+    def appeared(self, ifindex: int) -> None:
+        """The kernel told of this interface just now."""
+        self._appeared = ifindex, time.monotonic()
+
+    def trouble(self, subject: str, error: KraitError | None) -> None:
+        """What is wrong with how events are heard of; None: nothing is any more."""
+        self._faults.hand_over(subject, error)
+
+    def pause_s(self) -> float:
+        """For how long there may be no round though nothing happens."""
+        now_s = time.monotonic()
+        pauses = [INTERVAL_S, self._lookout.next_s(now_s)]
+        if self._keeper is not None:
+            pauses.append(self._keeper.next_s(now_s))
+        return min(pauses)
+
+    def status(self) -> str:
+        """The state of things in a line."""
+        name = self._setup.interface
+        if self._sight.ifindex is None:
+            return f"waiting for {name}, armed"
+        faults = f"; {len(self._faults)} faults: krait status {name}" if self._faults else ""
+        return f"{name}: revision {self._enforcement.revision} in force{faults}"
+
+    def _begin(self) -> None:
+        try:
+            self._read()
+        except UsageError as error:
+            self._go_back(error)
+        if self._sight.fault is not None:
+            raise self._sight.fault
+        if self._sight.interface is None:  # without a key yet: it waits for it shut
+            self._lookout.regard_as_new()
+        self._enforce()
+        self._make()
+        for fault in (self._intent.fault, self._intent.refused):
+            if fault is not None:
+                raise fault
+
+    def _read(self) -> None:
+        setup, known = self._setup, self._intent.source
+        self._unheard.reading()
+        found = source.read(
+            setup.document, setup.interface, known, if_missing=self._how_to_restore()
+        )
+        if found != known:
+            self._take(found)
+            _log.info("document read", path=found.path, sha256=found.sha256[:12])
+
+    def _take(self, found: Source) -> None:
+        """This document counts from here on; not if it is none that the device can be made from."""
+        if self._keeper is not None:
+            self._keeper.adopt(found)
+        self._intent.source = found
+
+    def _how_to_restore(self) -> str:
+        """What to do without a document while a policy is in force; empty: none is."""
+        hint, kept = "restore it; until then the policy in force stays", self._setup.kept
+        if kept.exists():
+            return f"{hint} (a copy of it: {kept})"
+        return hint if self._enforcement.is_enforcing(self._sight.ifindex) else ""
+
+    def _go_back(self, error: UsageError) -> None:
+        """What was in force before, say, a reboot stays in force where there is nothing better.
+
+        Raises `error` if there is nothing to go back to.
+        """
+        try:
+            self._take(source.read(self._setup.kept, self._setup.interface))
+        except UsageError:
+            raise error from None
+        self._faults.note("document", error)
+        _log.warning("going on with the document that was in force last")
+
+    def _keep(self) -> None:
+        committed = self._enforcement.committed
+        if committed is not None and committed.source != self._kept:
+            source.keep(self._setup.kept, committed.source)
+            self._kept = committed.source
+
+    def _enforce(self) -> None:
+        for _ in range(_PLANS):
+            now_s = time.monotonic()
+            self._sight = sight = self._lookout.look(now_s)
+            self._faults.note("interface", sight.fault)
+            desired = self._intent.of(sight, now_s)
+            self._faults.note("policy", self._intent.fault)
+            self._faults.note("commit", self._intent.refused)
+            observed = self._enforcement.observe(
+                sight.ifindex, fresh=sight.fresh, yields=not self._leading.is_due(now_s)
+            )
+            actions = plan(desired, observed, self._enforcement.kind)
+            self._judge_places(observed, actions, now_s)
+            if not self._apply(actions, sight, desired):
+                return
+            if sight.fresh:
+                self._greeted(sight)
+            elif not actions:
+                return
+        raise KraitError(
+            f"{self._setup.interface} does not stay as it was made",
+            hint="Look for another tool that changes its filters: krait doctor.",
+        )
+
+    def _make(self) -> None:
+        """Bring a device of ours to what is wanted; it grows and goes up behind the filter only."""
+        if self._keeper is None:
+            return
+        if self._sight.ifindex is None and self._is_elsewhere:
+            raise Away(self._setup.interface)
+        for stage in Stage:
+            if stage is not Stage.SHRINK:
+                ifindex = self._sight.ifindex
+                if not self._enforcement.covers(ifindex):
+                    self._keeper.lower(self._sight)
+                if not self._enforcement.is_enforcing(ifindex):
+                    return
+            if self._keeper.reach(stage, self._sight, time.monotonic()):
+                self._enforce()
+        self._faults.note("endpoints", self._keeper.fault)
+
+    def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
+        """Say where Krait is not first, and where it still is though it is not wanted there."""
+        self._is_elsewhere = bool(observed.elsewhere)
+        self._faults.note(
+            "elsewhere", Elsewhere(self._setup.interface) if observed.elsewhere else None
+        )
+        reloads = any(isinstance(each, Load) for each in actions)
+        if observed.ahead and reloads and self._enforcement.kind is AttachKind.TCX:
+            self._leading.failed(now_s)  # if it is the last time, nobody will ask
+            return
+        self._faults.note("order", Behind(observed.ahead) if observed.ahead else None)
+
+    def _greeted(self, sight: Sight) -> None:
+        self._lookout.greeted(sight)
+        now_s, facts = time.monotonic(), {}
+        if self._appeared is not None and self._appeared[0] == sight.ifindex:
+            facts = {"shut_after_ms": round((now_s - self._appeared[1]) * 1e3, 1)}
+        _log.info(f"{self._setup.interface} appeared and is shut", ifindex=sight.ifindex, **facts)
+
+    def _apply(self, actions: tuple[Action, ...], sight: Sight, desired: Desired | None) -> bool:
+        """False: what is desired could not be put in force, and is put off."""
+        for action in actions:
+            try:
+                self._enforcement.apply(action, sight.ifindex)
+            except KraitError as error:
+                is_emptying = isinstance(action, Commit) and action.desired is None
+                if desired is None or is_emptying or not isinstance(action, Load | Commit):
+                    raise
+                self._intent.put_off(desired, error, time.monotonic())
+                self._faults.note("commit", error)
+                return False
+        return True
+
+    def _tell(self) -> None:
+        live = state.Live(
+            pid=os.getpid(),
+            since_s=self._since_s,
+            kind=self._enforcement.kind.value,
+            enforcing=self._enforcement.is_enforcing(self._sight.ifindex),
+            revision=self._enforcement.revision,
+            faults=self._faults.known,
+            warnings=self._enforcement.warnings,
+            withheld=tuple(sorted(map(str, self._sight.withheld))),
+        )
+        if live != self._told:
+            self._told = live
+            try:
+                state.write_live(self._setup.live, live)
+            except OSError as error:
+                _log.error("cannot write", path=str(self._setup.live), error=str(error))
