@@ -12,7 +12,6 @@ from krait.kernel.link import observe_link
 from krait.kernel.route import (
     METRIC,
     PROTOCOL,
-    UNREACHABLE_METRIC,
     Network,
     Route,
     add_routes,
@@ -74,25 +73,35 @@ def test_a_namespace_without_routes_has_none_of_ours() -> None:
 def test_routes_are_made_as_ip_shows_them_and_seen_again(ifindex: int) -> None:
     routes = [
         *(through(each, ifindex) for each in networks("10.20.0.0/24", "fd7a:6b72:1::/48")),
-        *(unreachable(each) for each in networks("10.8.0.0/24", "fd7a:6b72::/64")),
+        *(unreachable(each, "wg0") for each in networks("10.8.0.0/24", "fd7a:6b72::/64")),
     ]
     add_routes(routes)
-    protocol = str(PROTOCOL)
+    protocol, metric = str(PROTOCOL), routes[-1].metric
+    assert metric >= 1 << 31
     assert shown(4) == {
         "10.20.0.0/24": ("1", protocol, "br7", METRIC),
-        "10.8.0.0/24": ("7", protocol, "", UNREACHABLE_METRIC),
+        "10.8.0.0/24": ("7", protocol, "", metric),
     }
     assert shown(6) == {
         "fd7a:6b72:1::/48": ("1", protocol, "br7", METRIC),
-        "fd7a:6b72::/64": ("7", protocol, "lo", UNREACHABLE_METRIC),
+        "fd7a:6b72::/64": ("7", protocol, "lo", metric),
     }
     assert observe_routes() == frozenset(routes)
     remove_routes(routes[1:3])
     assert observe_routes() == {routes[0], routes[3]}
 
 
+def test_an_unreachable_route_tells_which_interface_it_belongs_to() -> None:
+    mesh = ip_network("10.8.0.0/24")
+    routes = {unreachable(mesh, "wg0"), unreachable(mesh, "wg1")}
+    assert len(routes) == 2
+    add_routes([*routes])
+    remove_routes([unreachable(mesh, "wg1")])
+    assert observe_routes() == {unreachable(mesh, "wg0")}
+
+
 def test_ours_may_be_added_and_removed_twice(ifindex: int) -> None:
-    routes = [through(each, ifindex) for each in many(4)] + [unreachable(ip_network("10.8.0.0/24"))]
+    routes = [through(each, ifindex) for each in many(4)] + [unreachable(ip_network("10.8.0.0/24"), "wg0")]
     for _ in range(2):
         add_routes(routes)
         assert observe_routes() == frozenset(routes)
@@ -156,10 +165,10 @@ def test_routes_of_another_table_are_not_ours_to_see(ifindex: int) -> None:
 
 def test_an_unreachable_route_outlives_the_device_and_refuses(ifindex: int) -> None:
     mesh = ip_network("10.8.0.0/24")
-    add_routes([through(mesh, ifindex), unreachable(mesh)])
+    add_routes([through(mesh, ifindex), unreachable(mesh, "wg0")])
     assert "dev br7" in ip("route get 10.8.0.5")
     ip("link delete br7")
-    assert observe_routes() == {unreachable(mesh)}
+    assert observe_routes() == {unreachable(mesh, "wg0")}
     refusal = subprocess.run(
         ["ip", "route", "get", "10.8.0.5"], check=False, capture_output=True, text=True
     )

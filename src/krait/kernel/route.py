@@ -2,7 +2,8 @@
 """Routes of Krait's own, in the main table: through its device, or unreachable.
 
 They are known by their protocol, a number that the kernel keeps and gives no meaning to. Taking a
-route away names it, too, so that no route of anybody else's ever goes.
+route away names it, too, so that no route of anybody else's ever goes. An unreachable route has no
+device that tells which mesh it belongs to: its metric does.
 
 Sources: include/uapi/linux/rtnetlink.h; net/ipv4/fib_{trie,semantics}.c, net/ipv6/route.c.
 """
@@ -15,6 +16,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from itertools import chain
 from struct import Struct
+from zlib import crc32
 
 from krait.common.errors import SystemRefused
 from krait.kernel.netlink import (
@@ -38,8 +40,7 @@ METRIC = 1
 """Of routes through the device: before whatever a network of the host's may bring along later, so
 that what belongs into the tunnel does not leave in plaintext."""
 
-UNREACHABLE_METRIC = 1 << 31
-"""Behind every other route: what is left when the device is gone."""
+_UNREACHABLE_METRIC = 1 << 31
 
 Network = IPv4Network | IPv6Network
 
@@ -74,9 +75,13 @@ def through(destination: Network, ifindex: int) -> Route:
     return Route(destination, ifindex)
 
 
-def unreachable(destination: Network) -> Route:
-    """A route that refuses what no other route takes."""
-    return Route(destination, None, UNREACHABLE_METRIC)
+def unreachable(destination: Network, interface: str) -> Route:
+    """A route that refuses what no other route takes: what is left when the device is gone.
+
+    Its metric, behind all others, has 31 bits of the interface's name, by which it is known again
+    when there is no device: several meshes of one machine do not take away each other's.
+    """
+    return Route(destination, None, _UNREACHABLE_METRIC | crc32(interface.encode()))
 
 
 def observe_routes() -> frozenset[Route]:

@@ -88,9 +88,10 @@ def conflicts(
 ) -> tuple[Conflict, ...]:
     """Who is in the mesh's way, or has the mesh in theirs. Pure.
 
-    What is on the mesh's own interface (`ifindex`, 0 if there is none yet) is not, nor are routes
-    that Krait made, default routes, and refusals of more than the range, which the mesh's route
-    overrides. A route that came with an address is told as that.
+    What is on the mesh's own interface (`ifindex`, 0 if there is none yet) is not, nor are
+    unreachable routes of Krait's, which outlive their device, default routes, and refusals of more
+    than the range, which the mesh's route overrides. A route that came with an address is told as
+    that.
     """
     found = tuple(occupants)
     addressed = {(each.ifindex, each.cidr) for each in found if each.address is not None}
@@ -102,7 +103,7 @@ def conflicts(
             return False
         if each.address is not None:
             return True
-        if each.protocol == PROTOCOL or each.cidr.prefixlen <= _HALF:
+        if each.cidr.prefixlen <= _HALF or (each.protocol == PROTOCOL and not each.interface):
             return False
         if each.protocol == _BY_KERNEL and (each.ifindex, each.cidr) in addressed:
             return False

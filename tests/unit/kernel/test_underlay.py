@@ -35,6 +35,7 @@ def route(text: str, ifindex: int = ETH0, protocol: int = STATIC) -> Occupant:
         (route("10.0.0.0/8"), "eth0 has a route to 10.0.0.0/8"),
         (route("fd00::/8"), "eth0 has a route to fd00::/8"),
         (route("10.8.1.0/24", ifindex=0), "nothing has a route to 10.8.1.0/24"),
+        (route("10.8.1.0/24", protocol=PROTOCOL), "eth0 has a route to 10.8.1.0/24"),
     ],
 )
 def test_who_has_some_of_the_range_or_more_than_it_is_named(occupant: Occupant, words: str) -> None:

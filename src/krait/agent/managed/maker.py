@@ -2,7 +2,6 @@
 """Makes and changes one device on the running kernel: see `ports.Maker`."""
 
 from collections.abc import Sequence, Set
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from krait.kernel import device, underlay, wireguard
 from krait.kernel.files import writing
 from krait.kernel.link import Link, observe_own
 from krait.kernel.route import (
+    Route,
     add_routes,
     observe_routes,
     remove_routes,
@@ -54,14 +54,14 @@ class KernelMaker:
         return wireguard.observe(self._interface, sockets=self._paths.sockets)
 
     def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
-        ours = observe_routes()
+        found = observe_routes()
         return (
-            frozenset(each.destination for each in ours if each.ifindex == ifindex is not None),
-            frozenset(each.destination for each in ours if each.ifindex is None),
+            frozenset(each.destination for each in found if each.ifindex == ifindex is not None),
+            frozenset(each.destination for each in found if each == self._route(each.destination)),
         )
 
     def private_key(self) -> bytes:
-        return key.make(self._paths.key_of(self._interface))[0].secret
+        return key.require(self._paths.key_of(self._interface), self._interface).secret
 
     def preshared_key(self, path: str) -> bytes:
         found = key.read(Path(path))
@@ -114,9 +114,8 @@ class KernelMaker:
     def change_routes(
         self, ifindex: int | None, gone: tuple[Network, ...], new: tuple[Network, ...]
     ) -> None:
-        route = unreachable if ifindex is None else partial(through, ifindex=ifindex)
-        remove_routes([route(each) for each in gone])
-        add_routes([route(each) for each in new])
+        remove_routes([self._route(each, ifindex) for each in gone])
+        add_routes([self._route(each, ifindex) for each in new])
 
     def set_mtu(self, ifindex: int, mtu: int) -> None:
         device.set_mtu(ifindex, mtu)
@@ -126,3 +125,8 @@ class KernelMaker:
 
     def set_down(self, ifindex: int) -> None:
         device.set_down(ifindex)
+
+    def _route(self, destination: Network, ifindex: int | None = None) -> Route:
+        if ifindex is None:
+            return unreachable(destination, self._interface)
+        return through(destination, ifindex)

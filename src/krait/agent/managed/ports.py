@@ -24,10 +24,10 @@ class Maker(Protocol):
         """WireGuard's part, without secrets."""
 
     def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
-        """Routes of ours: through the device, and unreachable ones."""
+        """Routes of ours: through the device, and unreachable ones that came with it."""
 
     def private_key(self) -> bytes:
-        """32 bytes, made where there was none. Raises KraitError if others may read it."""
+        """32 bytes of a file. Raises KraitError if it is not there, or others may read it."""
 
     def preshared_key(self, path: str) -> bytes:
         """32 bytes of a file. Raises KraitError if it is not there, or others may read it."""
