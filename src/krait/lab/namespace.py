@@ -35,11 +35,21 @@ from krait.lab.machine import (
 )
 
 # sysfs is mounted anew because it shows the network namespace of whoever mounts it, bpffs because
-# each mount is an instance of its own. The ping range lets a probe use unprivileged ICMP sockets,
-# and without duplicate address detection an IPv6 address is usable at once.
+# each mount is an instance of its own. What is written to /etc stays in the machine if the kernel has
+# overlayfs; else only a folder that is there can be hidden. The ping range lets a probe use
+# unprivileged ICMP sockets, and without duplicate address detection an IPv6 address is usable at
+# once.
 # With SIGCHLD ignored the kernel reaps the orphans that PID 1 inherits.
 _HOLDER = """
 set -e
+mount -t tmpfs krait-lab /run
+mkdir /run/upper /run/work
+if mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work krait-lab /etc; then
+    rm -rf /etc/krait
+elif [ -d /etc/krait ]; then
+    mount -t tmpfs -o mode=0700 krait-lab /etc/krait
+fi 2>/dev/null
+umount /run
 mount -t tmpfs -o mode=0755 krait-lab /run
 mount -t sysfs krait-lab /sys
 mount -t bpf -o mode=0700 krait-lab /sys/fs/bpf
@@ -47,7 +57,6 @@ for folder in /var/lib/krait /var/log/krait; do
   mkdir -p -m 0700 $folder
   mount -t tmpfs -o mode=0700 krait-lab $folder
 done
-if [ -d /etc/krait ]; then mount -t tmpfs -o mode=0700 krait-lab /etc/krait; fi
 echo "$1" >/proc/sys/kernel/hostname
 echo 0 0 >/proc/sys/net/ipv4/ping_group_range
 echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad

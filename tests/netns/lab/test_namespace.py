@@ -45,6 +45,15 @@ def test_files_and_pins_of_one_machine_are_invisible_to_another(pair: Pair) -> N
         assert not Path(path, "x").exists()
 
 
+def test_what_is_written_to_etc_is_the_machines_own(pair: Pair) -> None:
+    left, right = pair
+    left.fail(["test", "-e", "/etc/krait"])  # whatever the host has there
+    left.write("/etc/krait/lab.yaml", "nodes: {}\n")
+    right.fail(["test", "-e", "/etc/krait"])
+    assert not Path("/etc/krait/lab.yaml").exists()
+    left.succeed("rm -r /etc/krait")
+
+
 def test_a_cable_joins_two_machines_over_both_families(pair: Pair) -> None:
     left, right = pair
     wire(
