@@ -35,8 +35,8 @@ from krait.lab.machine import (
 )
 
 # sysfs is mounted anew because it shows the network namespace of whoever mounts it, bpffs because
-# each mount is an instance of its own. What is written to /etc stays in the machine if the kernel has
-# overlayfs; else only a folder that is there can be hidden. The ping range lets a probe use
+# each mount is an instance of its own. What is written to /etc stays in the machine, if the kernel
+# has overlayfs; else only a folder that is there can be hidden. The ping range lets a probe use
 # unprivileged ICMP sockets, and without duplicate address detection an IPv6 address is usable at
 # once.
 # With SIGCHLD ignored the kernel reaps the orphans that PID 1 inherits.
