@@ -13,7 +13,7 @@ from krait.policy.compile import Compiled, compile_policy
 from krait.policy.image import Capacity, need
 from krait.policy.model import Document, Network
 from krait.policy.numbering import Numbers
-from krait.policy.view import HERE, Interface, View, resolve, withhold
+from krait.policy.view import HERE, Interface, View, resolve, retagged, withhold
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Desired:
     peers: Mapping[bytes, Named]
     withheld: frozenset[Network]
     warnings: tuple[str, ...]
+    interface: Interface = field(repr=False, compare=False)
+    view: View = field(repr=False, compare=False)  # with nothing withheld
 
 
 def desire(
@@ -50,14 +52,22 @@ def desire(
     interface: Interface,
     known: Numbers,
     withheld: Set[Network] = frozenset(),
+    *,
+    before: "Desired | None" = None,
 ) -> Desired:
     """Compile a document for an interface; who has a number in `known` keeps it.
 
-    `withheld` prefixes, and what the document places inside them, are nobody's for now. Raises
+    `withheld` prefixes, and what the document places inside them, are nobody's for now. `before` is
+    another answer, which saves time where it is near; this one does not depend on it. Raises
     UsageError if the document does not name this node or cannot be represented.
     """
     document = source.document
-    view = resolve(document, interface, known.peers)
+    view = None
+    if before and before.interface is interface and before.view.peers == known.peers:
+        view = retagged(before.view, before.source.document, document)
+    if view is None:
+        view = resolve(document, interface, known.peers)
+    whole = view
     if withheld:
         view = withhold(view, _withheld(view, interface, withheld))
     compiled = compile_policy(document, view, known)
@@ -74,6 +84,8 @@ def desire(
         },
         withheld=frozenset(withheld),
         warnings=view.warnings,
+        interface=interface,
+        view=whole,
     )
 
 

@@ -68,9 +68,9 @@ class Intent:
     def _work_out(
         self, source: Source, interface: Interface, withheld: frozenset[Network]
     ) -> Desired | None:
-        numbers = self._enforcement.numbers
+        numbers, before = self._enforcement.numbers, self._answer
         try:
-            answer = desire(source, interface, numbers, withheld)
+            answer = desire(source, interface, numbers, withheld, before=before)
         except KraitError as error:
             self.fault = error
         else:
@@ -80,6 +80,6 @@ class Intent:
         if self._fitting is None:
             return None
         try:  # who is who may have changed although the new document does not count
-            return desire(self._fitting, interface, numbers, withheld)
+            return desire(self._fitting, interface, numbers, withheld, before=before)
         except KraitError:
             return None

@@ -113,6 +113,32 @@ def resolve(
     return View(here, mine.transit, scene.mesh, places, owners, tuple(warnings))
 
 
+def retagged(view: View, known: Document, document: Document) -> View | None:
+    """What `resolve` makes of a document for the same interface, given what it made of `known`.
+
+    None where the two differ in more than the tags of nodes: then addresses may have others.
+    """
+    named = named_nodes(known)
+    if (known.node, known.mesh) != (document.node, document.mesh):
+        return None
+    if len(known.nodes) != len(document.nodes) or named != named_nodes(document):
+        return None
+    labels = {}
+    for before, now in zip(known.nodes, document.nodes, strict=True):
+        if before is not now:
+            if _without_tags(before) != _without_tags(now):
+                return None
+            labels[now.name] = node_labels(now, named)
+
+    def anew(who: Principal) -> Principal:
+        return who._replace(labels=labels[who.name]) if who.name in labels else who
+
+    changed: dict[Network, Principal | None] = {
+        cidr: anew(who) for cidr, who in view.owners.items() if who and who.name in labels
+    }
+    return replace(view, node=anew(view.node), owners=view.owners | changed)
+
+
 def withhold(view: View, cidrs: Iterable[Network]) -> View:
     """The view with these prefixes as nobody's, until it is sure whose they are."""
     return replace(view, owners=view.owners | dict.fromkeys(cidrs))
@@ -212,6 +238,12 @@ def _on_link(addresses: Iterable[InterfaceAddress]) -> tuple[Network, ...]:
             if each.network.prefixlen < each.max_prefixlen and not each.is_link_local
         )
     )
+
+
+def _without_tags(node: Node) -> tuple[object, ...]:
+    """What else of a node its view depends on."""
+    routes = tuple((route.cidr, route.tags) for route in node.routes)
+    return node.name, node.public_key, node.addresses, routes, node.transit, node.via
 
 
 def _subnet(router: Node, cidr: Network, peer: int, labels: Labels | None) -> Principal:
