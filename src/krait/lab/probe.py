@@ -29,7 +29,7 @@ from typing import Any
 
 TICK = struct.Struct("!QQ")  # its number, and when it was sent
 _NONCE_BYTES = 16
-_RESEND_S = 0.3
+_RESEND_S = 1.0  # long enough that a busy machine answers once, not twice
 _ECHO = {
     socket.AF_INET: (socket.IPPROTO_ICMP, 8, 0),
     socket.AF_INET6: (socket.IPPROTO_ICMPV6, 128, 129),
