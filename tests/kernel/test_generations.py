@@ -100,6 +100,19 @@ def test_one_of_another_layout_is_listed_but_not_readable(
     assert (folder / found.name).exists()
 
 
+def test_what_a_crash_left_half_made_is_swept_away_and_nothing_else(
+    generations: Generations, folder: Path
+) -> None:
+    whole, half, gone = (generations.load(SMALLEST) for _ in range(3))
+    (folder / half.name / "krait_ingress").unlink()
+    (folder / gone.name).rename(folder / f"{gone.name}+")
+    (folder / "stranger+").mkdir()
+    generations.sweep()
+    left = {each.name for each in folder.iterdir() if not each.name.startswith("netns-")}
+    assert left == {whole.name, "stranger+"}
+    (folder / "stranger+").rmdir()
+
+
 def test_clearing_leaves_no_folder(generations: Generations, folder: Path) -> None:
     generations.load(SMALLEST)
     generations.load(SMALLEST)

@@ -78,3 +78,13 @@ def replace_file(
             os.fsync(folder)  # the rename too
         finally:
             os.close(folder)
+
+
+def sweep(path: Path) -> None:
+    """Remove what crashes left of replacements of a file. For whoever alone replaces it.
+
+    What cannot be removed stays: it is in nobody's way.
+    """
+    for each in path.parent.glob(f".{path.name}.????????"):  # as tempfile ends a name
+        with suppress(OSError):
+            each.unlink()

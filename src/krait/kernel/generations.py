@@ -14,7 +14,7 @@ from pathlib import Path
 
 from krait.common.abi import ABI_VERSION
 from krait.kernel.bpf.folder import make_private
-from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
+from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned, require_bpffs
 from krait.kernel.bpf.program import program_id
 from krait.kernel.claim import claim, release
 from krait.kernel.datapath import Datapath, Program, remove_pins
@@ -70,6 +70,7 @@ class Generations:
 
     def pin(self, generation: Generation) -> None:
         """Pin one that is open, perhaps again: somebody may have removed its folder."""
+        require_bpffs(self.folder)
         with writing(self.folder):
             make_private(self.folder)
             claim(self.folder)
@@ -85,6 +86,12 @@ class Generations:
         if pins.exists():
             pins.rename(unfinished)  # at once: half a load is none
             remove_pins(unfinished)
+
+    def sweep(self) -> None:
+        """Remove what a crash left half made, or half removed. For whoever alone makes them."""
+        for path in _entries(self.folder):
+            if (name := _NAME.fullmatch(path.name)) and (name[3] or not _is_whole(path)):
+                remove_pins(path)
 
     def clear(self) -> None:
         """Remove all of them, unfinished ones too, and the folder if nothing else is in it.

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from krait.common.errors import ExitCode, SystemRefused
-from krait.kernel.files import read_at_most, require_writable, writing
+from krait.kernel.files import read_at_most, require_writable, sweep, writing
 
 
 def test_what_cannot_be_written_is_named_with_the_mend(tmp_path: Path) -> None:
@@ -36,3 +36,13 @@ def test_more_than_the_most_is_read_as_one_more(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(9))
     assert [len(read_at_most(path, most)) for most in (10, 9, 8, 3)] == [9, 9, 9, 4]
+
+
+def test_what_crashes_left_of_replacements_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    mine, others = tmp_path / "wg0.json", tmp_path / ".wg0.yaml.abcdefgh"
+    for path in (mine, others, tmp_path / ".wg0.json.abcdefgh", tmp_path / ".wg0.json.json"):
+        path.touch()
+    sweep(mine)
+    left = {each.name for each in tmp_path.iterdir()}
+    assert left == {"wg0.json", ".wg0.yaml.abcdefgh", ".wg0.json.json"}
+    sweep(tmp_path / "nothing" / "here")
