@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from krait.common.errors import SystemRefused
 from krait.kernel import clsact
 from krait.kernel.bpf.link import TcxLink, tcx_query
 from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
@@ -170,6 +171,64 @@ def test_a_link_outlives_the_one_who_made_it(
 ) -> None:
     tcx.attach(ifindex, INGRESS, load())
     assert len(InterfaceFilter(pins, AttachKind.CLSACT).observe(ifindex, INGRESS)) == 1
+
+
+def unmount(folder: Path) -> None:
+    run(f"umount {folder}")
+
+
+def mount(folder: Path) -> None:
+    run(f"mount -t bpf bpf {folder}")
+
+
+def test_a_link_stays_on_though_its_bpf_file_system_is_unmounted_and_is_pinned_when_it_is_back(
+    tcx: InterfaceFilter, pins: Path, ifindex: int, load: Programs
+) -> None:
+    tcx.attach(ifindex, INGRESS, load())
+    seats = tcx.observe(ifindex, INGRESS)
+    unmount(pins.parents[1])
+    try:
+        assert tcx.observe(ifindex, INGRESS) == seats
+        assert len(tcx_query(ifindex, INGRESS)) == 1
+        assert not tcx.is_pinned()
+        with pytest.raises(SystemRefused, match="not on a bpf file system"):
+            tcx.pin()
+        newer = load()
+        tcx.swap(ifindex, INGRESS, newer)
+        assert [each.program_id for each in tcx_query(ifindex, INGRESS)] == [program_id(newer)]
+    finally:
+        mount(pins.parents[1])
+    tcx.pin()
+    assert tcx.is_pinned()
+    tcx.close()
+    assert len(InterfaceFilter(pins, AttachKind.TCX).observe(ifindex, INGRESS)) == 1
+
+
+def test_an_interface_that_appears_while_nothing_can_be_pinned_is_not_left_bare(
+    tcx: InterfaceFilter, pins: Path, ifindex: int, load: Programs
+) -> None:
+    unmount(pins.parents[1])
+    try:
+        with pytest.raises(SystemRefused, match="not on a bpf file system"):
+            tcx.attach(ifindex, INGRESS, load())
+        assert len(tcx.observe(ifindex, INGRESS)) == 1
+    finally:
+        mount(pins.parents[1])
+    tcx.detach(ifindex, INGRESS, AttachKind.TCX)
+    assert tcx_query(ifindex, INGRESS) == ()
+
+
+def test_an_earlier_agents_link_is_held_once_it_is_seen(
+    tcx: InterfaceFilter, pins: Path, ifindex: int, load: Programs
+) -> None:
+    tcx.attach(ifindex, INGRESS, load())
+    following = InterfaceFilter(pins, AttachKind.TCX)
+    seats = following.observe(ifindex, INGRESS)
+    tcx.close()
+    (pins / "link_ingress").unlink()
+    assert following.observe(ifindex, INGRESS) == seats != ()
+    following.close()
+    assert tcx_query(ifindex, INGRESS) == ()
 
 
 def test_who_runs_before_is_named_and_attaching_again_comes_first(

@@ -2,9 +2,10 @@
 """Krait's programs on an interface, whichever of the two ways they are attached by.
 
 A TCX link is pinned, as `link_ingress` and `link_egress` in the interface's pin folder, and
-outlives the agent by its pin; a clsact filter outlives it by the qdisc. Nothing is remembered here:
-what is attached is asked of the kernel each time. Nothing here leaves a hook without a program
-that had one, except `detach` and `free`.
+outlives the agent by its pin; a clsact filter outlives it by the qdisc. What is attached is asked
+of the kernel each time; but a link that was seen is held, for a bpf file system that is unmounted
+takes its pins with it, and a link that nothing holds leaves the interface. Nothing here leaves a
+hook without a program that had one, except `detach` and `free`.
 
 A device that is renamed, or moved to another network namespace, takes its link with it. When
 another device gets the name, that link is set aside under a pin of its own, `stray_…`: the device
@@ -18,10 +19,12 @@ from errno import ENODEV, ENOLINK
 from itertools import count
 from pathlib import Path
 
+from krait.common.errors import SystemRefused
 from krait.kernel import clsact
 from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
+from krait.kernel.bpf.pin import require_bpffs
 from krait.kernel.bpf.program import program_id
 from krait.kernel.files import writing
 from krait.kernel.hook import Hook
@@ -46,6 +49,7 @@ class InterfaceFilter:
         self.kind = kind
         self._pins = pins
         self._has_tcx = kind is AttachKind.TCX or tcx_supported()
+        self._held: dict[Hook, TcxLink] = {}
 
     def observe(self, ifindex: int, hook: Hook) -> tuple[Seat, ...]:
         """Krait's programs on a hook, in the order they run: one, none, or both kinds of one.
@@ -89,8 +93,10 @@ class InterfaceFilter:
         if self.kind is AttachKind.CLSACT:
             clsact.replace(ifindex, hook, program_fd)
             return
-        with TcxLink.open_pinned(self._pin(hook)) as link:
-            link.update(program_fd)
+        link = self._link(hook)
+        if link is None:
+            raise SystemRefused(f"there is no link of {hook.value} to swap the program of")
+        link.update(program_fd)
 
     def detach(self, ifindex: int | None, hook: Hook, kind: AttachKind) -> None:
         """Take the program of one kind off; that there is none, or no interface, is no error."""
@@ -103,6 +109,29 @@ class InterfaceFilter:
                 with TcxLink.open_pinned(pin) as link:
                     pin.unlink()
                     _sever(link)
+        if (held := self._held.pop(hook, None)) is not None:
+            with held:
+                _sever(held)
+
+    def is_pinned(self) -> bool:
+        """Whether what is attached outlives this process."""
+        return all(
+            self._pin(hook).exists() or link.info().severed for hook, link in self._held.items()
+        )
+
+    def pin(self) -> None:
+        """Pin again what is attached, whose pins somebody removed."""
+        require_bpffs(self._pins)
+        with writing(self._pins):
+            make_private(self._pins)
+        for hook, link in self._held.items():
+            if not self._pin(hook).exists() and not link.info().severed:
+                link.pin(self._pin(hook))
+
+    def close(self) -> None:
+        """Hold nothing any more; what is pinned stays attached."""
+        while self._held:
+            self._held.popitem()[1].close()
 
     def severed(self, hook: Hook) -> bool:
         """Whether a pinned link is left of an interface that was deleted."""
@@ -146,13 +175,15 @@ class InterfaceFilter:
 
     def _attach_tcx(self, ifindex: int, hook: Hook, program_fd: int) -> None:
         pin, unfinished = self._pin(hook), self._unfinished(hook)
-        with writing(pin.parent):
-            make_private(pin.parent)
         self._set_aside(ifindex, hook)
         if unfinished.exists() and self._runs(unfinished, ifindex, hook, program_fd):
             unfinished.rename(pin)  # an agent died between its link and the rename
             return
         with TcxLink.create(program_fd, ifindex, hook) as link, ExitStack() as stack:
+            self._hold(hook, link.duplicate())  # it is on, though it should not be pinned
+            require_bpffs(pin.parent)
+            with writing(pin.parent):
+                make_private(pin.parent)
             links = self._links(hook)
             names = [each for each in links if not self._holds_elsewhere(each, ifindex, hook)]
             earlier = [stack.enter_context(TcxLink.open_pinned(each)) for each in names]
@@ -170,6 +201,8 @@ class InterfaceFilter:
             if pin.exists() and self._holds_elsewhere(pin, ifindex, hook):
                 with TcxLink.open_pinned(pin) as link:
                     pin.rename(self._pins / f"{_STRAY}{hook.value}_{link.info().link_id}")
+                if (held := self._held.pop(hook, None)) is not None:
+                    held.close()
 
     def _holds_elsewhere(self, pin: Path, ifindex: int | None, hook: Hook) -> bool:
         """Whether a pinned link is on another device than this one.
@@ -188,11 +221,19 @@ class InterfaceFilter:
         return info.link_id in there and info.program_id == program_id(program_fd)
 
     def _link_ids(self, hook: Hook) -> set[int]:
-        pin = self._pin(hook)
-        if not pin.exists():
-            return set()
-        with TcxLink.open_pinned(pin) as link:
-            return {link.info().link_id}
+        link = self._link(hook)
+        return set() if link is None else {link.info().link_id}
+
+    def _link(self, hook: Hook) -> TcxLink | None:
+        """The link of a hook: the one that is pinned, or that was, if its pin is gone."""
+        if self._pin(hook).exists():
+            self._hold(hook, TcxLink.open_pinned(self._pin(hook)))
+        return self._held.get(hook)
+
+    def _hold(self, hook: Hook, link: TcxLink) -> None:
+        if (before := self._held.get(hook)) is not None:
+            before.close()
+        self._held[hook] = link
 
     def _links(self, hook: Hook) -> tuple[Path, ...]:
         """Every link that is pinned for a hook."""
