@@ -56,11 +56,11 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 [group('test')]
 check: lint test
 
-# what the filter costs, in nanoseconds a packet: ./just bench >bench/RESULTS.md (root)
+# what a packet and a large mesh cost: ./just bench >bench/RESULTS.md; ./just bench scale (root)
 [group('test')]
 [no-exit-message]
-@bench: build-all
-    python -m bench.filter
+@bench *parts="filter scale": build-all
+    for part in {{ parts }}; do python -m "bench.$part"; done
 
 # formatting, types, layers, the C analyser, the shell scripts
 [group('code')]
