@@ -127,6 +127,11 @@ class Paths:
         names = dict.fromkeys((str(self.instance_of(interface)), interface, "krait"))
         return tuple(self.config / f"{name}.yaml" for name in names)
 
+    @property
+    def any_config(self) -> Path:
+        """The document of an interface that has none of its own."""
+        return self.config / "krait.yaml"
+
     def instance_of(self, interface: str) -> Instance:
         """What all of these go by."""
         return Instance(self.namespace, interface)

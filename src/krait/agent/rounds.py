@@ -231,7 +231,8 @@ class Rounds:
                     return
             if self._keeper.reach(stage, self._sight, time.monotonic()):
                 self._enforce()
-        self._faults.note("endpoints", self._keeper.fault)
+        for subject, fault in self._keeper.faults.items():
+            self._faults.note(subject, fault)
 
     def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
         """Say where Krait is not first, and where it still is though it is not wanted there."""

@@ -46,21 +46,22 @@ def find(interface: str, places: Iterable[Path], kept: Path | None = None) -> Pa
 
 
 def read(
-    path: Path, interface: str, known: Source | None = None, *, if_missing: str = ""
+    path: Path, interface: str | None, known: Source | None = None, *, if_missing: str = ""
 ) -> Source:
-    """Read and check a document for an interface, its own tests included.
+    """Read and check a document, for an interface if one is named, its own tests included.
 
     One with the same bytes as `known` is `known`: it is not worked through again; and of one that
     differs a little, only that is. `if_missing` is what to do if it cannot be read; empty: begin
     with a first one, which nobody may be told while a policy is in force, for it allows everything.
     Raises UsageError: DocumentError with every problem, or what else makes it unusable.
     """
+    how_to_begin = _how_to_begin(interface, path) if interface else f"krait example >{path}"
     try:
         data = read_at_most(path, MAX_BYTES)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}",
-            hint=if_missing or f"put it there, or begin with: {_how_to_begin(interface, path)}",
+            hint=if_missing or f"put it there, or begin with: {how_to_begin}",
         ) from error
     digest = sha256(data).hexdigest()
     if known is not None and known.sha256 == digest:
@@ -70,7 +71,7 @@ def read(
         document = reread(known.document, known.data, data)
     if document is None:
         document = load(data, str(path))
-    if document.interface not in (None, interface):
+    if interface and document.interface not in (None, interface):
         raise UsageError(
             f"{path}: `interface: {document.interface}`, but this agent keeps {interface}",
             hint="name the document of this interface, or correct `interface:`",

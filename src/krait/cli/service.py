@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +30,7 @@ PATIENCE_S = 90.0
 _POLL_S = 0.05
 _LOG_BYTES = 16 << 20
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not used as such
+_KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SHIV_ROOT")
 _SYSTEMD = Path("/run/systemd/system")
 
 
@@ -95,14 +96,22 @@ def where_it_logs(interface: str, paths: Paths) -> str:
     return str(paths.log_of(interface))
 
 
-def keeps_at_boot(interface: str, paths: Paths) -> str:
-    """The command that has systemd start it at boot; empty: it does already, or there is none."""
-    if not _has_unit(interface, paths) or _run("is-enabled", interface).returncode == 0:
+def command_for_boot(interface: str, paths: Paths, *, wanted: bool = True) -> str:
+    """What has systemd start it at boot, or not; empty: so it is, or there is no systemd."""
+    if not _has_unit(interface, paths):
         return ""
-    return f"systemctl enable {_unit(interface)}"
+    is_enabled = _run("is-enabled", interface).returncode == 0
+    verb = "enable" if wanted else "disable"
+    return "" if is_enabled == wanted else f"systemctl {verb} {_unit(interface)}"
 
 
-def ourselves() -> tuple[str, ...]:
+def leave_behind(interface: str, paths: Paths, *arguments: str) -> None:
+    """Start another command of ours, which outlives this one and tells the log how it goes."""
+    with _appending(paths.log_of(interface)) as output:
+        _start(arguments, output)
+
+
+def _ourselves() -> tuple[str, ...]:
     """The command that is running, for another process of it."""
     command = Path(sys.argv[0])
     if command.is_file() and os.access(command, os.X_OK) and command.name == "krait":
@@ -154,15 +163,7 @@ def _spawn(interface: str, paths: Paths) -> None:
     log = paths.log_of(interface)
     with _listening() as (listener, address), _appending(log) as output:
         began = output.tell()
-        process = subprocess.Popen(  # noqa: S603 - ourselves
-            [*ourselves(), "agent", "--iface", interface],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env={**_environment(), "NOTIFY_SOCKET": address},
-            start_new_session=True,
-        )
+        process = _start(("agent", "--iface", interface), output, NOTIFY_SOCKET=address)
         deadline_s = time.monotonic() + PATIENCE_S
         while not _is_ready(listener):
             if process.poll() is not None:
@@ -174,10 +175,22 @@ def _spawn(interface: str, paths: Paths) -> None:
                 )
 
 
-def _environment() -> dict[str, str]:
-    """Nothing of the caller's session but what finds programs and Python's own."""
-    kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SHIV_ROOT")
-    return {name: value for name, value in os.environ.items() if name in kept}
+def _start(
+    arguments: Sequence[str], output: BinaryIO, **environment: str
+) -> subprocess.Popen[bytes]:
+    """A command of ours in a session of its own, with nothing of the caller's but where to find
+    programs and Python's own.
+    """
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT}
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        [*_ourselves(), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd="/",
+        env=kept | environment,
+        start_new_session=True,
+    )
 
 
 @contextmanager

@@ -82,6 +82,15 @@ def reverse_path_filter(interface: str) -> int | None:
     return None if own is None else max(own, everywhere or 0)
 
 
+def has_ipv6(interface: str) -> bool:
+    """Whether the interface may have IPv6 addresses; of one that is not there, whether a new one.
+
+    False too where the kernel knows no IPv6 at all.
+    """
+    own = _number(f"net/ipv6/conf/{interface}/disable_ipv6")
+    return (_number("net/ipv6/conf/default/disable_ipv6") if own is None else own) == 0
+
+
 def _number(setting: str) -> int | None:
     try:
         return int((_SYSCTL / setting).read_text())

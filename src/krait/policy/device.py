@@ -6,7 +6,7 @@ name resolves to, the keys in files) is for who makes the device.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from krait.common.errors import UsageError
@@ -96,6 +96,15 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         routes=(*bare, *subnets),
         unreachable=(*mesh.cidrs, *subnets),
         mesh=mesh.cidrs,
+    )
+
+
+def without_ipv6(device: WantedDevice) -> WantedDevice:
+    """The same on a machine that has no IPv6 for it: its IPv6 stays unreachable."""
+    return replace(
+        device,
+        addresses=tuple(each for each in device.addresses if each.version == 4),
+        routes=tuple(each for each in device.routes if each.version == 4),
     )
 
 

@@ -8,7 +8,7 @@ died.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -34,7 +34,7 @@ from krait.agent.managed.ports import Maker
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Link
 from krait.kernel.wireguard import Device
-from krait.policy.device import WantedDevice
+from krait.policy.device import WantedDevice, without_ipv6
 from krait.policy.numbering import Numbers
 from krait.policy.view import Interface, Peer
 
@@ -68,6 +68,18 @@ class Away(KraitError):
         )
 
 
+class NoIpv6(KraitError):
+    """The document has IPv6, and the machine has none."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"{interface} has no IPv6, for it is switched off here: the mesh's IPv6 addresses are "
+            "unreachable from this machine",
+            hint="switch it on: sysctl -w net.ipv6.conf.default.disable_ipv6=0 "
+            f"net.ipv6.conf.{interface}.disable_ipv6=0",
+        )
+
+
 class Keeper:
     """One device. Calls come from one thread at a time."""
 
@@ -86,23 +98,25 @@ class Keeper:
         self._settled: object = None
         self._again_s = float("-inf")
         self._has_made = False
+        self._no_ipv6: NoIpv6 | None = None
 
     def adopt(self, source: Source) -> None:
         """From here on the device that this document wants is wanted.
 
-        Raises UsageError, and nothing changes, if it lacks something, or would not fit an interface
-        made from it: a document is taken whole or not at all.
+        Raises KraitError, and nothing changes, if it lacks something, a key that it names is not
+        there, or it would not fit an interface made from it: it is taken whole or not at all.
         """
         device = self._want(source)
+        preshared_keys(device, self._maker)
         peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
         desire(source, Interface(device.public_key, device.addresses, peers), Numbers())
         self._wanted, self._settled = device, None
         self._endpoints.keep(each.endpoint for each in device.peers if each.endpoint)
 
     @property
-    def fault(self) -> KraitError | None:
-        """What is wrong though the device is as far as it can be."""
-        return self._endpoints.fault
+    def faults(self) -> Mapping[str, KraitError | None]:
+        """What is wrong, by subject, though the device is as far as it can be."""
+        return {"endpoints": self._endpoints.fault, "ipv6": self._no_ipv6}
 
     def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
         """Do what a stage lacks; whether anything was done. `now_s` is monotonic.
@@ -118,7 +132,7 @@ class Keeper:
             return False
         steps = self._plan(stage, self._wanted, sight, now_s)
         if any(isinstance(each, Make) for each in steps):
-            self._maker.require_free(set(self._wanted.mesh))
+            self._maker.require_free(self._wanted)
         for step in steps:
             began_s = time.monotonic()
             self._do(step, sight.link)
@@ -154,7 +168,7 @@ class Keeper:
         if link is not None and not self._maker.is_ours(link):
             raise NotOurs(link.name)
         device = self._maker.device() if link is not None else None
-        wish = self._wish(wanted, link, device, now_s)
+        wish = self._wish(self._possible(wanted), link, device, now_s)
         through, unreachable = self._maker.routes(link.ifindex if link else None)
         seen = Seen(
             link=link,
@@ -164,6 +178,15 @@ class Keeper:
             now_s=time.time(),
         )
         return plan(stage, wish, seen)
+
+    def _possible(self, wanted: WantedDevice) -> WantedDevice:
+        """What this machine can have of it."""
+        without = without_ipv6(wanted)
+        self._no_ipv6 = None
+        if without == wanted or self._maker.has_ipv6():
+            return wanted
+        self._no_ipv6 = NoIpv6(wanted.interface)
+        return without
 
     def _wish(
         self, wanted: WantedDevice, link: Link | None, device: Device | None, now_s: float
@@ -182,11 +205,7 @@ class Keeper:
         wish = Wish(
             device=wanted,
             private_key=self._maker.private_key(),
-            preshared_keys={
-                each.public_key: self._maker.preshared_key(each.preshared_key_file)
-                for each in wanted.peers
-                if each.preshared_key_file is not None
-            },
+            preshared_keys=preshared_keys(wanted, self._maker),
             endpoints=endpoints,
             called=frozenset(
                 each.public_key
@@ -219,6 +238,15 @@ class Keeper:
                 self._maker.set_mtu(_index(link), mtu)
             case Up():
                 self._maker.set_up(_index(link))
+
+
+def preshared_keys(device: WantedDevice, maker: Maker) -> dict[bytes, bytes]:
+    """Those that the device names, 32 bytes each, by public key. Raises as the maker does."""
+    return {
+        each.public_key: maker.preshared_key(each.preshared_key_file)
+        for each in device.peers
+        if each.preshared_key_file is not None
+    }
 
 
 def _index(link: Link | None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from krait.agent import key
 from krait.agent.paths import Paths
 from krait.common.errors import UsageError
-from krait.kernel import device, underlay, wireguard
+from krait.kernel import device, facts, udp, underlay, wireguard
 from krait.kernel.files import writing
 from krait.kernel.link import Link, observe_own
 from krait.kernel.route import (
@@ -22,6 +22,7 @@ from krait.kernel.route import (
 from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange, configure
 from krait.kernel.wireguard.spawn import spawn
+from krait.policy.device import WantedDevice
 from krait.policy.model import Network
 from krait.policy.view import InterfaceAddress
 
@@ -72,12 +73,15 @@ class KernelMaker:
             )
         return found.secret
 
-    def require_free(self, networks: Set[Network]) -> None:
-        link = self.link()
-        ifindex = link.ifindex if link else 0
-        taken = underlay.conflicts(networks, underlay.occupants(), ifindex=ifindex)
+    def has_ipv6(self) -> bool:
+        return facts.has_ipv6(self._interface)
+
+    def require_free(self, device: WantedDevice) -> None:
+        taken = underlay.conflicts(device.mesh, underlay.occupants(), ifindex=0)
         if taken:
             raise Overlap(taken)
+        if device.listen_port:
+            udp.require_free(device.listen_port)
 
     def underlay_mtu(self, endpoints: Set[str]) -> int | None:
         hosts = (ip_address(each.rpartition(":")[0].strip("[]")) for each in endpoints)

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from krait.agent.paths import Paths
 from krait.common.errors import SystemRefused
 from krait.kernel.files import read_at_most, replace_file, writing
 
@@ -50,6 +51,37 @@ class Trial:
         return self.until_s - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands on the disk for one interface."""
+
+    orders: Orders | None = None
+    trial: Trial | None = None
+
+    @property
+    def confirmed(self) -> Orders | None:
+        """The orders that are not on trial: what there is to go back to."""
+        return self.trial.before if self.trial else self.orders
+
+
+def read_standing(interface: str, paths: Paths) -> Standing:
+    """Raises SystemRefused for what is no file of ours."""
+    return Standing(read_orders(paths.orders_of(interface)), read_trial(paths.trial_of(interface)))
+
+
+def write_standing(interface: str, paths: Paths, standing: Standing) -> None:
+    """A trial is there before its orders, and goes after them: none of them is ever untried."""
+    orders, trial = paths.orders_of(interface), paths.trial_of(interface)
+    if standing.trial is not None:
+        _write(trial, asdict(standing.trial))
+    if standing.orders is None:
+        orders.unlink(missing_ok=True)
+    else:
+        _write(orders, asdict(standing.orders))
+    if standing.trial is None:
+        trial.unlink(missing_ok=True)
+
+
 def begin_trial(length_s: float, before: Orders | None) -> Trial:
     """One that begins now."""
     return Trial(boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME) + length_s, before)
@@ -66,11 +98,6 @@ def read_orders(path: Path) -> Orders | None:
     return None if found is None else _orders(path, found)
 
 
-def write_orders(path: Path, orders: Orders) -> None:
-    """Replace the file as a whole, and return once it is on the disk."""
-    _write(path, asdict(orders))
-
-
 def read_trial(path: Path) -> Trial | None:
     """None where there is none. Raises SystemRefused for what is no file of ours."""
     found = _read(path)
@@ -82,24 +109,20 @@ def read_trial(path: Path) -> Trial | None:
     raise _strange(path)
 
 
-def write_trial(path: Path, trial: Trial) -> None:
-    """Replace the file as a whole, and return once it is on the disk."""
-    _write(path, asdict(trial))
-
-
 def _orders(path: Path, found: object) -> Orders:
     match found:
         case {
             "config": str(config),
             "node": str() | None as node,
             "userspace": str() | None as userspace,
-            "attach": str() | None as attach,
+            "attach": None | "tcx" | "clsact" as attach,
         }:
             return Orders(config, node, userspace, attach)
     raise _strange(path)
 
 
 def _write(path: Path, content: dict[str, object]) -> None:
+    """Replace the file as a whole, and return once it is on the disk."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         data = json.dumps({"version": _VERSION, **content}).encode()

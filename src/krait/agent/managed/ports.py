@@ -7,6 +7,7 @@ from typing import Protocol
 from krait.kernel.link import Link
 from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange
+from krait.policy.device import WantedDevice
 from krait.policy.model import Network
 from krait.policy.view import InterfaceAddress
 
@@ -32,8 +33,13 @@ class Maker(Protocol):
     def preshared_key(self, path: str) -> bytes:
         """32 bytes of a file. Raises KraitError if it is not there, or others may read it."""
 
-    def require_free(self, networks: Set[Network]) -> None:
-        """Raise UsageError where the host has addresses or routes inside, or around, these."""
+    def has_ipv6(self) -> bool:
+        """Whether the device may have IPv6 addresses, or could, if there is none yet."""
+
+    def require_free(self, device: WantedDevice) -> None:
+        """Raise UsageError where the host has addresses or routes inside, or around, the mesh's
+        ranges; SystemRefused where somebody has the port.
+        """
 
     def underlay_mtu(self, endpoints: Set[str]) -> int | None:
         """The smallest on the way to them, in bytes; None where it is not known."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from krait.agent.leave import leave
-from krait.agent.managed.orders import read_orders, read_trial, write_orders
+from krait.agent.managed.orders import Standing, read_standing, write_standing
 from krait.agent.paths import Paths
 from krait.agent.wiring import maker
 from krait.common.errors import UsageError
@@ -54,21 +54,20 @@ def require_ours(interface: str, paths: Paths) -> None:
     if link is not None:
         if not make.is_ours(link):
             raise _made_by_others(interface)
-    elif read_orders(paths.orders_of(interface)) is None and holder(paths.lock_of(interface)):
+    elif read_standing(interface, paths).orders is None and holder(paths.lock_of(interface)):
         raise _made_by_others(interface)
 
 
 def settle(interface: str, paths: Paths) -> None:
     """End a trial that was over before its agent started: after a reboot, say."""
-    trial = read_trial(paths.trial_of(interface))
+    trial = read_standing(interface, paths).trial
     if trial is None or trial.left_s() > 0:
         return
     _log.warning(f"nobody confirmed {interface} in time: it goes back to what was before")
     if trial.before is None:
         take_down(interface, paths)
     else:
-        write_orders(paths.orders_of(interface), trial.before)
-        paths.trial_of(interface).unlink(missing_ok=True)
+        write_standing(interface, paths, Standing(trial.before))
 
 
 def _made_by_others(interface: str) -> UsageError:

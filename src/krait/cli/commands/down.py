@@ -7,6 +7,7 @@ from dataclasses import asdict
 from krait.agent.managed.takedown import require_ours, take_down
 from krait.agent.paths import Paths
 from krait.cli import output, service
+from krait.cli.waiting import progress
 from krait.common.errors import ExitCode
 from krait.kernel import capability
 from krait.kernel.lock import Lock
@@ -25,13 +26,17 @@ def run(options: Namespace) -> int:
     paths.require()
     with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
         require_ours(interface, paths)
-        service.stop(interface, paths)
+        paths.trial_of(interface).unlink(missing_ok=True)  # or a crash from here would go back
+        with progress(f"ending the agent of {interface}"):
+            service.stop(interface, paths)
         taken = take_down(interface, paths)
     if options.json:
         output.document({"interface": interface, **asdict(taken)})
     elif taken.device or taken.routes or taken.policy:
         output.line(f"{interface} is down: device, routes, filters and state removed")
         output.line(f"  its key stays: {paths.key_of(interface)}")
+        if at_boot := service.command_for_boot(interface, paths, wanted=False):
+            output.line(f"  at boot an agent starts all the same, unless: {at_boot}")
     else:
         output.line(f"{interface}: there was nothing of Krait")
     return ExitCode.OK

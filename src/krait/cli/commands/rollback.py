@@ -5,7 +5,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from krait.agent.managed.orders import Trial, read_trial, write_orders
+from krait.agent.managed.orders import Standing, Trial, read_trial, write_standing
 from krait.agent.managed.takedown import take_down
 from krait.agent.paths import Paths
 from krait.cli import output, service
@@ -50,8 +50,7 @@ def go_back(interface: str, trial: Trial, paths: Paths) -> None:
         service.stop(interface, paths)
         take_down(interface, paths)
         return
-    write_orders(paths.orders_of(interface), trial.before)
-    paths.trial_of(interface).unlink(missing_ok=True)
+    write_standing(interface, paths, Standing(trial.before))
     service.restart(interface, paths)
 
 

@@ -2,28 +2,37 @@
 """`krait up [IFACE] [--config FILE]`: make the interface that a document describes, and keep it."""
 
 import re
-import subprocess
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from krait.agent import key, log, source, wiring
-from krait.agent.managed import orders as written
-from krait.agent.managed.keeper import NotOurs
-from krait.agent.managed.orders import Orders
+from krait.agent.desired import Source
+from krait.agent.managed.keeper import NotOurs, preshared_keys
+from krait.agent.managed.orders import (
+    Orders,
+    Standing,
+    begin_trial,
+    read_standing,
+    write_standing,
+)
+from krait.agent.managed.takedown import take_down
 from krait.agent.paths import Paths
+from krait.agent.state import read_live
 from krait.cli import output, service
-from krait.cli.amounts import plural
-from krait.common.errors import ExitCode, UsageError
-from krait.kernel import capability
-from krait.kernel.files import read_at_most
+from krait.cli.doctor.finding import Level
+from krait.cli.doctor.interface import forwarding
+from krait.cli.waiting import progress
+from krait.common.errors import ExitCode, KraitError, UsageError
+from krait.kernel import capability, wireguard
+from krait.kernel.facts import observe_facts
 from krait.kernel.lock import Held, Lock, holder
 from krait.kernel.seat import AttachKind
 from krait.policy.device import WantedDevice
-from krait.policy.document import load
-from krait.policy.yaml_source import MAX_BYTES
 
 _LENGTH = re.compile(r"(\d+)(s|m|h)?")
 _UNIT_S = {None: 1, "s": 1, "m": 60, "h": 3600}
@@ -83,64 +92,61 @@ def run(options: Namespace) -> int:
     paths = Paths.here()
     capability.require(*capability.NEEDED)
     paths.require()
-    interface, config = _subject(options, paths)
-    with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
-        request = _examine(options, interface, config, paths)
+    with progress(f"reading {options.config or 'the document'}"):
+        found = _document(options, paths)
+    interface = options.interface or found.document.interface
+    if interface is None:
+        raise UsageError(
+            f"{found.path} does not say `interface:`", hint="say it there, or: krait up IFACE …"
+        )
+    with ExitStack() as held:
+        turn = Lock.take(paths.turn_of(interface), f"another command works on {interface}")
+        held.enter_context(turn)
+        request = _examine(options, interface, found, paths)
         before = _before(interface, paths)
-        if _is_kept_so(request, before, paths) and not options.foreground:
+        is_kept_so = before.orders == request.orders and _has_agent(interface, paths)
+        if is_kept_so and not options.foreground:
             _require_no_trial(options, request)
             service.reload(interface, paths)
             _tell(options, request, paths, was_up=True)
             return ExitCode.OK
+        held.enter_context(_else_as_before(interface, before, paths))
         _give_orders(options, request, before, paths)
         if not options.foreground:
-            _start(request, before, paths)
+            with progress(f"starting the agent of {interface}"):
+                service.restart(interface, paths)
             _tell(options, request, paths, was_up=False)
             return ExitCode.OK
-    log.configure(interface)
-    wiring.keep(interface, paths=paths)
+        turn.close()
+        log.configure(interface)
+        wiring.keep(interface, paths=paths)
     return ExitCode.OK
 
 
-def _subject(options: Namespace, paths: Paths) -> tuple[str, Path]:
-    """Which interface, and from which document."""
-    if options.config is None:
-        if options.interface is None:
-            raise UsageError(
-                "which interface, or which document?",
-                hint="krait up --config FILE, or krait up IFACE with /etc/krait/IFACE.yaml",
-            )
-        found = source.find(options.interface, paths.configs_of(options.interface))
-        return options.interface, found.absolute()
-    config = options.config.absolute()
-    interface = options.interface or _interface_of(config)
-    if interface is None:
-        raise UsageError(
-            f"{config} does not say `interface:`", hint="say it there, or: krait up IFACE …"
-        )
-    return interface, config
+def _document(options: Namespace, paths: Paths) -> Source:
+    """The one that is named, or that of the interface, or that of this machine."""
+    if options.config is not None:
+        return source.read(options.config.absolute(), options.interface)
+    if options.interface is not None:
+        places = paths.configs_of(options.interface)
+        return source.read(source.find(options.interface, places), options.interface)
+    if paths.any_config.exists():
+        return source.read(paths.any_config, None)
+    raise UsageError(
+        f"which interface, or which document? There is no {paths.any_config}",
+        hint="krait up --config FILE, or krait up IFACE with /etc/krait/IFACE.yaml",
+    )
 
 
-def _interface_of(config: Path) -> str | None:
-    """The interface that a document is for."""
-    try:
-        data = read_at_most(config, MAX_BYTES)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {config}: {error.strerror}", hint="`krait example` prints a first one"
-        ) from error
-    return load(data, str(config)).interface
-
-
-def _examine(options: Namespace, interface: str, config: Path, paths: Paths) -> _Request:
+def _examine(options: Namespace, interface: str, found: Source, paths: Paths) -> _Request:
     """All that can be told to be wrong before anything is touched. Makes a key if there is none."""
-    if not options.foreground and not service.sees(config, interface, paths):
+    if not options.foreground and not service.sees(Path(found.path), interface, paths):
         raise UsageError(
-            f"{config} is hidden from the agent's unit, as all homes and temporary files are",
+            f"{found.path} is hidden from the agent's unit, as all homes and temporary files are",
             hint=f"put it at {paths.configs_of(interface)[0]}",
         )
     orders = Orders(
-        config=str(config),
+        config=found.path,
         node=options.node,
         userspace=options.userspace,
         attach=None if options.attach == "auto" else options.attach,
@@ -148,27 +154,26 @@ def _examine(options: Namespace, interface: str, config: Path, paths: Paths) -> 
     new, is_new = key.make(paths.key_of(interface))
     if is_new:
         output.note(f"this machine has a key now; its node has `public_key: {_text(new.public)}`")
-    document = source.read(config, interface)
-    device = wiring.wanted(document, interface, orders, paths)
+    device = wiring.wanted(found, interface, orders, paths)
     make = wiring.maker(interface, paths, orders.userspace)
+    preshared_keys(device, make)
     link = make.link()
     if link is None:
-        make.require_free(set(device.mesh))
+        make.require_free(device)
     elif not make.is_ours(link):
         raise NotOurs(interface)
     return _Request(interface, orders, device)
 
 
-def _before(interface: str, paths: Paths) -> Orders | None:
-    before = written.read_orders(paths.orders_of(interface))
-    if before is None and (pid := holder(paths.lock_of(interface))) is not None:
+def _before(interface: str, paths: Paths) -> Standing:
+    before = read_standing(interface, paths)
+    if before.orders is None and (pid := holder(paths.lock_of(interface))) is not None:
         raise Held(f"an agent gives policy to {interface}, which something else makes", pid)
     return before
 
 
-def _is_kept_so(request: _Request, before: Orders | None, paths: Paths) -> bool:
-    """Whether an agent does already what is asked for."""
-    return before == request.orders and holder(paths.lock_of(request.interface)) is not None
+def _has_agent(interface: str, paths: Paths) -> bool:
+    return holder(paths.lock_of(interface)) is not None
 
 
 def _require_no_trial(options: Namespace, request: _Request) -> None:
@@ -180,47 +185,40 @@ def _require_no_trial(options: Namespace, request: _Request) -> None:
         )
 
 
-def _give_orders(
-    options: Namespace, request: _Request, before: Orders | None, paths: Paths
-) -> None:
+def _give_orders(options: Namespace, request: _Request, before: Standing, paths: Paths) -> None:
     """The way back is written down, and walked by a process of its own, before anything is done."""
-    interface, trial = request.interface, paths.trial_of(request.interface)
-    if options.confirm is None:
-        trial.unlink(missing_ok=True)
-    else:
-        if (running := written.read_trial(trial)) is not None:
-            before = running.before  # what was confirmed last
-        written.write_trial(trial, written.begin_trial(options.confirm, before))
-        subprocess.Popen(  # noqa: S603 - ourselves
-            [*service.ourselves(), "rollback", interface, "--when-due"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
-    written.write_orders(paths.orders_of(interface), request.orders)
+    trial = begin_trial(options.confirm, before.confirmed) if options.confirm else None
+    write_standing(request.interface, paths, Standing(request.orders, trial))
+    if trial is not None:
+        service.leave_behind(request.interface, paths, "rollback", request.interface, "--when-due")
 
 
-def _start(request: _Request, before: Orders | None, paths: Paths) -> None:
-    """Should the agent not start, all is as it was: an earlier one goes on with its own orders."""
-    interface = request.interface
+@contextmanager
+def _else_as_before(interface: str, before: Standing, paths: Paths) -> Iterator[None]:
+    """What fails, or is interrupted, leaves things as they were."""
+    had_agent = _has_agent(interface, paths)
     try:
-        service.restart(interface, paths)
-    except Exception:
-        paths.trial_of(interface).unlink(missing_ok=True)
-        if before is None:
-            paths.orders_of(interface).unlink(missing_ok=True)
-        else:
-            written.write_orders(paths.orders_of(interface), before)
-            service.restart(interface, paths)
+        yield
+    except BaseException:
+        write_standing(interface, paths, before)
+        try:
+            if before.orders is None:
+                service.stop(interface, paths)
+                take_down(interface, paths)
+            elif had_agent and not _has_agent(interface, paths):
+                service.restart(interface, paths)
+        except KraitError as error:
+            output.warning(f"{interface} is not as it was before: {error.message}")
         raise
 
 
 def _tell(options: Namespace, request: _Request, paths: Paths, *, was_up: bool) -> None:
     interface, device = request.interface, request.device
     addresses = [str(each.ip) for each in device.addresses]
-    at_boot = service.keeps_at_boot(interface, paths)
+    at_boot = service.command_for_boot(interface, paths)
+    trial = read_standing(interface, paths).trial
+    left_s = round(trial.left_s()) if trial else None
+    faults = _faults(request, paths)
     if options.json:
         output.document(
             {
@@ -230,21 +228,41 @@ def _tell(options: Namespace, request: _Request, paths: Paths, *, was_up: bool) 
                 "peers": len(device.peers),
                 "config": request.orders.config,
                 "was_up": was_up,
-                "confirm_within_s": options.confirm,
+                "confirm_within_s": left_s,
+                "warnings": [message for message, _ in faults],
             }
         )
         return
-    output.line(
-        f"{interface} {'was up already' if was_up else 'is up'}: {device.node}, "
-        f"{', '.join(addresses)}, {plural(len(device.peers), 'peer')}"
-    )
-    output.line(f"  document  {request.orders.config}")
-    output.line(f"  log       {service.where_it_logs(interface, paths)}")
-    if at_boot:
-        output.line(f"  at boot   {at_boot}")
-    if options.confirm is not None:
-        output.warning(f"it goes back in {options.confirm} s, unless: krait confirm {interface}")
+    output.line(f"{interface} {'was up already' if was_up else 'is up'}")
+    rows = [
+        ("node", f"{device.node}: {', '.join(addresses)}"),
+        ("peers", f"{len(device.peers):,}"),
+        ("document", request.orders.config),
+        ("log", service.where_it_logs(interface, paths)),
+        *([("at boot", at_boot)] if at_boot else []),
+    ]
+    output.table(rows, indent="  ")
     sys.stdout.flush()
+    for message, hint in faults:
+        output.warning(message)
+        if hint:
+            output.note(f"mend: {hint}")
+    if left_s is not None:
+        output.warning(f"it goes back in {left_s} s, unless: krait confirm {interface}")
+
+
+def _faults(request: _Request, paths: Paths) -> list[tuple[str, str]]:
+    """What is wrong though it is up, and how to mend it."""
+    live = read_live(paths.live_of(request.interface))
+    found = [(each.message, each.hint) for each in live.faults] if live else []
+    passes_on = forwarding(
+        observe_facts(),
+        wireguard.observe(request.interface, sockets=paths.sockets),
+        [Path(request.orders.config)],
+    )
+    if passes_on.level is Level.WARN:
+        found.append((passes_on.message, passes_on.hint))
+    return found
 
 
 def _text(public_key: bytes) -> str:
