@@ -3,12 +3,16 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
+from io import StringIO
 from pathlib import Path
+from typing import TextIO
 
 from krait.agent import log, wiring
 from krait.agent.managed.takedown import settle
 from krait.agent.paths import Paths
 from krait.cli import failure
+from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, KraitError
 from krait.kernel.seat import AttachKind
 
@@ -38,10 +42,12 @@ def run(options: Namespace) -> int:
     What ends it otherwise is raised for a terminal; else it is the last line of the log, whose
     reader expects JSON alone.
     """
-    log.configure(options.iface)
+    waiting = ExitStack()
+    log.configure(options.iface, _Ending(sys.stderr, waiting))
     kind = None if options.attach == "auto" else AttachKind(options.attach)
     config = options.config.absolute() if options.config else None
     try:
+        waiting.enter_context(progress(f"starting the agent of {options.iface}"))
         settle(options.iface, Paths.here())
         wiring.keep(options.iface, config=config, kind=kind)
     except (KraitError, OSError) as error:
@@ -50,4 +56,24 @@ def run(options: Namespace) -> int:
         told = failure.in_words(error)
         log.ended(told, failure.details(told))
         return told.exit_code
+    finally:
+        waiting.close()
     return ExitCode.OK
+
+
+class _Ending(StringIO):
+    """A stream for a log, whose first line ends what goes on until then."""
+
+    def __init__(self, stream: TextIO, until_then: ExitStack) -> None:
+        super().__init__()
+        self._stream, self._until_then = stream, until_then
+
+    def write(self, text: str) -> int:
+        self._until_then.close()
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()

@@ -7,6 +7,7 @@ from krait.cli import output
 from krait.cli.amounts import plural
 from krait.cli.files import load_document
 from krait.cli.output import Json, Style, paint
+from krait.cli.waiting import progress
 from krait.common.errors import ExitCode
 from krait.policy import expectations
 from krait.policy.advice import Advice, advise
@@ -24,9 +25,10 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """0: right; 1: a test of the document fails; 2, by UsageError: it cannot be used."""
-    document = load_document(options.file)
-    check_size(document)
-    failures, advice = expectations.run(document), advise(document)
+    with progress(f"checking {options.file}"):
+        document = load_document(options.file)
+        check_size(document)
+        failures, advice = expectations.run(document), advise(document)
     if options.json:
         output.document(_report(document, failures, advice))
     else:

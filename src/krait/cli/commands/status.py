@@ -9,6 +9,7 @@ from krait.agent.inspect import Inspection, inspect, instances
 from krait.agent.paths import Instance, Paths
 from krait.cli import output
 from krait.cli.inspection import enforces, report, show
+from krait.cli.waiting import progress
 from krait.common.errors import ExitCode
 from krait.kernel.capability import NEEDED, require
 from krait.policy.problems import printable
@@ -27,7 +28,8 @@ def run(options: Namespace) -> int:
     require(*NEEDED)
     paths = Paths.here()
     names, others = ((options.interface,), ()) if options.interface else instances(paths)
-    found = tuple(inspect(name, paths) for name in names)
+    with progress(f"looking at {', '.join(names)}"):
+        found = tuple(inspect(name, paths) for name in names)
     if options.json:
         elsewhere: list[output.Json] = [each._asdict() for each in others]
         output.document({"interfaces": [report(each) for each in found], "elsewhere": elsewhere})
