@@ -286,9 +286,11 @@ class End:
 
 def wire(a: End, b: End) -> None:
     """Lay a cable (a veth pair) between two machines, each end made inside its own, and up."""
-    near, far = (f"{end.interface} netns {end.machine.pid}".split() for end in (a, b))
+    # From inside the one, because before Linux 6.13 a name that is to be there must be free here.
+    inside = ["nsenter", f"--net=/proc/{a.machine.pid}/ns/net"]
+    veth = f"ip link add {a.interface} type veth peer name {b.interface} netns {b.machine.pid}"
     done = subprocess.run(  # noqa: S603  fixed arguments, interface names of the scenario
-        ["ip", "link", "add", *near, "type", "veth", "peer", "name", *far],  # noqa: S607  PATH is ours
+        [*inside, *veth.split()],
         capture_output=True,
         text=True,
         env={"PATH": PATH},
