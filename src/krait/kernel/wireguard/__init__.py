@@ -6,7 +6,6 @@ time (at 10,000 peers it reads 2.3 MB and takes about 30 ms) and asks it for the
 differs.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from errno import ENODEV
 from functools import partial
@@ -22,8 +21,7 @@ __all__ = ["NO_KEY", "Device", "Fingerprint", "NotWireguard", "Peer", "fingerpri
 
 _T = TypeVar("_T")
 
-_Ask = Callable[[re.Pattern[bytes]], Iterator[userspace.Pair]]
-"""The lines that match, of what a process says of its device."""
+_Trust = Callable[[int], None]
 
 
 def observe(interface: str, *, sockets: Path = userspace.FOLDER) -> Device:
@@ -36,7 +34,7 @@ def observe(interface: str, *, sockets: Path = userspace.FOLDER) -> Device:
         interface,
         sockets,
         module.decode,
-        lambda link, ask: userspace.decode(link, ask(userspace.EVERYTHING)),
+        lambda link, path, trust: userspace.decode(link, userspace.converse(path, trust)),
     )
 
 
@@ -49,9 +47,9 @@ def fingerprint(interface: str, *, sockets: Path = userspace.FOLDER) -> Fingerpr
     def of_module(bodies: Iterator[memoryview]) -> Fingerprint:
         return Fingerprint(module.digest(bodies), partial(observe, interface, sockets=sockets))
 
-    def of_process(link: Link, ask: _Ask) -> Fingerprint:
-        pairs = tuple(ask(userspace.IDENTIFYING))
-        return Fingerprint(userspace.digest(pairs), partial(userspace.decode, link, pairs))
+    def of_process(link: Link, path: Path, trust: _Trust) -> Fingerprint:
+        seen = userspace.essence(path, trust)
+        return Fingerprint(seen.digest, partial(seen.device, link))
 
     return _look(interface, sockets, of_module, of_process)
 
@@ -60,7 +58,7 @@ def _look(
     interface: str,
     sockets: Path,
     read_dump: Callable[[Iterator[memoryview]], _T],
-    read_pairs: Callable[[Link, _Ask], _T],
+    ask_process: Callable[[Link, Path, _Trust], _T],
 ) -> _T:
     link = observe_link(interface)
     if link is None:
@@ -68,7 +66,7 @@ def _look(
     if link.kind == module.FAMILY:
         return _ask_module(link, read_dump)
     if link.kind == "tun":
-        return _ask_process(link, sockets / f"{link.name}.sock", read_pairs)
+        return _ask_process(link, sockets / f"{link.name}.sock", ask_process)
     raise NotWireguard(link.name, link.kind)
 
 
@@ -85,10 +83,9 @@ def _ask_module(link: Link, read: Callable[[Iterator[memoryview]], _T]) -> _T:
         raise refused(f"cannot look at WireGuard interface {link.name}", error) from error
 
 
-def _ask_process(link: Link, path: Path, read: Callable[[Link, _Ask], _T]) -> _T:
+def _ask_process(link: Link, path: Path, ask: Callable[[Link, Path, _Trust], _T]) -> _T:
     with driver.answering(link, path):
-        trust = partial(driver.require, link, path)
-        seen = read(link, partial(userspace.converse, path, trust))
+        seen = ask(link, path, partial(driver.require, link, path))
     now = observe_link(link.name)
     if now is None or now.ifindex != link.ifindex:
         raise NoSuchInterface(link.name)  # what was driven then has the name no more

@@ -10,7 +10,9 @@ Source: wireguard.com/xplatform.
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -30,22 +32,21 @@ _SHORT_BYTES = 1 << 10
 
 _CREDENTIALS = Struct("=iII")  # struct ucred: process, user, group
 
-EVERYTHING = re.compile(
-    rb"^(private_key|listen_port|fwmark|public_key|preshared_key|endpoint|allowed_ip|errno"
-    rb"|last_handshake_time_sec|rx_bytes|tx_bytes|persistent_keepalive_interval)=(.*)\n",
-    re.MULTILINE,
+# A line is found by the end of the one before: the search for a known first byte is fast.
+_LINE = re.compile(
+    rb"\n(private_key|listen_port|fwmark|public_key|preshared_key|endpoint|allowed_ip|errno"
+    rb"|last_handshake_time_sec|rx_bytes|tx_bytes|persistent_keepalive_interval)=(.*)"
 )
-IDENTIFYING = re.compile(rb"^(private_key|public_key|allowed_ip|errno)=(.*)\n", re.MULTILINE)
-"""All that `digest` needs."""
+_OWN = re.compile(rb"\nprivate_key=([0-9a-f]*)")
+_OF_PEERS = re.compile(rb"\n((?:public_key|allowed_ip)=.*)")
+_ERROR = re.compile(rb"\nerrno=(-?[0-9]+)")
 _NO_PRESHARED = b"0" * 64
 
 Pair = tuple[str, str]
 """A line of the answer: what it tells, and its value."""
 
 
-def converse(
-    path: Path, trust: Callable[[int], None], wanted: re.Pattern[bytes] = EVERYTHING
-) -> Iterator[Pair]:
+def converse(path: Path, trust: Callable[[int], None]) -> Iterator[Pair]:
     """What the process behind the socket says of its device; of a preshared key, its `seal`.
 
     `trust` is given the number of the process, 0 if it is of a PID namespace that we do not see,
@@ -54,22 +55,47 @@ def converse(
     Raises what `trust` does, and OSError: TimeoutError if the process is silent, FileNotFoundError
     or ConnectionRefusedError if there is none, else what it answers.
     """
-    with socket.socket(socket.AF_UNIX) as stream:
-        stream.settimeout(PATIENCE_S)
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        stream.connect(str(path))
-        stream.sendall(b"get=1\n\n")
-        # One buffer, overwritten at the end: the answer holds secrets.
-        buffer = bytearray(BUFFER_BYTES)
-        try:
-            for what, value in _pairs(stream, buffer, trust, wanted):
-                if what == "errno":
-                    if value != "0":
-                        raise OSError(abs(int(value)), "the process refused to tell")
-                    return
-                yield what, value
-        finally:
-            buffer[:] = bytes(BUFFER_BYTES)
+    with closing(_ask(path, trust)) as parts:
+        for what, value in _pairs(parts):
+            if what == "errno":
+                _require_none(value)
+                return
+            yield what, value
+
+
+@dataclass(frozen=True, slots=True)
+class Essence:
+    """The keys and allowed IPs of a device, and nothing else of it."""
+
+    public_key: bytes
+    peers: tuple[bytes, ...]
+    """In the order of their keys, which are in hexadecimal; behind each a line for each of its
+    allowed IPs, as the process wrote it."""
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that stand for all of it."""
+        return blake2b(b"\n\n".join((self.public_key, *self.peers)), digest_size=16).digest()
+
+    def device(self, link: Link) -> Device:
+        """Without endpoints and what is counted."""
+        split = (each.decode().split("\nallowed_ip=") for each in self.peers)
+        peers = tuple(_peer({"public_key": key}, allowed_ips) for key, *allowed_ips in split)
+        return Device(link.name, link.ifindex, self.public_key, 0, userspace=True, peers=peers)
+
+
+def essence(path: Path, trust: Callable[[int], None]) -> Essence:
+    """What identifies the peers of the device behind the socket; raises as `converse` does."""
+    own, lines = NO_KEY, list[bytes]()
+    with closing(_ask(path, trust)) as parts:
+        for part in parts:
+            if not lines and (found := _OWN.search(part)):
+                own = public_key(bytes.fromhex(found[1].decode()))
+            lines += _OF_PEERS.findall(part)
+            if error := _ERROR.search(part):
+                _require_none(error[1].decode())
+    _, *peers = b"\n".join(lines).split(b"public_key=")
+    return Essence(own, tuple(sorted(each.rstrip() for each in peers)))
 
 
 def answer(stream: socket.socket, trust: Callable[[int], None]) -> int:
@@ -77,7 +103,7 @@ def answer(stream: socket.socket, trust: Callable[[int], None]) -> int:
 
     `stream` passes credentials; `trust` and what is raised are as for `converse`.
     """
-    *_, (_, value) = _pairs(stream, bytearray(_SHORT_BYTES), trust)
+    *_, (_, value) = _pairs(_parts(stream, bytearray(_SHORT_BYTES), trust))
     return abs(int(value))
 
 
@@ -113,21 +139,6 @@ def decode(link: Link, pairs: Iterable[Pair]) -> Device:
     )
 
 
-def digest(pairs: Iterable[Pair]) -> bytes:
-    """16 bytes that stand for the keys and allowed IPs, whatever else changes."""
-    own = ""
-    peers: list[list[str]] = []
-    for what, value in pairs:
-        if what == "own_key":
-            own = value
-        elif what == "public_key":
-            peers.append([value])
-        elif what == "allowed_ip":
-            peers[-1].append(value)
-    whole = "\n".join([own, *sorted(map(" ".join, peers))])
-    return blake2b(whole.encode(), digest_size=16).digest()
-
-
 @lru_cache(NETWORKS)
 def _network(text: str) -> IPv4Network | IPv6Network:
     return ip_network(text)
@@ -153,16 +164,50 @@ def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
     )
 
 
-def _pairs(
-    stream: socket.socket,
-    buffer: bytearray,
-    trust: Callable[[int], None],
-    wanted: re.Pattern[bytes] = EVERYTHING,
-) -> Iterator[Pair]:
-    """The wanted lines as they arrive, `errno` the last. A line never fills the buffer: values are
+def _require_none(error: str) -> None:
+    if error != "0":
+        raise OSError(abs(int(error)), "the process refused to tell")
+
+
+def _pairs(parts: Iterator[memoryview]) -> Iterator[Pair]:
+    """The lines that mean something, `errno` the last."""
+    for part in parts:
+        for name, raw in _LINE.findall(part):
+            what, value = name.decode(), raw.decode()
+            if what == "private_key":
+                what, value = "own_key", public_key(bytes.fromhex(value)).hex()
+            elif what == "preshared_key":
+                if raw == _NO_PRESHARED:
+                    continue
+                what, value = "seal", seal(bytes.fromhex(value)).hex()
+            yield what, value
+
+
+def _ask(path: Path, trust: Callable[[int], None]) -> Generator[memoryview, None, None]:
+    """The answer to `get`, as `_parts` has it."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(PATIENCE_S)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        stream.connect(str(path))
+        stream.sendall(b"get=1\n\n")
+        # One buffer, overwritten at the end: the answer holds secrets.
+        buffer = bytearray(BUFFER_BYTES)
+        try:
+            yield from _parts(stream, buffer, trust)
+        finally:
+            buffer[:] = bytes(BUFFER_BYTES)
+
+
+def _parts(
+    stream: socket.socket, buffer: bytearray, trust: Callable[[int], None]
+) -> Generator[memoryview, None, None]:
+    """What has arrived, as far as lines are whole, each behind its line break; then the next.
+
+    Each is valid until the next; `errno` is in the last. A line never fills the buffer: values are
     short.
     """
-    view, filled, trusted = memoryview(buffer), 0, None
+    view, filled, trusted = memoryview(buffer), 1, None
+    buffer[0] = ord("\n")
     room = socket.CMSG_SPACE(_CREDENTIALS.size)
     while True:
         size, ancillary, _, _ = stream.recvmsg_into([view[filled:]], room)
@@ -173,17 +218,9 @@ def _pairs(
             trust(writer)
             trusted = writer
         filled += size
-        whole = buffer.rfind(b"\n", 0, filled) + 1
-        for name, raw in wanted.findall(buffer, 0, whole):
-            what, value = name.decode(), raw.decode()
-            if what == "private_key":
-                what, value = "own_key", public_key(bytes.fromhex(value)).hex()
-            elif what == "preshared_key":
-                if raw == _NO_PRESHARED:
-                    continue
-                what, value = "seal", seal(bytes.fromhex(value)).hex()
-            yield what, value
-            if what == "errno":
-                return
-        view[: filled - whole] = view[whole:filled]
-        filled -= whole
+        end = buffer.rfind(b"\n", 0, filled)
+        yield view[:end]
+        if buffer.rfind(b"\nerrno=", 0, end) >= 0:
+            return
+        view[: filled - end] = view[end:filled]
+        filled -= end

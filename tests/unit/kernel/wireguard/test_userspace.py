@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from ipaddress import ip_network
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from krait.kernel.link import Link
 from krait.kernel.wireguard import userspace
 from krait.kernel.wireguard.device import NO_KEY, Device, Peer
-from krait.kernel.wireguard.userspace import converse, decode, digest
+from krait.kernel.wireguard.userspace import converse, decode, essence
 
 LINK = Link(7, "wg0", "tun", 1420, up=True)
 
@@ -49,10 +50,12 @@ def believe(_: int) -> None:
 
 @pytest.fixture
 def answering(tmp_path: Path) -> Callable[[Iterable[str]], Path]:
-    """Makes a process that answers its first question with these pieces, one write each."""
+    """Makes processes that answer their first question with these pieces, one write each."""
+
+    numbers = count()
 
     def start(pieces: Iterable[str]) -> Path:
-        path = tmp_path / "wg0.sock"
+        path = tmp_path / f"{next(numbers)}.sock"
         server = socket.socket(socket.AF_UNIX)
         server.bind(str(path))
         server.listen()
@@ -171,10 +174,13 @@ def test_an_error_of_the_process_is_an_error(answering: Answering) -> None:
     assert caught.value.errno == 5
 
 
-def of(text: str) -> bytes:
-    """The digest of an answer that is already there."""
-    pairs = (line.split("=", 1) for line in text.replace("private_key", "own_key").splitlines())
-    return digest((what, value) for what, value in pairs)
+Digest = Callable[[str], bytes]
+
+
+@pytest.fixture
+def of(answering: Answering) -> Digest:
+    """The digest of an answer."""
+    return lambda text: essence(answering([text + END]), believe).digest
 
 
 @pytest.mark.parametrize(
@@ -187,12 +193,12 @@ def of(text: str) -> bytes:
         ("interval=25", "interval=0"),
     ],
 )
-def test_the_digest_stays_when_a_peer_moves_and_speaks(before: str, after: str) -> None:
+def test_the_digest_stays_when_a_peer_moves_and_speaks(before: str, after: str, of: Digest) -> None:
     assert before in PEER_A
     assert of(OWN + PEER_A.replace(before, after)) == of(OWN + PEER_A)
 
 
-def test_the_digest_does_not_depend_on_the_order_of_peers() -> None:
+def test_the_digest_does_not_depend_on_the_order_of_peers(of: Digest) -> None:
     assert of(OWN + PEER_A + PEER_B) == of(OWN + PEER_B + PEER_A)
 
 
@@ -207,5 +213,30 @@ def test_the_digest_does_not_depend_on_the_order_of_peers() -> None:
     ],
     ids=["a peer less", "own key", "a key", "a prefix length", "a prefix moved"],
 )
-def test_the_digest_changes_with_a_key_or_an_allowed_ip(other: str) -> None:
+def test_the_digest_changes_with_a_key_or_an_allowed_ip(other: str, of: Digest) -> None:
     assert of(other) != of(OWN + PEER_A + PEER_B)
+
+
+def test_the_essence_is_of_the_same_device(answering: Answering) -> None:
+    text = OWN + PEER_B + PEER_A + END
+    whole = decode(LINK, converse(answering([text]), believe))
+    part = essence(answering(text), believe).device(LINK)  # in single letters
+    assert part.public_key == whole.public_key
+    assert [(each.public_key, each.allowed_ips) for each in part.peers] == [
+        (each.public_key, each.allowed_ips) for each in whole.peers
+    ]
+
+
+def test_an_essence_holds_no_secret(answering: Answering) -> None:
+    found = pickle.dumps(essence(answering([OWN + PEER_A + END]), believe))
+    for secret in (PRIVATE_KEY, PRESHARED_KEY):
+        assert secret.encode() not in found
+        assert bytes.fromhex(secret) not in found
+
+
+@pytest.mark.parametrize("answer", [[OWN + PEER_A], [OWN, "errno=-5\n\n"]])
+def test_there_is_no_essence_of_half_an_answer_or_of_a_refusal(
+    answering: Answering, answer: list[str]
+) -> None:
+    with pytest.raises(OSError, match=r"hung up|refused to tell"):
+        essence(answering(answer), believe)
