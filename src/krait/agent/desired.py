@@ -7,6 +7,7 @@ Pure: what was observed is an argument.
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 from krait.policy.compile import Compiled, compile_policy
@@ -95,10 +96,19 @@ def moved(before: Interface, now: Interface) -> frozenset[Network]:
     Until a look told, packets of the new owner wore the old one's identity; that the old owner's
     do not now wear the new one's is only sure once WireGuard's queues have emptied.
     """
-    changed = _changed(before, now) | _changed(now, before)
+    were, are = _differing(before, now), _differing(now, before)
+    changed = {
+        cidr
+        for key in were.keys() | are.keys()
+        for cidr in set(were.get(key, ())).symmetric_difference(are.get(key, ()))
+    }
     if not changed:
         return frozenset()
-    old, new = _owners(before), _owners(now)
+    new = {cidr: peer.public_key for peer in now.peers for cidr in peer.allowed_ips}
+    old = dict(new)
+    for cidr in chain.from_iterable(are.values()):
+        old.pop(cidr, None)
+    old |= {cidr: key for key, cidrs in were.items() for cidr in cidrs}
     return frozenset(
         cidr
         for cidr in changed
@@ -117,19 +127,14 @@ def _withheld(view: View, interface: Interface, withheld: Set[Network]) -> Itera
                 yield cidr
 
 
-def _changed(before: Interface, now: Interface) -> frozenset[Network]:
-    """The prefixes that a peer has now and had not, by peers: hardly any differ."""
-    had = {peer.public_key: peer.allowed_ips for peer in before.peers}
-    changed = (
-        (peer.allowed_ips, had.get(peer.public_key, ()))
-        for peer in now.peers
-        if had.get(peer.public_key) != peer.allowed_ips
-    )
-    return frozenset(cidr for has, had_once in changed for cidr in set(has).difference(had_once))
-
-
-def _owners(interface: Interface) -> dict[Network, bytes]:
-    return {cidr: peer.public_key for peer in interface.peers for cidr in peer.allowed_ips}
+def _differing(some: Interface, others: Interface) -> dict[bytes, tuple[Network, ...]]:
+    """The allowed IPs of those peers that have other ones there, or are not there."""
+    theirs = {peer.public_key: peer.allowed_ips for peer in others.peers}
+    return {
+        peer.public_key: peer.allowed_ips
+        for peer in some.peers
+        if theirs.get(peer.public_key) != peer.allowed_ips
+    }
 
 
 def _owner(owners: Mapping[Network, bytes], cidr: Network) -> bytes | None:
