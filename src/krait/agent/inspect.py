@@ -6,17 +6,19 @@ whose revision the tables hold; where there is no such record, numbers are all t
 """
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from krait.agent.desired import Named
 from krait.agent.diff import choose
+from krait.agent.managed.orders import Standing, read_standing
 from krait.agent.paths import Instance, Paths
 from krait.agent.ports import Loads
 from krait.agent.state import Live, Record, read_live, read_records
 from krait.agent.wiring import Adapters, adapters
 from krait.common.abi import FIRST_IDENTITY
+from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel import wireguard
 from krait.kernel.claim import is_foreign
@@ -77,6 +79,8 @@ class Inspection:
     """Of the living agent, 0 if it did not say; None if none lives."""
     live: Live | None = None
     """What the last agent, alive or dead, said of itself."""
+    standing: Standing = field(default_factory=Standing)
+    """What `krait up` ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +112,15 @@ def inspect(name: str, paths: Paths) -> Inspection:
         tables=tables,
         record=next((each for each in records if revision and each.revision == revision), None),
         pid=holder(paths.lock_of(name)),
+        standing=_standing(name, paths),
         live=read_live(paths.live_of(name)),
     )
 
 
 def instances(paths: Paths) -> tuple[tuple[str, ...], tuple[Instance, ...]]:
-    """What has pins: the interfaces of this network namespace, and what there is of others."""
+    """What has pins, or is to be made: in this network namespace, and what there is of others."""
     here, others = [], []
-    for each in paths.instances():
+    for each in sorted({*paths.instances(), *paths.ordered()}):
         if each.namespace == paths.namespace and not is_foreign(paths.pins_at(each)):
             here.append(each.interface)
         else:
@@ -211,6 +216,13 @@ def _identity(record: Record, who: Named) -> int | None:
         if labels in identities:
             return FIRST_IDENTITY + identities.index(labels)
     return None
+
+
+def _standing(name: str, paths: Paths) -> Standing:
+    """One that cannot be understood keeps no agent alive, which says so itself."""
+    with suppress(SystemRefused):
+        return read_standing(name, paths)
+    return Standing()
 
 
 def _device(real: Adapters) -> Device | None:

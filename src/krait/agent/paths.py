@@ -77,6 +77,11 @@ class Paths:
         names = (unescape(each.name) for each in self.pins.iterdir() if each.is_dir())
         return tuple(sorted(each for each in map(_instance, names) if is_interface(each.interface)))
 
+    def ordered(self) -> tuple[Instance, ...]:
+        """All that `krait up` is to make, of every network namespace."""
+        names = [each.stem for each in self.state.glob("*.up")] if self.state.is_dir() else []
+        return tuple(sorted(each for each in map(_instance, names) if is_interface(each.interface)))
+
     def pins_at(self, instance: Instance) -> Path:
         """The folder of an instance, of whichever network namespace, on the bpf file system."""
         require_interface(instance.interface)

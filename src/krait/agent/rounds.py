@@ -277,6 +277,7 @@ class Rounds:
             faults=self._faults.known,
             warnings=self._enforcement.warnings,
             withheld=tuple(sorted(map(str, self._sight.withheld))),
+            node=self._keeper.node if self._keeper else "",
         )
         if live != self._told:
             self._told = live

@@ -12,6 +12,7 @@ import stat
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -107,6 +108,8 @@ class Live:
     warnings: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     """Prefixes that moved from one peer to another and are nobody's for a moment."""
+    node: str = ""
+    """Which node of the document this machine is, where Krait makes the interface."""
 
 
 def read_live(path: Path, tell: Tell = lambda _: None) -> Live | None:
@@ -204,6 +207,7 @@ def _live(found: object) -> Live:
         faults=tuple(map(_fault, _list(top["faults"]))),
         warnings=_strings(top["warnings"]),
         withheld=_strings(top["withheld"]),
+        node=_string(top.get("node", "")),
     )
 
 
@@ -255,5 +259,6 @@ def _key(found: object) -> bytes:
     return key
 
 
+@lru_cache(1 << 15)  # each key is written twice, and again with the next commit
 def _text(key: bytes) -> str:
     return b64encode(key).decode()

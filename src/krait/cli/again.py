@@ -4,6 +4,7 @@
 import shlex
 from pathlib import Path
 
+from krait.agent.managed.orders import read_orders
 from krait.agent.paths import Paths
 from krait.agent.state import read_records
 from krait.policy.problems import printable
@@ -12,8 +13,14 @@ from krait.policy.problems import printable
 def command(interface: str, paths: Paths) -> str:
     """The command for a shell, with the document last committed.
 
-    That is named where an agent left to itself would take another, or find none.
+    That is named where an agent left to itself would take another, or find none. What `krait up`
+    made, `krait up` keeps again.
     """
+    if (orders := read_orders(paths.orders_of(interface))) is not None:
+        named = {"config": orders.config, "node": orders.node, "userspace": orders.userspace}
+        named["attach"] = orders.attach
+        words = (f"--{name} {shlex.quote(printable(what))}" for name, what in named.items() if what)
+        return " ".join(("krait up", interface, *words))
     places = paths.configs_of(interface)
     found = next((place for place in places if place.exists()), places[0])
     last = next(

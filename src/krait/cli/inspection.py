@@ -90,6 +90,8 @@ def report(found: Inspection) -> Json:
             "warnings": live.warnings if live else [],
         },
         "withheld": live.withheld if live else [],
+        "made": _ordered(found),
+        "trial": _tried(found),
         "peers": [_peer(each) for each in inspect.peers(found)],
         "rules": {name: _count(count) for name, count in inspect.rules(found).items()},
         "drops": {reason.label: _count(count) for reason, count in drops.items()},
@@ -102,6 +104,7 @@ def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
     yield "policy", _policy(found, now_s)
     if found.record and found.record.source:
         yield "document", printable(found.record.source)
+    yield from _made(found)
     yield "agent", _agent(found)
     if filters := _filters(found):
         yield "filter", filters
@@ -110,6 +113,17 @@ def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
         yield "wireguard", userspace if found.device.userspace else "in the kernel"
     if found.live is not None:
         yield from _own_words(found.live, now_s)
+
+
+def _made(found: Inspection) -> Iterator[tuple[str, str]]:
+    orders, trial = found.standing.orders, found.standing.trial
+    if orders is not None:
+        node = found.live.node if found.live else ""
+        yield "made by", printable(f"krait up{node and f', as {node}'}, from {orders.config}")
+    if trial is not None:
+        left_s = trial.left_s()
+        when = f"goes back in {left_s:.0f} s" if left_s > 0 else "over, and goes back"
+        yield "on trial", f"{when}, unless: krait confirm {found.interface}"
 
 
 def _own_words(live: Live, now_s: float) -> Iterator[tuple[str, str]]:
@@ -242,6 +256,22 @@ def _peer(seen: PeerSeen) -> Json:
         "tx_bytes": peer.tx_bytes,
         "dropped": _count(seen.dropped) if seen.dropped else None,
     }
+
+
+def _ordered(found: Inspection) -> Json:
+    orders = found.standing.orders
+    if orders is None:
+        return None
+    node = found.live.node if found.live else None
+    return {"document": orders.config, "node": node, "userspace": orders.userspace}
+
+
+def _tried(found: Inspection) -> Json:
+    trial = found.standing.trial
+    if trial is None:
+        return None
+    before = trial.before.config if trial.before else None
+    return {"left_s": max(trial.left_s(), 0.0), "before": before}
 
 
 def _count(count: Count) -> Json:

@@ -5,30 +5,35 @@ import time
 
 from tests.netns.up.conftest import CONFIG, RULES, Site
 
-OTHER = "/run/site/other.yaml"
+OTHER, THIRD = "/run/site/other.yaml", "/run/site/third.yaml"
 TRIAL_S = 5
 
 
-def begin(site: Site, config: str = CONFIG) -> None:
-    outcome = site.up("alice", "--confirm", f"{TRIAL_S}s", config=config)
+def begin(site: Site, config: str = CONFIG, length: str = f"{TRIAL_S}s") -> None:
+    outcome = site.up("alice", "--confirm", length, config=config)
     assert outcome.code == 0, outcome.stderr
     assert "krait confirm wg0" in outcome.stderr
+
+
+def enough(site: Site) -> str:
+    """Start a first document; for how long to try a second one, to see it in force on trial."""
+    began_s = time.monotonic()
+    site.start(None, "alice")
+    return f"{TRIAL_S + 3 * round(time.monotonic() - began_s)}s"
 
 
 def test_a_first_device_that_nobody_confirms_is_taken_away(site: Site) -> None:
     site.write("alice", site.document())
     begin(site)
-    assert site.traces("alice")
-    site["alice"].wait_until_succeeds("! ip link show wg0 2>/dev/null", TRIAL_S + 15)
-    site["alice"].wait_until_succeeds("! pgrep -f '[k]rait rollback'")
+    site.wait("alice", "! pgrep -f '[k]rait rollback'")
     assert site.traces("alice") == ""
 
 
 def test_what_is_confirmed_stays(site: Site) -> None:
     site.write("alice", site.document())
-    begin(site)
+    begin(site, length="10m")
     site["alice"].succeed(["krait", "confirm", "wg0"])
-    site["alice"].wait_until_succeeds("! pgrep -f '[k]rait rollback'", TRIAL_S + 15)
+    site.wait("alice", "! pgrep -f '[k]rait rollback'")
     assert site.status("alice")["enforced"]
     assert site["alice"].run(["krait", "confirm", "wg0"]).code == 1
 
@@ -36,25 +41,24 @@ def test_what_is_confirmed_stays(site: Site) -> None:
 def test_an_unconfirmed_change_gives_way_to_the_document_of_before_though_the_agent_died(
     site: Site,
 ) -> None:
-    site.start(None, "alice")
+    length = enough(site)
     old = site.status("alice")["policy"]["document"]
     site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
-    begin(site, OTHER)
+    begin(site, OTHER, length)
     assert site.status("alice")["policy"]["document"] != old
     site["alice"].succeed("pkill -9 -f '[k]rait agent'")
-    site["alice"].wait_until_succeeds("pgrep -f '[k]rait agent'", TRIAL_S + 15)
-    site["alice"].wait_until_succeeds("! pgrep -f '[k]rait rollback'")
+    site.wait("alice", "! pgrep -f '[k]rait rollback'")
     assert site.status("alice")["policy"]["document"] == old
 
 
 def test_a_trial_that_ended_while_all_were_dead_is_settled_by_the_next_agent(site: Site) -> None:
-    site.start(None, "alice")
+    length = enough(site)
     site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
-    begin(site, OTHER)
+    begin(site, OTHER, length)
     site["alice"].succeed("pkill -9 -f '[k]rait rollback'; pkill -9 -f '[k]rait agent'")
-    time.sleep(TRIAL_S)
+    site.wait("alice", "krait status wg0 | grep 'on trial.*over'")
     agent = site["alice"].spawn(["krait", "agent", "--iface", "wg0"])
-    site["alice"].wait_until_succeeds(f"krait status wg0 | grep {CONFIG}")
+    site.wait("alice", f"krait status wg0 | grep 'document.*{CONFIG}'")
     assert "nobody confirmed" in agent.stderr
 
 
@@ -68,8 +72,29 @@ def test_the_file_in_force_cannot_be_tried_for_it_counts_as_it_is_saved(site: Si
 
 def test_rollback_goes_back_at_once(site: Site) -> None:
     site.write("alice", site.document())
-    outcome = site.up("alice", "--confirm", "10m")
-    assert outcome.code == 0, outcome.stderr
+    begin(site, length="10m")
     site["alice"].succeed(["krait", "rollback", "wg0"])
     site["alice"].fail("ip link show wg0")
     assert site["alice"].run(["krait", "rollback", "wg0"]).code == 1
+
+
+def test_a_change_that_cannot_start_leaves_an_earlier_trial_on_trial(site: Site) -> None:
+    """The agent that lives now cannot be ended by the one who wants another in its place."""
+    site.start(None, "alice")
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
+    begin(site, OTHER, length="10m")
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/82")), THIRD)
+    outcome = site.up("alice", "--foreground", "--confirm", "10m", config=THIRD)
+    assert outcome.code == 3
+    assert "another agent keeps wg0" in outcome.stderr
+    site["alice"].succeed(["krait", "rollback", "wg0"])
+    assert site.status("alice")["policy"]["document"] == CONFIG
+
+
+def test_up_again_says_that_a_trial_goes_on(site: Site) -> None:
+    site.write("alice", site.document())
+    begin(site, length="10m")
+    outcome = site.up("alice")
+    assert "up already" in outcome.stdout
+    assert "krait confirm wg0" in outcome.stderr
+    assert site["alice"].run(["krait", "confirm", "wg0"]).code == 0

@@ -11,10 +11,6 @@ def links(site: Site, name: str) -> dict[str, object]:
     return dict(link)
 
 
-def denials(site: Site, name: str) -> int:
-    return sum(count for why, count in site.drops(name).items() if "denied" in why)
-
-
 def test_a_mesh_comes_up_from_one_file_behind_its_filter(site: Site) -> None:
     site.start()
     for name in NAMES:
@@ -27,23 +23,23 @@ def test_a_mesh_comes_up_from_one_file_behind_its_filter(site: Site) -> None:
         assert len(status["peers"]) == len(NAMES) - 1
         key_file = site[name].succeed("stat -c %a:%u /var/lib/krait/wg0.key").strip()
         assert key_file == "600:0"
-    site["bob"].spawn(["python3", "-m", "http.server", "--bind", hosts(2)[0], "80"])
-    site["bob"].wait_for_open_port(80, hosts(2)[0])
+    site.serve("bob", hosts(2)[0])
     connect = ["bash", "-c", f"exec 3<>/dev/tcp/{hosts(2)[0]}/80"]
     site["alice"].succeed(connect)
-    before = denials(site, "carol")
+    before = site.denials("carol")
     site["carol"].fail(["timeout", "2", *connect])
-    assert denials(site, "carol") > before
+    assert site.denials("carol") > before
 
 
 def test_down_takes_away_all_that_up_made_and_nothing_else(site: Site) -> None:
     site.start(None, "alice")
-    site["alice"].succeed("ip route add 172.31.0.0/24 dev eth0")
-    before = site["alice"].succeed("ip route show dev eth0")
-    assert site.traces("alice")
-    site["alice"].succeed(["krait", "down", "wg0"])
-    assert site.traces("alice") == ""
-    assert site["alice"].succeed("ip route show dev eth0") == before
+    foreign = "172.31.0.0/24 dev eth0"
+    with site.altered("alice", f"ip route add {foreign}", f"ip route del {foreign}"):
+        before = site["alice"].succeed("ip route show dev eth0")
+        assert site.traces("alice")
+        site["alice"].succeed(["krait", "down", "wg0"])
+        assert site.traces("alice") == ""
+        assert site["alice"].succeed("ip route show dev eth0") == before
     assert site["alice"].succeed("ls /var/lib/krait").split() == ["wg0.key"]
     said = site["alice"].succeed(["krait", "down", "wg0"])
     assert "nothing of Krait" in said
@@ -62,10 +58,8 @@ def test_up_refuses_a_device_that_krait_did_not_make(site: Site) -> None:
     alice = site["alice"]
     site.write("alice", site.document())
     alice.succeed("ip link add wg0 type veth peer name other")
-    outcome = site.up("alice")
-    assert outcome.code == 2
-    assert "did not make" in outcome.stderr
-    assert alice.succeed("ls /var/lib/krait").split() == ["wg0.key"]
+    assert "did not make" in site.refused("alice", 2)
+    alice.succeed("ip link show wg0")
 
 
 def test_detach_refuses_a_device_that_krait_made(site: Site) -> None:
@@ -87,16 +81,16 @@ def test_up_twice_is_up(site: Site) -> None:
 
 
 def test_a_machine_without_a_key_makes_one_and_says_what_to_do_with_it(site: Site) -> None:
-    nodes = site.nodes()
+    alice, nodes = site["alice"], site.nodes()
     del nodes["alice"]
     site.write("alice", site.document("\n    - {from: b, to: c}", nodes))
-    outcome = site.up("alice")
-    assert outcome.code == 2
-    public = site["alice"].succeed(["krait", "genkey", "wg0"]).split()[-1]
-    assert public in outcome.stderr
-    assert site.traces("alice") == ""
-    private = site["alice"].succeed("cat /var/lib/krait/wg0.key").strip()
-    assert private not in outcome.stderr + outcome.stdout
+    site.key("alice")
+    with site.altered("alice", "mv /var/lib/krait/wg0.key /run", "mv /run/wg0.key /var/lib/krait"):
+        said = site.refused("alice", 2)
+        public = alice.succeed(["krait", "genkey", "wg0"]).split()[-1]
+        assert f"public_key: {public}" in said
+        assert f"krait add {CONFIG} alice --key {public}" in said
+        assert alice.succeed("cat /var/lib/krait/wg0.key").strip() not in said
 
 
 def test_nothing_for_the_mesh_leaves_by_the_default_route_when_the_device_is_away(
@@ -104,24 +98,23 @@ def test_nothing_for_the_mesh_leaves_by_the_default_route_when_the_device_is_awa
 ) -> None:
     site.start(None, "alice")
     alice = site["alice"]
-    alice.succeed("ip route add default via 192.0.2.2; ip -6 route add default via 2001:db8::2")
-    assert "dev wg0" in alice.succeed(["ip", "route", "get", hosts(2)[0]])
-    alice.succeed("pkill -9 -f '[k]rait agent'")
-    alice.succeed("ip link del wg0")
-    for host in hosts(2):
-        alice.fail(["ip", "route", "get", host])
-    site["alice"].succeed("ip route get 198.51.100.1")
+    ways = "ip route {0} default via 192.0.2.2; ip -6 route {0} default via 2001:db8::2"
+    with site.altered("alice", ways.format("add"), ways.format("del")):
+        assert "dev wg0" in alice.succeed(["ip", "route", "get", hosts(2)[0]])
+        alice.succeed("pkill -9 -f '[k]rait agent'")
+        alice.succeed("ip link del wg0")
+        for host in hosts(2):
+            alice.fail(["ip", "route", "get", host])
+        alice.succeed("ip route get 198.51.100.1")
 
 
 def test_an_overlap_with_what_the_host_has_is_refused_with_the_mend(site: Site) -> None:
-    alice = site["alice"]
-    alice.succeed("ip address add 10.8.0.77/16 dev eth0")
     site.write("alice", site.document())
-    outcome = site.up("alice")
-    assert outcome.code == 2
-    assert "10.8.0.0" in outcome.stderr
-    assert "eth0" in outcome.stderr
-    assert site.traces("alice") == ""
+    address = "10.8.0.77/16 dev eth0"
+    with site.altered("alice", f"ip address add {address}", f"ip address del {address}"):
+        said = site.refused("alice", 2)
+    assert "10.8.0.0/24 of the mesh overlaps: eth0 has 10.8.0.77/16" in said
+    assert "another range" in said
 
 
 def test_a_changed_file_changes_the_device_and_the_policy(site: Site) -> None:
@@ -131,8 +124,8 @@ def test_a_changed_file_changes_the_device_and_the_policy(site: Site) -> None:
     del nodes["carol"]
     text = site.document(RULES, nodes, mesh=", mtu: 1360")
     site.write("alice", text)
-    site["alice"].wait_until_fails(f"wg show wg0 peers | grep -F '{site.keys['carol']}'")
-    site["alice"].wait_until_succeeds("ip link show wg0 | grep 'mtu 1360'")
+    site["alice"].wait_until_fails(f"wg show wg0 peers | grep -F '{site.key('carol')}'")
+    site.wait("alice", "ip link show wg0 | grep 'mtu 1360'")
     site.ping("alice", "bob")
     assert len(site.status("alice")["peers"]) == 1
 
@@ -144,7 +137,7 @@ def test_a_document_that_does_not_make_a_device_changes_nothing(site: Site) -> N
     nodes = site.nodes()
     nodes["bob"] = "tags: b"  # without an address there is no way to it
     site.write("alice", site.document(nodes=nodes))
-    site["alice"].wait_until_succeeds("krait status wg0 | grep 'lacks'")
+    site.wait("alice", "krait status wg0 | grep 'lacks'")
     assert site["alice"].succeed("wg show wg0 dump | tail -n +2 | cut -f 1,4") == before
     assert site.status("alice")["policy"]["revision"] == revision
 
@@ -165,7 +158,7 @@ def test_a_device_deleted_under_the_agent_is_made_again(site: Site) -> None:
     site.start()
     site.ping("alice", "bob")
     site["alice"].succeed("ip link del wg0")
-    site["alice"].wait_until_succeeds("ip link show wg0 up | grep wg0")
+    site.wait("alice", "ip link show wg0 up | grep wg0")
     site.ping("alice", "bob")
     assert site.status("alice")["enforced"]
 
@@ -173,10 +166,10 @@ def test_a_device_deleted_under_the_agent_is_made_again(site: Site) -> None:
 def test_what_another_tool_changes_is_put_right(site: Site) -> None:
     site.start()
     site.ping("alice", "bob")
-    site["alice"].succeed(f"wg set wg0 peer {site.keys['bob']} remove")
+    site["alice"].succeed(f"wg set wg0 peer {site.key('bob')} remove")
     site["alice"].succeed("ip address del 10.8.0.1/24 dev wg0")
-    site["alice"].wait_until_succeeds(f"wg show wg0 peers | grep -F '{site.keys['bob']}'")
-    site["alice"].wait_until_succeeds("ip address show wg0 | grep 10.8.0.1/24")
+    site.wait("alice", f"wg show wg0 peers | grep -F '{site.key('bob')}'")
+    site.wait("alice", "ip address show wg0 | grep 10.8.0.1/24")
     site.ping("alice", "bob")
     assert f"{MESH[0]} dev wg0" in site["alice"].succeed("ip route show table main")
 

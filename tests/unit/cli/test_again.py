@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from krait.agent.managed.orders import Orders, Standing, write_standing
 from krait.agent.paths import Paths
 from krait.agent.state import Record, write_records
 from krait.cli.again import command
@@ -34,6 +35,13 @@ def test_a_document_that_is_found_anyway_is_not_named(paths: Paths) -> None:
     everyones.touch()
     committed(paths, str(everyones))
     assert command("wg0", paths) == "krait --iface wg0"
+
+
+def test_what_krait_up_made_is_kept_by_it_again(paths: Paths) -> None:
+    committed(paths, "/srv/old.yaml")
+    write_standing("wg0", paths, Standing(Orders("/srv/the mesh.yaml", userspace="wireguard-go")))
+    words = "krait up wg0 --config '/srv/the mesh.yaml' --userspace wireguard-go"
+    assert command("wg0", paths) == words
 
 
 def test_a_searched_document_behind_another_is_named(paths: Paths) -> None:

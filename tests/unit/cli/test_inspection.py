@@ -2,12 +2,15 @@
 """How an inspected interface is told: to people in 80 columns, to programs with all there is."""
 
 import json
+import re
+import time
 from dataclasses import replace
 
 import pytest
 
 from krait.agent.desired import Named
 from krait.agent.inspect import Inspection
+from krait.agent.managed.orders import Orders, Standing, Trial, boot_id
 from krait.agent.state import Fault, Live
 from krait.cli import output
 from krait.cli.inspection import enforces, report, show
@@ -84,6 +87,26 @@ def test_the_state_the_policy_and_the_agent_come_first(
     assert document == "  document   /etc/krait/wg0.yaml"
     assert agent == "  agent      alive, pid 4711"
     assert filters == "  filter     ingress: tcx, first; egress: tcx, first"
+
+
+def test_what_krait_makes_is_told_with_its_document_and_its_trial(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, orders = Orders("/etc/krait/wg0.yaml"), Orders("/root/new.yaml")
+    live = replace(LIVE, node="web1")
+    trial = Trial(boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME) + 100, before)
+    tried = replace(found, live=live, standing=Standing(orders, trial))
+    text = shown(tried, capsys)
+    assert "made by    krait up, as web1, from /root/new.yaml" in text
+    assert re.search(r"on trial +goes back in (100|9\d) s, unless: krait confirm wg0", text)
+    told = json.loads(json.dumps(report(tried)))
+    assert told["made"] == {"document": "/root/new.yaml", "node": "web1", "userspace": None}
+    assert 0 < told["trial"].pop("left_s") <= 100
+    assert told["trial"] == {"before": "/etc/krait/wg0.yaml"}
+    over = replace(found, standing=Standing(orders, replace(trial, boot_id="before")))
+    assert "over, and goes back, unless: krait confirm wg0" in shown(over, capsys)
+    told = json.loads(json.dumps(report(found)))
+    assert (told["made"], told["trial"]) == (None, None)
 
 
 def test_errors_peers_rules_and_drops_are_told(

@@ -114,6 +114,11 @@ class Keeper:
         self._endpoints.keep(each.endpoint for each in device.peers if each.endpoint)
 
     @property
+    def node(self) -> str:
+        """Which one of the document this machine is; empty until there is one."""
+        return self._wanted.node if self._wanted else ""
+
+    @property
     def faults(self) -> Mapping[str, KraitError | None]:
         """What is wrong, by subject, though the device is as far as it can be."""
         return {"endpoints": self._endpoints.fault, "ipv6": self._no_ipv6}
