@@ -128,6 +128,28 @@ def test_a_rename_is_the_end_of_one_name_and_the_start_of_another() -> None:
     watching(scenario, 1 << 20)
 
 
+def test_an_interface_that_moves_to_another_namespace_is_told_from_one_that_is_deleted() -> None:
+    ip("link add v0 type veth peer name v1")
+    away = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "echo there; exec sleep inf"], stdout=subprocess.PIPE
+    )
+    assert away.stdout is not None
+    try:
+        assert away.stdout.readline() == b"there\n"
+
+        async def scenario(events: Events) -> None:
+            ip(f"link set v0 netns {away.pid}")
+            assert (await expect(events, Change.GONE, "v0")).moved
+            ip("link del v1")
+            assert not (await expect(events, Change.GONE, "v1")).moved
+
+        watching(scenario, 1 << 20)
+    finally:
+        away.kill()
+        away.wait()
+        away.stdout.close()
+
+
 def test_an_interface_made_anew_under_its_old_name_has_a_new_number() -> None:
     ip("link add br7 type bridge")
     old = socket.if_nametoindex("br7")

@@ -37,6 +37,7 @@ _GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFA
 
 _LINK = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, change
 _NAME, _MTU, _LINKINFO, _GROUP, _EXT_MASK = 3, 4, 18, 27, 29  # IFLA_*
+_NEW_NAMESPACE = 45  # IFLA_NEW_NETNSID
 _INFO_KIND = 1
 _NO_STATISTICS = attribute(_EXT_MASK, U32.pack(1 << 3))  # RTEXT_FILTER_SKIP_STATS
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
@@ -105,6 +106,8 @@ class LinkEvent:
     change: Change
     ifindex: int
     name: str
+    moved: bool = False
+    """Of one that is GONE: it is in another network namespace now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,7 @@ def _events(message: Message, names: dict[int, str]) -> Iterator[LinkEvent]:
     ifindex, name = _index_and_name(message.body)
     known = names.pop(ifindex, None)
     if message.kind == _DELLINK:
-        yield LinkEvent(Change.GONE, ifindex, known or name)
+        yield LinkEvent(Change.GONE, ifindex, known or name, moved=_has_moved(message.body))
         return
     names[ifindex] = name
     if known == name:
@@ -231,6 +234,11 @@ def _names() -> dict[int, str]:
 
 def _index_and_name(body: memoryview) -> tuple[int, str]:
     return _LINK.unpack_from(body)[2], string(dict(attributes(body, _LINK.size))[_NAME])
+
+
+def _has_moved(body: memoryview) -> bool:
+    """Of a link that is no more here (__dev_change_net_namespace() in net/core/dev.c)."""
+    return _NEW_NAMESPACE in dict(attributes(body, _LINK.size))
 
 
 def _link(body: memoryview) -> Link:
