@@ -150,11 +150,9 @@ def _numbered(
     principals: Sequence[Principal], columns: Sequence[Labels | None]
 ) -> tuple[NumberedPrincipal, ...]:
     identity_of = {labels: FIRST_IDENTITY + i for i, labels in enumerate(columns)}
+    identity_of[None] = 0
+    unknown, known = PrincipalFlag.UNKNOWN_PEER, PrincipalFlag(0)
     return tuple(
-        NumberedPrincipal(
-            identity=0 if who.labels is None else identity_of[who.labels],
-            peer=who.peer,
-            flags=PrincipalFlag.UNKNOWN_PEER if who.unknown_peer else PrincipalFlag(0),
-        )
+        NumberedPrincipal(identity_of[who.labels], who.peer, unknown if who.unknown_peer else known)
         for who in principals
     )

@@ -80,7 +80,10 @@ class Essence:
     def device(self, link: Link) -> Device:
         """Without endpoints and what is counted."""
         split = (each.decode().split("\nallowed_ip=") for each in self.peers)
-        peers = tuple(_peer({"public_key": key}, allowed_ips) for key, *allowed_ips in split)
+        peers = tuple(
+            Peer(bytes.fromhex(key), None, tuple(map(_network, allowed_ips)), 0, 0, 0, 0)
+            for key, *allowed_ips in split
+        )
         return Device(link.name, link.ifindex, self.public_key, 0, userspace=True, peers=peers)
 
 
