@@ -120,7 +120,7 @@ class LivingAgent:
         """From its start to the first commit's store."""
         self.enforced_s = self._attached_s() - began_s
         """From its start until both hooks have the filter."""
-        self.pid = host.pid_of(b"krait\0--iface")
+        self.pid = host.pid_of(b"\0--iface\0")
 
     def stored_ns(self) -> int:
         """When the next commit after the last one asked for was stored."""
