@@ -8,7 +8,7 @@ what a crash after it would have.
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
@@ -32,7 +32,8 @@ from krait.agent.diff import (
 )
 from krait.agent.diff import Tables as Planned
 from krait.agent.ports import Filter, Loads, Tables
-from krait.common.errors import KraitError
+from krait.common.errors import KraitError, SystemRefused
+from krait.kernel.files import sweep, writing
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
@@ -75,6 +76,7 @@ class Enforcement:
         """Who has which number in the tables in use."""
         self._loads, self._filter, self._path = loads, hooks, records
         self._records: state.Records = ()
+        self._is_written = True
         self._generation: Generation | None = None
         self._others: tuple[Generation, ...] = ()
         self._contents = _Contents()
@@ -84,6 +86,9 @@ class Enforcement:
 
     def start(self, ifindex: int | None) -> None:
         """Take over what an earlier agent left: its tables, numbers and revision."""
+        with _best_effort("remove what a crash left half made"):
+            self._loads.sweep()
+            sweep(self._path)
         found, seats = self._loads.found(), self._seats(ifindex)
         self._records = state.read_records(self._path, _log.warning)
         self._generation = choose(found, seats)
@@ -175,9 +180,17 @@ class Enforcement:
         took_ms = round((time.monotonic() - began_s) * 1e3, 1)
         _log.info(str(action), took_ms=took_ms, **facts)
 
+    def write_down(self) -> None:
+        """Write the last commits down, if that is still to be done. Raises SystemRefused."""
+        if not self._is_written:
+            with writing(self._path):
+                state.write_records(self._path, self._records)
+            self._is_written = True
+
     def close(self) -> None:
         """Wait for what goes on in the background; what is in force stays."""
         self._background.shutdown()
+        self._filter.close()
 
     def _do(self, action: Action, ifindex: int | None) -> dict[str, Any]:
         match action:
@@ -194,7 +207,9 @@ class Enforcement:
             case Unlink(hook):
                 self._filter.unlink_severed(hook)
             case Pin():
-                self._loads.pin(self._in_use())
+                if not self._loads.is_pinned(self._in_use()):
+                    self._loads.pin(self._in_use())
+                self._filter.pin()
             case Drop(generation):
                 self._wait_for_readers()
                 self._loads.remove(generation)
@@ -249,15 +264,14 @@ class Enforcement:
     def _write_down(self, new: state.Record) -> None:
         """The new record, and that of what is in force now, whichever agent made it.
 
-        A full disk costs the names of numbers after a crash; it must not hold up a revocation.
+        A full disk costs the names of numbers after a crash; it must not hold up a revocation. See
+        `write_down` for what becomes of it.
         """
         in_force = self._open().in_force.revision
         former = (each for each in self._records if each.revision == in_force)
-        self._records = (new, *former)
-        try:
-            state.write_records(self._path, self._records)
-        except OSError as error:
-            _log.error("cannot write down the commit", path=str(self._path), error=str(error))
+        self._records, self._is_written = (new, *former), False
+        with suppress(SystemRefused):
+            self.write_down()
 
     def _next_revision(self) -> int:
         written = max((each.revision for each in self._records), default=0)
@@ -286,7 +300,7 @@ class Enforcement:
             held=self._contents.held,
             armed=tables.is_armed(),
             committed=self.committed,
-            pinned=self._loads.is_pinned(self._generation),
+            pinned=self._loads.is_pinned(self._generation) and self._filter.is_pinned(),
         )
 
     def _tables(self) -> Tables | None:

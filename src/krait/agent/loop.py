@@ -81,6 +81,8 @@ class Agent:
         elif event.name == self._setup.interface:
             if event.change is Change.PRESENT:
                 self._rounds.appeared(event.ifindex)
+            elif event.moved:
+                self._rounds.moved()
             self._wake.set()
 
     def _heard_of_document(self, _: None) -> None:

@@ -23,3 +23,15 @@ class Elsewhere(KraitError):
             "nothing passes there",
             hint=f"Give it the name back, delete it, or free it: krait detach {interface}",
         )
+
+
+class Gone(KraitError):
+    """A device left for another network namespace, and no filter of ours went with it."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"{interface} was moved to another network namespace, without its filter: it is bare "
+            "there, and every packet passes",
+            hint="Run Krait in that namespace, or bring the device back. If it was deleted there, "
+            "nobody told: restart the agent.",
+        )

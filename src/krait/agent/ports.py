@@ -95,6 +95,9 @@ class Loads(Protocol):
     def remove(self, generation: Generation) -> None:
         """Close and unpin it; its programs run on where they are attached."""
 
+    def sweep(self) -> None:
+        """Remove what a crash left half made."""
+
     def clear(self) -> None:
         """Remove all; folders that hold something of others stay."""
 
@@ -124,6 +127,15 @@ class Filter(Protocol):
 
     def detach(self, ifindex: int | None, hook: Hook, kind: AttachKind) -> None:
         """Take ours of one kind off; no error if none is there, or no interface (None)."""
+
+    def is_pinned(self) -> bool:
+        """Whether what is attached outlives this process."""
+
+    def pin(self) -> None:
+        """Pin again what is attached, whose pins somebody removed."""
+
+    def close(self) -> None:
+        """Hold nothing any more; what is pinned stays attached."""
 
     def severed(self, hook: Hook) -> bool:
         """Whether a pinned link is left of an interface that was deleted."""

@@ -24,10 +24,11 @@ from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.managed.diff import Stage
 from krait.agent.managed.keeper import Away, Keeper
 from krait.agent.notify import Notifier
-from krait.agent.places import Behind, Elsewhere
+from krait.agent.places import Behind, Elsewhere, Gone
 from krait.agent.ports import Eyes
 from krait.common import collector
 from krait.common.errors import KraitError, UsageError
+from krait.kernel.files import sweep, writing
 from krait.kernel.seat import AttachKind
 
 _PLANS = 6  # a start needs three; more would mean that somebody works against us
@@ -70,11 +71,14 @@ class Rounds:
         self._told: state.Live | None = None
         self._sight = Sight(None)
         self._is_elsewhere = False
+        self._has_moved = False
         self._must_read = False
 
     @collector.paused(then_sweep=True)
     def start(self) -> None:
         """The first round, whose errors end it unless an earlier agent's policy is in force."""
+        for each in (self._setup.kept, self._setup.live):
+            sweep(each)
         self._sight = self._lookout.look(time.monotonic())
         self._enforcement.start(self._sight.ifindex)
         if self._enforcement.is_enforcing(self._sight.ifindex):
@@ -88,8 +92,7 @@ class Rounds:
                 self._keeper.withdraw()
             self._enforcement.withdraw(self._sight.ifindex)
             raise
-        self._faults.attempt("keeping", self._keep)
-        self._faults.attempt("status", self._tell)
+        self._write()
 
     @collector.paused(then_sweep=True)
     def play(self) -> None:
@@ -100,8 +103,7 @@ class Rounds:
             self._faults.attempt("document", self._read)
         self._faults.attempt("enforcement", self._enforce)
         self._faults.attempt("device", self._make)
-        self._faults.attempt("keeping", self._keep)
-        self._faults.attempt("status", self._tell)
+        self._write()
 
     def read_again(self) -> None:
         """The next round reads the document."""
@@ -115,6 +117,11 @@ class Rounds:
     def appeared(self, ifindex: int) -> None:
         """The kernel told of this interface just now."""
         self._appeared = ifindex, time.monotonic()
+        self._has_moved = False
+
+    def moved(self) -> None:
+        """The kernel told just now that the interface is in another network namespace."""
+        self._has_moved = self._enforcement.kind is AttachKind.CLSACT  # a TCX link goes along
 
     def trouble(self, subject: str, error: KraitError | None) -> None:
         """What is wrong with how events are heard of; None: nothing is any more."""
@@ -186,6 +193,12 @@ class Rounds:
         self._faults.note("document", error)
         _log.warning("going on with the document that was in force last")
 
+    def _write(self) -> None:
+        """What a disk refuses is tried again; it holds nothing up."""
+        self._faults.attempt("records", self._enforcement.write_down)
+        self._faults.attempt("keeping", self._keep)
+        self._faults.attempt("status", self._tell)
+
     def _keep(self) -> None:
         committed = self._enforcement.committed
         if committed is not None and committed.source != self._kept:
@@ -236,15 +249,20 @@ class Rounds:
 
     def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
         """Say where Krait is not first, and where it still is though it is not wanted there."""
-        self._is_elsewhere = bool(observed.elsewhere)
-        self._faults.note(
-            "elsewhere", Elsewhere(self._setup.interface) if observed.elsewhere else None
-        )
+        where = self._where_else(observed)
+        self._is_elsewhere = where is not None
+        self._faults.note("elsewhere", where)
         reloads = any(isinstance(each, Load) for each in actions)
         if observed.ahead and reloads and self._enforcement.kind is AttachKind.TCX:
             self._leading.failed(now_s)  # if it is the last time, nobody will ask
             return
         self._faults.note("order", Behind(observed.ahead) if observed.ahead else None)
+
+    def _where_else(self, observed: Observed) -> KraitError | None:
+        if observed.elsewhere:
+            return Elsewhere(self._setup.interface)
+        is_away = self._has_moved and observed.ifindex is None
+        return Gone(self._setup.interface) if is_away else None
 
     def _greeted(self, sight: Sight) -> None:
         self._lookout.greeted(sight)
@@ -280,8 +298,6 @@ class Rounds:
             node=self._keeper.node if self._keeper else "",
         )
         if live != self._told:
-            self._told = live
-            try:
+            with writing(self._setup.live):
                 state.write_live(self._setup.live, live)
-            except OSError as error:
-                _log.error("cannot write", path=str(self._setup.live), error=str(error))
+            self._told = live

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EACCES, ENOTDIR
+from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EROFS
 from pathlib import Path
 
 from krait.common.errors import SystemRefused
@@ -14,6 +14,11 @@ _HINT = (
     "Run it as root, or let its systemd unit make the folders: RuntimeDirectory=krait, "
     "StateDirectory=krait, and ExecStartPre=+ for the one of the pins."
 )
+_HINTS = {
+    ENOSPC: "Make room on that file system.",
+    EDQUOT: "Make room in this user's quota there.",
+    EROFS: "Mount that file system for writing; a disk that fails is often mounted for reading.",
+}
 
 
 @contextmanager
@@ -22,7 +27,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SystemRefused(f"cannot write {path}: {error.strerror}", hint=_HINT) from error
+        hint = _HINTS.get(error.errno or 0, _HINT)
+        raise SystemRefused(f"cannot write {path}: {error.strerror}", hint=hint) from error
 
 
 def require_writable(folder: Path) -> None:

@@ -150,6 +150,10 @@ class Node:
         """Whether TCP gets to each port of bob, where nothing listens and so it is refused."""
         return self._ask(ports, sender, TIMEOUT_S) == {"refused"}
 
+    def is_silent_at(self, *ports: int, sender: str = "alice") -> bool:
+        """Whether TCP to each port of bob gets no answer; for where no counter can be read."""
+        return self._ask(ports, sender, SILENCE_S) == {"timeout"}
+
     def drops_at(self, *ports: int, sender: str = "alice") -> bool:
         """Whether TCP to each port of bob gets no answer, because bob drops it."""
         before = self._dropped()

@@ -161,6 +161,15 @@ class FakeFilter:
         kept = (seat for seat in self._kernel.seats[hook] if seat.kind is not kind)
         self._kernel.seats[hook] = tuple(kept)
 
+    def is_pinned(self) -> bool:
+        return True
+
+    def pin(self) -> None:
+        raise AssertionError("nothing is ever unpinned here")
+
+    def close(self) -> None:
+        pass
+
     def severed(self, hook: Hook) -> bool:
         return hook not in Hook
 
