@@ -45,7 +45,8 @@ def fingerprint(interface: str, *, sockets: Path = userspace.FOLDER) -> Fingerpr
     """
 
     def of_module(bodies: Iterator[memoryview]) -> Fingerprint:
-        return Fingerprint(module.digest(bodies), partial(observe, interface, sockets=sockets))
+        seen = module.essence(bodies)
+        return Fingerprint(seen.digest, seen.device)
 
     def of_process(link: Link, path: Path, trust: _Trust) -> Fingerprint:
         seen = userspace.essence(path, trust)

@@ -80,28 +80,57 @@ def decode(bodies: Iterable[memoryview]) -> Device:
     )
 
 
-def digest(bodies: Iterable[memoryview]) -> bytes:
-    """16 bytes that stand for the keys and allowed IPs of a dump, whatever else changes in it.
+@dataclass(frozen=True, slots=True)
+class Essence:
+    """The keys and allowed IPs of a device, and nothing else of it."""
 
-    Hashes them as they lie in the messages, headers included, so that no two sets look alike. A
-    peer's key counts once however often a dump repeats it: where a dump is split depends on what
-    is left out here.
-    """
-    state = blake2b(digest_size=16)
-    last_key = b""
+    name: str
+    ifindex: int
+    public_key: bytes
+    peers: dict[bytes, bytes]
+    """By public key: the attributes of its allowed IPs, as they lie in the messages."""
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that stand for all that the policy goes by, wherever the dump was split."""
+        state = blake2b(self.public_key, digest_size=16)
+        for key, allowed in self.peers.items():
+            state.update(key + U32.pack(len(allowed)) + allowed)
+        return state.digest()
+
+    def device(self) -> Device:
+        """Without endpoints and what is counted."""
+        peers = tuple(
+            Peer(key, None, tuple(_networks(memoryview(allowed))), 0, 0, 0, 0)
+            for key, allowed in self.peers.items()
+        )
+        return Device(self.name, self.ifindex, self.public_key, 0, userspace=False, peers=peers)
+
+
+def essence(bodies: Iterable[memoryview]) -> Essence:
+    """What identifies the peers in a dump. Raises as `decode` does."""
+    name, ifindex, public_key = "", 0, NO_KEY
+    peers: dict[bytes, bytes] = {}
     for body in bodies:
         for kind, payload in attributes(body, GENERIC_HEADER.size):
-            if kind == _PUBLIC_KEY:
-                state.update(payload)
-            elif kind == _PEERS:
+            if kind == _PEERS:
                 for _, peer in attributes(payload):
-                    for inner, value in attributes(peer):
-                        if inner == _PEER_ALLOWED:
-                            state.update(value)
-                        elif inner == _PEER_KEY and value != last_key:
-                            last_key = bytes(value)
-                            state.update(last_key)
-    return state.digest()
+                    key = b""
+                    for inner, value in attributes(peer):  # the key comes first
+                        if inner == _PEER_KEY:
+                            key = bytes(value)
+                            peers.setdefault(key, b"")
+                        elif inner == _PEER_ALLOWED:
+                            peers[key] += value
+            elif kind == _PUBLIC_KEY:
+                public_key = bytes(payload)
+            elif kind == _IFINDEX:
+                (ifindex,) = U32.unpack(payload)
+            elif kind == _IFNAME:
+                name = string(payload)
+    if not ifindex:
+        raise ValueError("a WireGuard dump without a device in it")
+    return Essence(name, ifindex, public_key, peers)
 
 
 @dataclass(slots=True)
@@ -137,7 +166,7 @@ def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
         draft = drafts[key] = _Draft()
     for kind, payload in fields.items():
         if kind == _PEER_ALLOWED:
-            draft.allowed_ips.extend(_network(bytes(allowed)) for _, allowed in attributes(payload))
+            draft.allowed_ips.extend(_networks(payload))
         elif kind == _PEER_ENDPOINT:
             draft.endpoint = _endpoint(payload)
         elif kind == _PEER_HANDSHAKE:
@@ -150,6 +179,10 @@ def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
             (draft.keepalive_s,) = U16.unpack(payload)
         elif kind == _PEER_PRESHARED:
             draft.preshared = seal(payload)
+
+
+def _networks(allowed_ips: memoryview) -> Iterator[IPv4Network | IPv6Network]:
+    return (_network(bytes(allowed)) for _, allowed in attributes(allowed_ips))
 
 
 @lru_cache(NETWORKS)

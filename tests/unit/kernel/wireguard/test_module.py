@@ -7,7 +7,7 @@ same device (`.wg`); its keys are those of RFC 7748, section 6.1, and bytes that
 
 import pickle
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from krait.kernel.wireguard.device import NO_KEY, Device, Peer
-from krait.kernel.wireguard.module import decode, digest
+from krait.kernel.wireguard.module import decode, essence
 from tests.unit.kernel.wireguard.dump import PRESHARED_KEY, PRIVATE_KEY, Told, message
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -154,6 +154,10 @@ def test_a_dump_without_a_device_is_refused() -> None:
         decode([])
 
 
+def digest(bodies: Iterable[memoryview]) -> bytes:
+    return essence(bodies).digest
+
+
 @pytest.mark.parametrize(
     "told",
     [
@@ -208,3 +212,32 @@ def test_the_digest_tells_whose_a_prefix_is() -> None:
 def test_the_digest_changes_with_the_devices_own_key() -> None:
     changed = message(WHOLE, public_key=b"\x02" * 32)
     assert digest([changed]) != digest([message(WHOLE)])
+
+
+def test_the_essence_is_of_the_same_device() -> None:
+    other = replace(WHOLE, key=b"\x77" * 32, allowed_ips=("10.9.0.0/16",))
+    bodies = [
+        message(WHOLE),
+        message(replace(WHOLE, allowed_ips=("fd00::/64",), continued=True), other, first=False),
+    ]
+    whole, part = decode(bodies), essence(bodies).device()
+    assert (part.name, part.ifindex, part.public_key) == (
+        whole.name,
+        whole.ifindex,
+        whole.public_key,
+    )
+    assert [(each.public_key, each.allowed_ips) for each in part.peers] == [
+        (each.public_key, each.allowed_ips) for each in whole.peers
+    ]
+    assert len(part.peers) == 2
+
+
+def test_an_essence_holds_no_secret() -> None:
+    found = pickle.dumps(essence([message(WHOLE)]))
+    assert PRIVATE_KEY not in found
+    assert PRESHARED_KEY not in found
+
+
+def test_there_is_no_essence_of_a_dump_without_a_device() -> None:
+    with pytest.raises(ValueError, match="without a device"):
+        essence([message(WHOLE, first=False)])
