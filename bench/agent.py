@@ -67,9 +67,10 @@ class Host:
         self._lines[2 + number] = document.node(number, tag=tag)
         return self.write()
 
-    def add(self, number: int) -> int:
-        """One node more, whose line moves all that follow; when the file was closed."""
-        self._lines.insert(3, document.node(number))
+    def add(self, number: int, *, first: bool = False) -> int:
+        """One node more, the last, or one whose line moves all others; when the file was closed."""
+        place = 3 if first else self._lines.index("policy:\n")
+        self._lines.insert(place, document.node(number))
         return self.write()
 
     def allow(self, number: int, prefixes: str) -> int:

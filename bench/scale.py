@@ -117,7 +117,8 @@ def _changes(machine: Host, living: LivingAgent) -> Iterator[tuple[str, str]]:
     def median(change: Callable[[int], int], *, look: bool = False) -> str:
         took_ms = []
         for number in range(CHANGES):
-            time.sleep(PAUSE_S)  # what follows a commit, and the round after it, is over
+            # What follows a commit is over, and the next look may be near or far.
+            time.sleep(PAUSE_S + number / CHANGES)
             done_ns = change(number)
             if look:
                 living.look()
@@ -136,11 +137,13 @@ def _changes(machine: Host, living: LivingAgent) -> Iterator[tuple[str, str]]:
         median(allow, look=True),
     )
     yield "the same, until the agent looks by itself (every second)", median(allow)
-    time.sleep(PAUSE_S)
-    added = machine.add(machine.nodes + 1)
     yield (
-        "a line more at the head of the file, from its close to the store",
-        f"{(living.stored_ns() - added) / 1e6:.0f} ms",
+        "a node more at the end of the nodes, from the close of the file to the store",
+        median(lambda number: machine.add(machine.nodes + number)),
+    )
+    yield (
+        "a node more at their beginning, which moves all lines",
+        median(lambda number: machine.add(2 * machine.nodes + number, first=True)),
     )
 
 
