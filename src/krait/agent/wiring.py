@@ -21,6 +21,7 @@ from krait.agent.managed.keeper import Keeper
 from krait.agent.managed.maker import KernelMaker
 from krait.agent.managed.orders import Orders, read_orders
 from krait.agent.managed.ports import Maker
+from krait.agent.managed.sessions import Sessions
 from krait.agent.notify import Notifier
 from krait.agent.paths import Paths
 from krait.agent.ports import Eyes, Filter, Loads
@@ -173,6 +174,7 @@ def _keeper(interface: str, orders: Orders, paths: Paths, wake: Callable[[], Non
         maker(interface, paths, orders.userspace),
         partial(wanted, interface=interface, orders=orders, paths=paths),
         Endpoints(wake),
+        Sessions(),
     )
 
 

@@ -23,9 +23,6 @@ from krait.policy.device import WantedDevice, WantedPeer
 from krait.policy.model import Network
 from krait.policy.view import InterfaceAddress
 
-STALE_S = 180
-"""A session that heard no handshake for so long is dead (WireGuard's Reject-After-Time)."""
-
 
 class Stage(Enum):
     """In this order."""
@@ -55,7 +52,7 @@ class Seen:
     device: Device | None
     routes: frozenset[Network]  # of ours, through the device
     unreachable: frozenset[Network]  # of ours
-    now_s: float  # wall clock, as handshakes are told in
+    lost: frozenset[bytes] = frozenset()  # public keys of peers whose session is dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +228,7 @@ def _more(wanted: WantedPeer, peer: Peer | None, wish: Wish, seen: Seen) -> Peer
             allowed_ips=wanted.allowed_ips,
         )
     # A peer may roam: where its session lives, it is where it was heard last.
-    is_lost = peer.endpoint is None or seen.now_s - peer.latest_handshake_s > STALE_S
+    is_lost = peer.endpoint is None or key in seen.lost
     moves = endpoint is not None and endpoint != peer.endpoint and (is_lost or key in wish.called)
     preshared = wish.preshared_keys.get(key, NO_KEY)
     change = PeerChange(

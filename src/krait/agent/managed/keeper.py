@@ -16,7 +16,6 @@ import structlog
 from krait.agent.desired import Source, desire
 from krait.agent.lookout import Sight
 from krait.agent.managed.diff import (
-    STALE_S,
     Addresses,
     Configure,
     Make,
@@ -31,6 +30,7 @@ from krait.agent.managed.diff import (
 )
 from krait.agent.managed.endpoints import Endpoints
 from krait.agent.managed.ports import Maker
+from krait.agent.managed.sessions import Sessions
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Link
 from krait.kernel.wireguard import Device
@@ -88,11 +88,13 @@ class Keeper:
         maker: Maker,
         want: Callable[[Source], WantedDevice],
         endpoints: Endpoints,
+        sessions: Sessions,
     ) -> None:
         """`want` reads what the device should be from a document; it raises UsageError."""
         self._maker = maker
         self._want = want
         self._endpoints = endpoints
+        self._sessions = sessions
         self._wanted: WantedDevice | None = None
         self._sought: dict[bytes, str] = {}  # endpoints as the document had them, once set
         self._settled: object = None
@@ -173,16 +175,22 @@ class Keeper:
         if link is not None and not self._maker.is_ours(link):
             raise NotOurs(link.name)
         device = self._maker.device() if link is not None else None
-        wish = self._wish(self._possible(wanted), link, device, now_s)
+        lost = self._lost(device)
+        wish = self._wish(self._possible(wanted), link, device, lost, now_s)
         through, unreachable = self._maker.routes(link.ifindex if link else None)
         seen = Seen(
             link=link,
             device=device,
             routes=through,
             unreachable=unreachable,
-            now_s=time.time(),
+            lost=lost,
         )
         return plan(stage, wish, seen)
+
+    def _lost(self, device: Device | None) -> frozenset[bytes]:
+        now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        peers = device.peers if device else ()
+        return self._sessions.lost(peers, now_s=now_s, wall_s=time.time())
 
     def _possible(self, wanted: WantedDevice) -> WantedDevice:
         """What this machine can have of it."""
@@ -194,14 +202,19 @@ class Keeper:
         return without
 
     def _wish(
-        self, wanted: WantedDevice, link: Link | None, device: Device | None, now_s: float
+        self,
+        wanted: WantedDevice,
+        link: Link | None,
+        device: Device | None,
+        lost: frozenset[bytes],
+        now_s: float,
     ) -> Wish:
         there = {each.public_key: each for each in device.peers} if device else {}
         endpoints: dict[bytes, str] = {}
         for each in wanted.peers:
             if each.endpoint is not None:
                 peer = there.get(each.public_key)
-                is_lost = peer is None or time.time() - peer.latest_handshake_s > STALE_S
+                is_lost = peer is None or each.public_key in lost
                 chosen = self._endpoints.choose(
                     each.endpoint, peer.endpoint if peer else None, is_lost=is_lost, now_s=now_s
                 )

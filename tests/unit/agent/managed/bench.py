@@ -38,9 +38,7 @@ class Bench:
     """Prefixes that one step took from one peer and gave to another."""
 
     def seen(self) -> Seen:
-        return Seen(
-            self.link, self.device, frozenset(self.routes), frozenset(self.unreachable), 1000.0
-        )
+        return Seen(self.link, self.device, frozenset(self.routes), frozenset(self.unreachable))
 
     def do(self, step: Step) -> None:
         match step:

@@ -6,7 +6,7 @@ from ipaddress import ip_interface, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krait.agent.managed.diff import STALE_S, Configure, Seen, SetMtu, Stage, Wish, plan
+from krait.agent.managed.diff import Configure, Seen, SetMtu, Stage, Wish, plan
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.device import seal
@@ -165,38 +165,42 @@ def test_the_mesh_is_fenced_before_anything_else_is_done(bench: Bench) -> None:
         assert bench.unreachable == set(bench.wish.device.unreachable)
 
 
-def roaming(handshake_s: int, *, called: bool = False) -> tuple[Wish, Seen]:
+def roaming(*, lost: bool = False, called: bool = False) -> tuple[Wish, Seen]:
     """A peer that was heard from somewhere else than the document says."""
     key = KEYS[0]
     peer = WantedPeer("n1", key, ENDPOINTS[0], 0, (PREFIXES[0],), None)
     device = WantedDevice("me", "wg0", OWN, (), None, None, (peer,), (), ())
     wish = Wish(device, PRIVATE, {}, {key: ENDPOINTS[0]}, frozenset({key} if called else ()))
-    there = Peer(key, "198.51.100.7:999", (PREFIXES[0],), handshake_s, 0, 0, 0)
+    there = Peer(key, "198.51.100.7:999", (PREFIXES[0],), int(NOW_S), 0, 0, 0)
     link = Link(IFINDEX, "wg0", "wireguard", 1420, True)
     seen = Seen(
-        link, Device("wg0", IFINDEX, OWN, 7, False, (there,)), frozenset(), frozenset(), NOW_S
+        link,
+        Device("wg0", IFINDEX, OWN, 7, False, (there,)),
+        frozenset(),
+        frozenset(),
+        frozenset({key} if lost else ()),
     )
     return wish, seen
 
 
 def test_a_peer_that_roamed_is_left_where_its_session_lives() -> None:
-    assert not plan(Stage.GROW, *roaming(int(NOW_S - STALE_S)))
+    assert not plan(Stage.GROW, *roaming())
 
 
 def test_a_peer_whose_session_died_is_sought_where_the_document_says() -> None:
-    (step,) = plan(Stage.GROW, *roaming(int(NOW_S - STALE_S) - 1))
+    (step,) = plan(Stage.GROW, *roaming(lost=True))
     assert isinstance(step, Configure)
     assert [each.endpoint for each in step.change.peers] == [ENDPOINTS[0]]
 
 
 def test_an_endpoint_that_the_document_changed_counts_at_once() -> None:
-    (step,) = plan(Stage.GROW, *roaming(int(NOW_S), called=True))
+    (step,) = plan(Stage.GROW, *roaming(called=True))
     assert isinstance(step, Configure)
     assert [each.endpoint for each in step.change.peers] == [ENDPOINTS[0]]
 
 
 def test_an_mtu_that_somebody_set_stays_where_the_document_says_none() -> None:
-    wish, seen = roaming(int(NOW_S))
+    wish, seen = roaming()
     assert seen.link is not None
     other = replace(seen, link=replace(seen.link, mtu=1300))
     assert not plan(Stage.RAISE, wish, other)
@@ -205,14 +209,14 @@ def test_an_mtu_that_somebody_set_stays_where_the_document_says_none() -> None:
 
 
 def test_link_local_addresses_are_the_kernels() -> None:
-    wish, seen = roaming(int(NOW_S))
+    wish, seen = roaming()
     assert seen.link is not None
     link = replace(seen.link, addresses=(ip_interface("fe80::1/64"),))
     assert not plan(Stage.SHRINK, wish, replace(seen, link=link))
 
 
 def test_no_step_shows_a_secret() -> None:
-    bench = Bench(replace(roaming(0)[0], preshared_keys={KEYS[0]: SHARED}))
+    bench = Bench(replace(roaming()[0], preshared_keys={KEYS[0]: SHARED}))
     shown = ""
     for stage in Stage:
         for step in plan(stage, bench.wish, bench.seen()):
