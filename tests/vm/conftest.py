@@ -66,6 +66,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """With `-n 2 --dist loadgroup` one process runs a file, so that its guests boot once."""
+    item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @contextmanager
 def booted(machines: Mapping[str, VirtualMachine], figures: Figures) -> Iterator[None]:
     """Boot guests side by side, and end them."""
