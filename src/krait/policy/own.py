@@ -7,6 +7,7 @@ a machine with another's policy, or with a key that its peers do not expect, is 
 host's name is only a guess, for when nobody knows better.
 """
 
+import shlex
 from base64 import b64encode
 from collections.abc import Iterator
 from itertools import pairwise
@@ -33,15 +34,18 @@ def own_node(
     short = hostname.partition(".")[0].lower()
     node = _named(document, answers[0][0] if answers else short)
     if node is None:
+        how = _how_to_add(document, short, public_key)
         raise UsageError(
             f"{document.source}: no node is called {quoted(short)}, as this machine is",
-            hint="say which one it is with --node" + _or_add(public_key),
+            hint=f"say which one it is with --node, or add it: {how}",
         )
     if public_key and node.public_key and node.public_key != public_key:
         why = f"{node.name} has the public key {_text(node.public_key)}"
+        wg = document.interface or "IFACE"
         raise UsageError(
             f"{document.source}: {why}, but this machine's is {_text(public_key)}",
-            hint=f"correct the key of {node.name}, or say which node this is with --node",
+            hint=f"if this is {node.name}, write `public_key: {_text(public_key)}` there, or bring "
+            f"its private key here (krait genkey {wg} --import FILE); if not, say who with --node",
         )
     return node.name
 
@@ -69,10 +73,11 @@ def _named(document: Document, name: str) -> Node | None:
     return next((node for node in document.nodes if node.name == name), None)
 
 
-def _or_add(public_key: bytes | None) -> str:
+def _how_to_add(document: Document, name: str, public_key: bytes | None) -> str:
+    words = f"krait add {shlex.quote(document.source)} {name} --key"
     if public_key is None:
-        return ", or add it: krait genkey IFACE, then krait add FILE NAME --key KEY"
-    return f", or add it: krait add FILE NAME --key {_text(public_key)}"
+        return f"krait genkey {document.interface or 'IFACE'}, then {words} KEY"
+    return f"{words} {_text(public_key)}"
 
 
 def _text(public_key: bytes) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from krait.agent.paths import Paths
 from krait.common.errors import SystemRefused
-from krait.kernel.files import read_at_most, replace_file, writing
+from krait.kernel.files import read_at_most, remove_file, replace_file, sweep, writing
 
 _VERSION = 1
 _MAX_BYTES = 1 << 16
@@ -72,14 +72,24 @@ def read_standing(interface: str, paths: Paths) -> Standing:
 def write_standing(interface: str, paths: Paths, standing: Standing) -> None:
     """A trial is there before its orders, and goes after them: none of them is ever untried."""
     orders, trial = paths.orders_of(interface), paths.trial_of(interface)
+    for each in (orders, trial):
+        sweep(each)
     if standing.trial is not None:
         _write(trial, asdict(standing.trial))
     if standing.orders is None:
-        orders.unlink(missing_ok=True)
+        _remove(orders)
     else:
         _write(orders, asdict(standing.orders))
     if standing.trial is None:
-        trial.unlink(missing_ok=True)
+        _remove(trial)
+
+
+def end_trial(interface: str, paths: Paths) -> Trial | None:
+    """What is in force is not on trial any more, for good; what was the trial, if there was one."""
+    path = paths.trial_of(interface)
+    trial = read_trial(path)
+    _remove(path)
+    return trial
 
 
 def begin_trial(length_s: float, before: Orders | None) -> Trial:
@@ -129,11 +139,19 @@ def _write(path: Path, content: dict[str, object]) -> None:
         replace_file(path, data, mode=0o600, durable=True)
 
 
+def _remove(path: Path) -> None:
+    """Return once that is on the disk: a trial that came back would take away what is confirmed."""
+    with writing(path):
+        remove_file(path)
+
+
 def _read(path: Path) -> dict[str, object] | None:
     try:
         found = json.loads(read_at_most(path, _MAX_BYTES))
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise SystemRefused(f"cannot read {path}: {error.strerror}", hint="run as root") from error
     except (OSError, ValueError) as error:
         raise _strange(path) from error
     if not isinstance(found, dict) or found.get("version") != _VERSION:

@@ -3,7 +3,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from krait.agent.managed.orders import read_trial
+from krait.agent.managed.orders import end_trial
 from krait.agent.paths import Paths
 from krait.cli import output
 from krait.common.errors import ExitCode
@@ -20,8 +20,7 @@ def run(options: Namespace) -> int:
     """0: it stays; 1: there was nothing to confirm."""
     interface, paths = options.interface, Paths.here()
     with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
-        trial = read_trial(paths.trial_of(interface))
-        paths.trial_of(interface).unlink(missing_ok=True)
+        trial = end_trial(interface, paths)
     if options.json:
         output.document({"interface": interface, "confirmed": trial is not None})
     elif trial is not None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from krait.agent.paths import Paths
 from krait.cli import output
 from krait.cli.amounts import plural
-from krait.cli.doctor import interface, limits, machine, underlay
+from krait.cli.doctor import documents, interface, limits, machine, underlay
 from krait.cli.doctor.finding import Answer, Finding, Level, examine, refusal
 from krait.cli.output import Json, Style, has_colour, paint
 from krait.common.errors import ExitCode, KraitError
@@ -53,7 +53,7 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
         yield Finding("interface", "wireguard", refusal(error))
         return
     yield from examine("interface", interface.checks(subject, paths))
-    yield from examine("underlay", underlay.checks(subject, interface.documents(name, paths)))
+    yield from examine("underlay", underlay.checks(subject, documents.places(name, paths)))
     yield from examine("limits", limits.checks(subject))
 
 

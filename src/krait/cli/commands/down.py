@@ -26,7 +26,7 @@ def run(options: Namespace) -> int:
     paths.require()
     with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
         require_ours(interface, paths)
-        paths.trial_of(interface).unlink(missing_ok=True)  # or a crash from here would go back
+        end_trial(interface, paths)  # or a crash from here would go back
         with progress(f"ending the agent of {interface}"):
             service.stop(interface, paths)
         taken = take_down(interface, paths)

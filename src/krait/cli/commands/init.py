@@ -5,6 +5,8 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
+from krait.agent.managed.orders import read_standing
+from krait.agent.paths import Paths
 from krait.cli import output
 from krait.common.errors import ExitCode, UsageError
 from krait.kernel import wireguard
@@ -24,14 +26,26 @@ def configure(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """0: the document is on standard output. Changes nothing."""
     try:
-        text = draft(_observe(options.interface))
+        scene = _observe(options.interface)
     except NoSuchInterface as error:  # a slip of the pen, not a fault of the system
         raise UsageError(error.message, hint=error.hint) from None
+    _require_of_others(options.interface)
+    text = draft(scene)
     if options.json:
         output.document({"document": text})
     else:
         sys.stdout.write(text)
     return ExitCode.OK
+
+
+def _require_of_others(name: str) -> None:
+    """What Krait made has a document already, which one that allows all must not replace."""
+    paths = Paths.here()
+    if (orders := read_standing(name, paths).orders) is not None:
+        raise UsageError(
+            f"`krait up` made {name} from {orders.config}",
+            hint=f"edit that one; what is in force is a copy of it: {paths.kept_of(name)}",
+        )
 
 
 def _observe(name: str) -> Scene:

@@ -25,7 +25,7 @@ from krait.agent.paths import Paths
 from krait.agent.state import read_live
 from krait.cli import output, service
 from krait.cli.doctor.finding import Level
-from krait.cli.doctor.interface import forwarding
+from krait.cli.doctor.forwarding import forwarding
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, KraitError, UsageError
 from krait.kernel import capability, wireguard

@@ -3,19 +3,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from krait.agent import source
+from krait.agent.managed.orders import read_standing
 from krait.agent.paths import Paths
-from krait.agent.state import read_records
 from krait.cli import again
-from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, refusal, warn
-from krait.common.errors import UsageError
+from krait.cli.doctor import documents
+from krait.cli.doctor.finding import Answer, Checks, fail, note, ok, warn
+from krait.cli.doctor.forwarding import forwarding
+from krait.cli.doctor.made import made
 from krait.kernel import clsact, wireguard
 from krait.kernel.bpf.folder import require_private
 from krait.kernel.bpf.link import tcx_query
-from krait.kernel.facts import Facts, observe_facts
+from krait.kernel.device import is_ours
+from krait.kernel.facts import observe_facts
 from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, NoSuchInterface, observe_link
@@ -25,9 +26,7 @@ from krait.kernel.underlay import Way, ways
 from krait.kernel.wireguard import NO_KEY, Device
 from krait.kernel.wireguard.endpoint import parse
 from krait.policy.draft import INTERNET_BITS
-from krait.policy.model import Network, Node
-from krait.policy.problems import DocumentError
-from krait.policy.view import own_node
+from krait.policy.model import Network
 
 _MTU_BYTES, _LEAST_MTU_BYTES = 1420, 1280
 """What an outer MTU of 1500 leaves under an IPv6 header, and the least that IPv6 takes."""
@@ -72,8 +71,9 @@ def observe(name: str) -> Subject:
 def checks(subject: Subject, paths: Paths) -> Checks:
     """The group's registry."""
     link, device = subject.link, subject.device
-    places = documents(link.name, paths)
+    places = documents.places(link.name, paths)
     return {
+        "made": lambda: made(link, read_standing(link.name, paths)),
         "wireguard": lambda: implementation(device),
         "up": lambda: up(link),
         "mtu": lambda: mtu(link, subject.ways),
@@ -82,7 +82,7 @@ def checks(subject: Subject, paths: Paths) -> Checks:
         "programs": lambda: programs(
             queues(subject, paths), pinned=paths.pins_of(link.name).exists()
         ),
-        "document": lambda: document(device, places),
+        "document": lambda: documents.fits(device, places),
         "forwarding": lambda: forwarding(observe_facts(), device, places),
     }
 
@@ -122,14 +122,20 @@ def mtu(link: Link, ways: Sequence[Way] = ()) -> Answer:
         )
         return warn(
             f"{link.mtu} bytes: {why}; larger packets fragment or are lost",
-            f"ip link set {link.name} mtu {room_bytes}",
+            _set_mtu(link, room_bytes),
         )
     if link.mtu < _LEAST_MTU_BYTES:
         return warn(
             f"{link.mtu} bytes: IPv6 needs {_LEAST_MTU_BYTES}",
-            f"ip link set {link.name} mtu {_MTU_BYTES}",
+            _set_mtu(link, _MTU_BYTES),
         )
     return ok(f"{link.mtu} bytes")
+
+
+def _set_mtu(link: Link, mtu: int) -> str:
+    if is_ours(link):
+        return f"say `mtu: {mtu}` under `mesh:` in the document, or under this node"
+    return f"ip link set {link.name} mtu {mtu}"
 
 
 def addresses(link: Link) -> Answer:
@@ -213,86 +219,6 @@ def agent(name: str, paths: Paths) -> Answer:
     return ok("none yet: Krait was not started here")
 
 
-def document(device: Device, places: Sequence[Path]) -> Answer:
-    """Whether the first document there is right, and names this machine by its key."""
-    found = first(places)
-    if found is None:
-        return note("none where the agent looks", _first_document(device.name, places[0]))
-    try:
-        written = source.read(found, device.name).document
-    except DocumentError as error:
-        return replace(refusal(error), hint=f"krait check {found}")
-    return ok(f"{found}: this machine is {own_node(written, device.public_key).name}")
-
-
-def forwarding(facts: Facts, device: Device, places: Sequence[Path]) -> Answer:
-    """A machine that forwards, and a document that does not say so; and the other way round."""
-    on = [name for name, is_on in _families(facts).items() if is_on]
-    words = f"{' and '.join(on)} forwarding is on"
-    node = _node(device, places)
-    if node is not None and (
-        lacking := [each for each in _forwards(node, device) if each not in on]
-    ):
-        off, mend = f"{' and '.join(lacking)} forwarding is off", _switch_on(lacking)
-        if node.transit:
-            return warn(f"{node.name} is a hub, but {off}: nothing is passed on", mend)
-        return note(
-            f"{node.name} has routes, but {off}: of those subnets, peers reach this machine's own "
-            "addresses alone",
-            f"if it is meant to be their router:\n{mend}",
-        )
-    if not on:
-        return ok("off: this machine passes nothing on between others")
-    if first(places) is None:
-        return note(f"{words}; `krait init` will say `transit: true`")
-    if node is None:
-        return note(words)  # what is wrong is the answer of `document`
-    if node.transit or node.routes:
-        return ok(f"{words}, and {node.name} {'is a hub' if node.transit else 'has routes'}")
-    return warn(
-        f"{words}, but {node.name} is no hub: what passes from peer to peer is dropped",
-        f"Say `transit: true` under {node.name} if it is meant to be one.",
-    )
-
-
-def documents(name: str, paths: Paths) -> tuple[Path, ...]:
-    """Where the document is: the one last committed, else where an agent would look."""
-    last = (Path(each.source) for each in read_records(paths.state_of(name)) if each.source)
-    return *last, *paths.configs_of(name)
-
-
-def _switch_on(families: Sequence[str]) -> str:
-    settings = {"IPv4": "net.ipv4.ip_forward", "IPv6": "net.ipv6.conf.all.forwarding"}
-    return "\n".join(f"sysctl -w {settings[each]}=1" for each in families)
-
-
-def _families(facts: Facts) -> Mapping[str, bool | None]:
-    return {"IPv4": facts.forwarding4, "IPv6": facts.forwarding6}
-
-
-def first(places: Sequence[Path]) -> Path | None:
-    """The document that counts."""
-    return next((place for place in places if place.exists()), None)
-
-
-def _node(device: Device, places: Sequence[Path]) -> Node | None:
-    """This machine in the document, where there is one and it is right."""
-    if (found := first(places)) is None:
-        return None
-    try:
-        return own_node(source.read(found, device.name).document, device.public_key)
-    except UsageError:
-        return None
-
-
-def _forwards(node: Node, device: Device) -> tuple[str, ...]:
-    """The families in which a node passes packets on: its subnets', and a hub's peers'."""
-    cidrs = [route.cidr for route in node.routes]
-    if node.transit:
-        cidrs += [cidr for peer in device.peers for cidr in peer.allowed_ips]
-    return tuple(f"IPv{version}" for version in sorted({cidr.version for cidr in cidrs}))
-
-
 def _ways(device: Device) -> tuple[Way, ...]:
     """What leads back into the device is for packets without its mark, and not known."""
     addresses = []
@@ -305,11 +231,6 @@ def _ways(device: Device) -> tuple[Way, ...]:
 
 def _room_bytes(way: Way) -> int:
     return way.mtu - _OVERHEAD_BYTES[way.version]
-
-
-def _first_document(name: str, place: Path) -> str:
-    folder = () if place.parent.exists() else (f"mkdir -p {place.parent}",)
-    return "\n".join((*folder, f"krait init {name} >{place}"))
 
 
 def _nested(owners: Mapping[Network, bytes]) -> Iterator[tuple[Network, Network]]:

@@ -9,8 +9,9 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from krait.agent import source
+from krait.cli.doctor import documents
 from krait.cli.doctor.finding import Answer, Checks, note, ok, warn
-from krait.cli.doctor.interface import Subject, first
+from krait.cli.doctor.interface import Subject
 from krait.common.errors import UsageError
 from krait.kernel import clsact
 from krait.kernel.bpf.link import tcx_query
@@ -111,7 +112,7 @@ def calico(port: int, interfaces: Iterable[str], found: Mapping[str, Sequence[st
 
 def mesh(link: Link, places: Sequence[Path]) -> tuple[Network, ...]:
     """The mesh's ranges: the document's, else the interface's own prefixes."""
-    if (found := first(places)) is not None:
+    if (found := documents.first(places)) is not None:
         with suppress(UsageError):  # what is wrong is the answer of `document`
             written = source.read(found, link.name).document
             if written.mesh is not None and written.mesh.cidrs:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
-from base64 import b64encode
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
@@ -9,11 +8,9 @@ import pytest
 
 from krait.agent.paths import Paths
 from krait.agent.state import Record, write_records
-from krait.cli.doctor import finding, interface
+from krait.cli.doctor import interface
 from krait.cli.doctor.finding import Level
 from krait.cli.doctor.interface import Queue
-from krait.common.errors import UsageError
-from krait.kernel.facts import Facts
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.lock import Lock
@@ -24,14 +21,6 @@ from krait.policy.numbering import Numbers
 LINK = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))
 KEY = b"k" * 32
 DEVICE = Device("wg0", 7, KEY, 51820, userspace=False, peers=())
-FACTS = Facts("6.12", bpf_jit=True, forwarding4=False, forwarding6=False, wireguard=True)
-DOCUMENT = f"""
-nodes:
-  hub: {{public_key: "{b64encode(KEY).decode()}", tags: [x]}}
-  other: {{public_key: "{b64encode(b"o" * 32).decode()}", tags: [x]}}
-policy: {{rules: [{{from: x, to: x}}]}}
-"""
-ROUTES = DOCUMENT.replace("{", "{{").replace("}", "}}").replace("}}", ", routes: [{}]}}", 1)
 
 
 def with_peers(*allowed_ips: tuple[str, ...]) -> Device:
@@ -44,13 +33,6 @@ def with_peers(*allowed_ips: tuple[str, ...]) -> Device:
 
 def hooks(ingress: Queue, egress: Queue) -> dict[Hook, Queue]:
     return {Hook.INGRESS: ingress, Hook.EGRESS: egress}
-
-
-def written(folder: Path, text: str) -> list[Path]:
-    """Where a document is looked for: there is none in the first place."""
-    path = folder / "krait.yaml"
-    path.write_text(text)
-    return [folder / "wg0.yaml", path]
 
 
 @pytest.mark.parametrize(
@@ -147,39 +129,6 @@ def test_programs_of_others_are_named_before_krait_is_there() -> None:
     assert "bpf shaper on ingress" in answer.message
 
 
-def test_a_document_is_looked_for_in_every_place_and_names_this_machine(tmp_path: Path) -> None:
-    assert interface.document(DEVICE, [tmp_path / "wg0.yaml"]).level is Level.NOTE
-    answer = interface.document(DEVICE, written(tmp_path, DOCUMENT))
-    assert answer.level is Level.OK
-    assert answer.message.endswith("krait.yaml: this machine is hub")
-
-
-def test_a_document_that_cannot_be_read_fails_by_its_first_problem(tmp_path: Path) -> None:
-    answer = interface.document(DEVICE, written(tmp_path, "nodes: {}\nrules: []"))
-    assert answer.level is Level.FAIL
-    assert ":1:1: " in answer.message
-    assert answer.hint == f"krait check {tmp_path / 'krait.yaml'}"
-
-
-def test_a_document_that_fails_its_own_tests_fails_here_too(tmp_path: Path) -> None:
-    text = DOCUMENT.replace("to: x}]", "to: x}], tests: [{from: x, to: x, expect: deny}]")
-    places = written(tmp_path, text)
-    answer = finding.answer(lambda: interface.document(DEVICE, places))
-    assert answer.level is Level.FAIL
-    assert "expected denied" in answer.message
-
-
-def test_the_document_that_was_committed_is_looked_at_before_all_others(tmp_path: Path) -> None:
-    paths = Paths(state=tmp_path, config=Path("/etc/krait"))
-    record = Record(1, 0.0, "/srv/mesh.yaml", "", Numbers())
-    write_records(paths.state_of("wg0"), (record,))
-    assert [str(each) for each in interface.documents("wg0", paths)] == [
-        "/srv/mesh.yaml",
-        "/etc/krait/wg0.yaml",
-        "/etc/krait/krait.yaml",
-    ]
-
-
 def test_an_agent_that_died_is_missed_only_where_it_left_something(tmp_path: Path) -> None:
     paths = Paths(pins=tmp_path / "pins", state=tmp_path / "state", run=tmp_path / "run")
     assert interface.agent("wg0", paths).level is Level.OK
@@ -196,51 +145,3 @@ def test_a_living_agent_is_told_with_its_pid(tmp_path: Path) -> None:
     paths = Paths(run=tmp_path)
     with Lock.take(paths.lock_of("wg0"), "wg0"):
         assert interface.agent("wg0", paths).message == f"alive, pid {os.getpid()}"
-
-
-def test_a_document_that_does_not_name_this_machine_raises_what_a_check_fails_by(
-    tmp_path: Path,
-) -> None:
-    stranger = replace(DEVICE, public_key=b"s" * 32)
-    with pytest.raises(UsageError, match="no node has this interface's public key"):
-        interface.document(stranger, written(tmp_path, DOCUMENT))
-
-
-@pytest.mark.parametrize(
-    ("facts", "text", "level"),
-    [
-        (FACTS, DOCUMENT, Level.OK),
-        (replace(FACTS, forwarding4=True), DOCUMENT, Level.WARN),
-        (replace(FACTS, forwarding6=True), DOCUMENT, Level.WARN),
-        (replace(FACTS, forwarding6=True), "nodes: {}", Level.NOTE),
-        (
-            replace(FACTS, forwarding4=True),
-            DOCUMENT.replace("tags: [x]}", "tags: [x], transit: true}"),
-            Level.OK,
-        ),
-        (replace(FACTS, forwarding4=True), ROUTES.format("10.20.0.0/24"), Level.OK),
-        (replace(FACTS, forwarding4=True), ROUTES.format('"fd20::/64"'), Level.NOTE),
-        (FACTS, ROUTES.format("10.20.0.0/24"), Level.NOTE),
-    ],
-)
-def test_forwarding_without_transit_is_warned_of(
-    tmp_path: Path, facts: Facts, text: str, level: Level
-) -> None:
-    assert interface.forwarding(facts, DEVICE, written(tmp_path, text)).level is level
-
-
-def test_what_a_hub_or_a_subnets_router_lacks_is_said_with_its_setting(tmp_path: Path) -> None:
-    text = DOCUMENT.replace("tags: [x]}", "tags: [x], transit: true}", 1)
-    device = with_peers(("10.8.0.2/32",))
-    answer = interface.forwarding(FACTS, device, written(tmp_path, text))
-    assert "hub is a hub, but IPv4 forwarding is off" in answer.message
-    assert answer.hint == "sysctl -w net.ipv4.ip_forward=1"
-    text = ROUTES.format('10.20.0.0/24, "fd20::/64"')
-    answer = interface.forwarding(FACTS, DEVICE, written(tmp_path, text))
-    assert "hub has routes, but IPv4 and IPv6 forwarding is off" in answer.message
-    assert answer.hint.splitlines()[2] == "sysctl -w net.ipv6.conf.all.forwarding=1"
-
-
-def test_forwarding_without_a_document_is_told(tmp_path: Path) -> None:
-    on = replace(FACTS, forwarding4=True)
-    assert interface.forwarding(on, DEVICE, [tmp_path / "wg0.yaml"]).level is Level.NOTE
