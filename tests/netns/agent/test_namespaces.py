@@ -75,7 +75,7 @@ class Space:
         return "refused" in self.run("sh", "-c", script).stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def machine() -> Iterator[NamespaceMachine]:
     with Lab() as lab:
         yield lab.add("host")
