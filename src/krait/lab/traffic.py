@@ -13,6 +13,9 @@ from typing import Any, Self
 from krait.lab.machine import TIMEOUT_S, CommandFailed, Machine, Process, patient
 
 _PROBE = [sys.executable, "-I", "-S", str(Path(__file__).with_name("probe.py"))]
+TICK_S = patient(0.001)
+"""Between two ticks of a flow: a slow machine must have time left for others than them."""
+
 SILENCE_S = patient(1.5)
 """How long to listen for an answer that should not come; silence alone proves little."""
 _SLACK_S = patient(30.0)  # for a busy host: a probe that ends late is no denial
@@ -103,7 +106,7 @@ class Flow:
     """A live TCP or UDP flow: both ends send a tick every interval and note what they receive."""
 
     def __init__(
-        self, client: Machine, server: Machine, target: Target, *, interval_s: float = 0.001
+        self, client: Machine, server: Machine, target: Target, *, interval_s: float = TICK_S
     ) -> None:
         """Opens the flow, from client to server; raises CommandFailed if it cannot open.
 
