@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from krait.common.errors import SystemRefused, UsageError
-from krait.kernel.files import writing
+from krait.kernel.files import sync_folder, writing
 from krait.kernel.wireguard.x25519 import public_key
 
 _BYTES = 32
@@ -162,9 +162,5 @@ def _create(path: Path, content: bytes) -> bool:
     finally:
         with suppress(FileNotFoundError):
             Path(temporary).unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return True

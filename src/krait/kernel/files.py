@@ -79,11 +79,26 @@ def replace_file(
             Path(temporary).unlink()
         raise
     if durable:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # the rename too
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)  # the rename too
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, and return once that is on the disk; no error if there is none.
+
+    Raises OSError.
+    """
+    with suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return once what the names in a folder stand for is on the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sweep(path: Path) -> None:

@@ -11,6 +11,7 @@ from krait.agent.paths import Paths
 from krait.agent.wiring import maker
 from krait.common.errors import UsageError
 from krait.kernel import capability
+from krait.kernel.files import remove_file, sweep
 from krait.kernel.lock import Lock, holder
 
 _log = structlog.get_logger()
@@ -38,12 +39,13 @@ def take_down(interface: str, paths: Paths) -> Taken:
         link = make.link()
         if link is not None and not make.is_ours(link):
             raise _made_by_others(interface)
-        paths.orders_of(interface).unlink(missing_ok=True)  # or the next agent makes it anew
+        remove_file(paths.orders_of(interface))  # or the next agent makes it anew
         make.delete()
     left = leave(interface, paths)
     _, unreachable = make.routes(None)
     make.change_routes(None, tuple(unreachable), ())
-    paths.trial_of(interface).unlink(missing_ok=True)
+    write_standing(interface, paths, Standing())
+    sweep(paths.key_of(interface))
     return Taken(link is not None, len(unreachable), left.something_was_removed)
 
 

@@ -10,6 +10,7 @@ from krait.cli import output, service
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode
 from krait.kernel import capability
+from krait.kernel.files import remove_file
 from krait.kernel.lock import Lock
 
 
@@ -26,7 +27,7 @@ def run(options: Namespace) -> int:
     paths.require()
     with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
         require_ours(interface, paths)
-        end_trial(interface, paths)  # or a crash from here would go back
+        remove_file(paths.trial_of(interface))  # or a crash from here would go back
         with progress(f"ending the agent of {interface}"):
             service.stop(interface, paths)
         taken = take_down(interface, paths)
