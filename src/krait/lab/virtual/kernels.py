@@ -56,7 +56,11 @@ def obtain(series: str, cache: Path = CACHE) -> Kernel:
         with tempfile.TemporaryDirectory(dir=cache) as unfinished:
             made = Path(unfinished, "made")
             _make(made, series, Path(unfinished))
-            made.rename(folder)
+            try:
+                made.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else somebody was faster
+                    raise
     (release,) = (each.name for each in (folder / "modules").iterdir())
     early = tuple(sorted((folder / "early").iterdir()))
     return Kernel(release, folder / "vmlinux", folder / "modules", early)
