@@ -148,23 +148,43 @@ def test_what_is_wrong_is_left_to_the_whole(new: bytes) -> None:
     assert agree(DOCUMENT.encode(), new) is None
 
 
-def test_an_open_quote_does_not_swallow_what_was_kept() -> None:
-    new = edited(
-        ("tags: [web]}\n  leaf", 'endpoint: "x}\n  leaf'), ("  tests:", '  # "}\n  tests:')
+def small(nodes: str) -> bytes:
+    return f"nodes:{nodes}policy: {{}}\n".encode()
+
+
+def test_an_open_quote_does_not_spare_what_it_swallows() -> None:
+    old = small(
+        f"""
+  a: {{public_key: {key(1)}}}
+  b: {{public_key: {key(2)}}}
+  c:
+    public_key: {key(3)}
+  last:
+    public_key: {key(4)} # "}}
+"""
     )
-    assert agree(DOCUMENT.encode(), new) is None
+    edited = f'{key(2)}, preshared_key_file: "/x'
+    new = old.replace(f"{key(2)}}}".encode(), edited.encode())
+    whole = loaded(new)
+    assert whole
+    assert [node.name for node in whole.nodes] == ["a", "b"]
+    assert agree(old, new) is None
 
 
-def test_nodes_in_braces_are_read_as_a_whole() -> None:
-    old = f'''nodes: {{
+@pytest.mark.parametrize("brace", [" {", "\n  {"])
+def test_nodes_in_braces_are_read_as_a_whole(brace: str) -> None:
+    old = small(
+        f"""{brace}
   a: {{public_key: "{key(1)}"}},
   b: {{public_key: "{key(2)}"}},
   c: {{public_key: "{key(3)}"}},
   d: {{public_key: "{key(4)}"}}
   }}
-policy: {{}}
-'''.encode()
-    assert agree(old, old.replace(key(3).encode(), key(5).encode())) is None
+"""
+    )
+    new = old.replace(key(3).encode(), key(5).encode())
+    assert loaded(new)
+    assert agree(old, new) is None
 
 
 def test_other_ends_of_lines_are_read_as_a_whole() -> None:
