@@ -34,8 +34,7 @@ from krait.kernel.lock import Held, Lock, holder
 from krait.kernel.seat import AttachKind
 from krait.policy.device import WantedDevice
 
-_LENGTH = re.compile(r"(\d+)(s|m|h)?")
-_UNIT_S = {None: 1, "s": 1, "m": 60, "h": 3600}
+_LENGTH = re.compile(r"(\d{1,6})([smh]?)")
 _LEAST_S = 5
 
 
@@ -110,7 +109,7 @@ def run(options: Namespace) -> int:
             service.reload(interface, paths)
             _tell(options, request, paths, was_up=True)
             return ExitCode.OK
-        held.enter_context(_else_as_before(interface, before, paths))
+        held.enter_context(_else_as_before(options, interface, before, paths))
         _give_orders(options, request, before, paths)
         if not options.foreground:
             with progress(f"starting the agent of {interface}"):
@@ -194,8 +193,10 @@ def _give_orders(options: Namespace, request: _Request, before: Standing, paths:
 
 
 @contextmanager
-def _else_as_before(interface: str, before: Standing, paths: Paths) -> Iterator[None]:
-    """What fails, or is interrupted, leaves things as they were."""
+def _else_as_before(
+    options: Namespace, interface: str, before: Standing, paths: Paths
+) -> Iterator[None]:
+    """What fails, or is interrupted, leaves things as they were. In the foreground it is us."""
     had_agent = _has_agent(interface, paths)
     try:
         yield
@@ -203,7 +204,8 @@ def _else_as_before(interface: str, before: Standing, paths: Paths) -> Iterator[
         write_standing(interface, paths, before)
         try:
             if before.orders is None:
-                service.stop(interface, paths)
+                if not options.foreground:
+                    service.stop(interface, paths)
                 take_down(interface, paths)
             elif had_agent and not _has_agent(interface, paths):
                 service.restart(interface, paths)
@@ -271,7 +273,7 @@ def _text(public_key: bytes) -> str:
 
 def _length_s(text: str) -> int:
     match = _LENGTH.fullmatch(text)
-    length_s = int(match[1]) * _UNIT_S[match[2]] if match else 0
+    length_s = int(match[1]) * 60 ** "smh".index(match[2]) if match else 0
     if length_s < _LEAST_S:
         raise ArgumentTypeError(f"a time of at least {_LEAST_S}s, such as 60s or 5m, not {text!r}")
     return length_s
