@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three machines on a segment, each with a kernel of its own: the verbs and the words of the netns
+tier's scenarios, and what only machines with power and kernels of their own can show.
+
+Alice and Carol run Linux 6.12, where Krait attaches by TCX, Bob 6.1, where it is a clsact filter.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from krait.kernel.seat import AttachKind
+from krait.lab.machine import CommandFailed
+from krait.lab.mesh import Lab, full_mesh
+from krait.lab.namespace import NamespaceMachine
+from krait.lab.traffic import Flow
+from krait.lab.virtual.kernels import Kernel
+from krait.lab.virtual.machine import VirtualMachine
+from krait.lab.virtual.qemu import Board
+from tests.netns.agent.conftest import Agent
+from tests.netns.flows import is_silent
+from tests.netns.scenarios.conftest import CONFIG, Guard, Mesh, received, target
+from tests.patience import wait_until
+from tests.vm.conftest import JOB_S, KIND, Figures, booted
+
+RUNS = {"alice": "6.12", "bob": "6.1", "carol": "6.12"}
+NODES = {name: f"tags: [{name[0]}]" for name in RUNS}
+BOB = "10.8.0.2"
+BULK_PORT, BULK_MIB = 5001, 16
+
+PING = 'name: ping, from: "*", to: "*", ports: icmp'
+WEB = f"name: web, from: a, to: b, ports: [tcp/80, udp/80, tcp/{BULK_PORT}]"
+LIVE = "name: live, from: a, to: b, ports: [tcp/90, udp/90]"
+CAROL = "name: carol, from: c, to: b, ports: tcp/81"
+
+# Asked often, and to start Python is slow there: a line of JSON for each SIGUSR1.
+_DROPS = """
+import json
+import signal
+from itertools import count
+from krait.agent.inspect import inspect
+from krait.agent.paths import Paths
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print("ready", flush=True)
+for number in count(1):
+    signal.sigwait({signal.SIGUSR1})
+    drops = inspect("wg0", Paths()).tables.drops
+    drops = {reason.label: count.packets for reason, count in drops.items()}
+    print(json.dumps({"report": number, "drops": drops}), flush=True)
+"""
+_SINK = f"""
+import socket, time
+listener = socket.create_server(("", {BULK_PORT}))
+print("ready", flush=True)
+connection, _ = listener.accept()
+started_s, received_bytes = time.monotonic(), 0
+while piece := connection.recv(1 << 16):
+    received_bytes += len(piece)
+print(received_bytes, time.monotonic() - started_s)
+"""
+_SOURCE = f"""
+import socket
+with socket.create_connection(("{BOB}", {BULK_PORT})) as connection:
+    for _ in range({BULK_MIB}):
+        connection.sendall(bytes(1 << 20))
+"""
+_UNASKED = {"multicast", "link-local", "redirect"}
+
+
+class GuestAgent(Agent):
+    """An agent in a guest, which is waited for longer."""
+
+    def wait_for(self, event: str, *, after: int = 0) -> dict[str, Any]:
+        for _ in range(9):
+            with suppress(CommandFailed):
+                return super().wait_for(event, after=after)
+        return super().wait_for(event, after=after)
+
+
+class GuestGuard(Guard):
+    """Krait in a guest, whose tables are read from inside."""
+
+    def __init__(self, machine: NamespaceMachine, kind: AttachKind) -> None:
+        super().__init__(machine, kind)
+        self._reader = machine.spawn(["python", "-c", _DROPS])
+        self._reports = 0
+
+    def take(self, text: str) -> None:
+        super().take(text)
+        assert self._agent is not None
+        self._agent = GuestAgent(self._agent.process)
+
+    def drops(self) -> dict[str, int]:
+        self._reports += 1
+        self._reader.wait_for_output("ready")
+        self._reader.kill(signal.SIGUSR1)
+        told = self._reader.wait_for_output(f'{{"report": {self._reports},')
+        every = json.loads(told.splitlines()[-1])["drops"]
+        return {why: count for why, count in every.items() if why not in _UNASKED}
+
+    def kill(self) -> None:
+        """End the agent as a fault would."""
+        assert self._agent is not None
+        self._agent.process.kill()
+        self._agent.process.wait()
+
+    def come_back(self, text: str) -> None:
+        """Start another agent, with a document that the dead one never saw."""
+        self.machine.write(CONFIG, text)
+        command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self._kind.value]
+        self._agent = GuestAgent(self.machine.spawn(command))
+        self._mark, self._awaited = 0, ["commit"]
+        self.wait_until_enforced()
+
+
+class GuestMesh(Mesh):
+    """A mesh of guests, each with its kernel's way to attach."""
+
+    def guard(self, name: str) -> GuestGuard:
+        found = self.guards.setdefault(name, GuestGuard(self.lab[name], KIND[RUNS[name]]))
+        assert isinstance(found, GuestGuard)
+        return found
+
+
+@pytest.fixture(scope="module")
+def mesh(kernels: Mapping[str, Kernel], figures: Figures) -> Iterator[GuestMesh]:
+    """Everybody a peer of everybody; Bob answers on TCP and UDP ports 80 and 81."""
+    machines = {
+        name: VirtualMachine(name, kernels[series], board=Board(memory_mib=384), report=figures)
+        for name, series in RUNS.items()
+    }
+    with (
+        booted(machines, figures),
+        Lab(full_mesh(*RUNS), make=machines.__getitem__, report=figures) as lab,
+    ):
+        mesh = GuestMesh(lab, KIND["6.12"])
+        mesh.serve("bob", 80, 81)
+        yield mesh
+
+
+def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figures: Figures) -> None:
+    lab = mesh.lab
+    everyone = tuple(RUNS)
+    policy = mesh.document(NODES, [PING, WEB, LIVE, CAROL])
+
+    with lab.subtest("the kernel's WireGuard is configured, and every handshake was made"):
+        assert not lab.userspace
+        for name, node in lab.nodes.items():
+            addresses = lab[name].succeed("ip -brief address show dev wg0")
+            assert all(str(address) in addresses for address in node.addresses)
+            handshakes = lab[name].succeed("wg show wg0 latest-handshakes").split()[1::2]
+            assert len(handshakes) == len(node.peers)
+            assert "0" not in handshakes
+
+    with lab.subtest("the policy is in force, both ways, at each end"):
+        mesh.enforce(policy, *everyone)
+        for source, to in (("alice", "bob"), ("bob", "alice"), ("carol", "bob"), ("bob", "carol")):
+            mesh.succeed(source, to, "icmp")
+        mesh.succeed("alice", "bob", "tcp/80", "udp/80")
+        mesh.fail("bob", "alice", "tcp/80", drops={"bob": "denied"})
+        mesh.fail("carol", "bob", "tcp/80", "udp/80", drops={"carol": "denied"})
+
+    with lab.subtest("throughput"):
+        figures(f"alice to bob, policy on both: {throughput_mbit_s(mesh):.1f} Mbit/s of TCP")
+
+    with lab.subtest("without its agent a machine enforces on, and the next one takes over"):
+        mesh.guard("bob").kill()
+        mesh.succeed("carol", "bob", "tcp/81")
+        mesh.fail("bob", "carol", "tcp/80", drops={"bob": "denied"})
+        mesh.guard("bob").come_back(mesh.document(NODES, [PING, WEB, LIVE]))
+        mesh.fail("carol", "bob", "tcp/81", drops={"bob": "denied"})
+        mesh.guard("bob").enforce(policy)
+        mesh.succeed("carol", "bob", "tcp/81")
+
+    with lab.subtest("a machine whose power is cut comes back"):
+        lab["carol"].crash()
+        del mesh.guards["carol"]
+        started_s = time.monotonic()
+        lab.restart("carol")
+        mesh.enforce(policy, "carol")
+        figures(f"carol, from power to a policy in force: {time.monotonic() - started_s:.1f} s")
+        mesh.succeed("carol", "bob", "icmp", "tcp/81")
+        mesh.fail("carol", "bob", "tcp/80", drops={"carol": "denied"})
+
+    with lab.subtest("without its cable a machine is alone, with it as before"):
+        lab["alice"].block()
+        mesh.fail("alice", "bob", "icmp", "tcp/80", drops={})
+        lab["alice"].unblock()
+        mesh.succeed("alice", "bob", "icmp", "tcp/80")
+
+    # The last, for TCP whose packets are dropped on their way out tries again twice a second.
+    with (
+        lab.subtest("a revocation cuts live flows at once"),
+        live(mesh, "tcp/90") as tcp,
+        live(mesh, "udp/90") as udp,
+    ):
+        mesh.enforce(mesh.document(NODES, [PING, WEB, CAROL]), "alice")
+        assert is_silent(tcp, 50)
+        assert is_silent(udp, 50)
+        assert mesh.guard("alice").drops().keys() == {"denied"}
+
+
+def live(mesh: GuestMesh, probe: str) -> Flow:
+    """A flow from Alice to Bob that has carried ticks both ways."""
+    flow = Flow(mesh["alice"], mesh["bob"], target(probe, BOB), interval_s=0.02)
+    wait_until(lambda: min(received(flow.report())) > 10, flow.report)
+    return flow
+
+
+def throughput_mbit_s(mesh: GuestMesh) -> float:
+    """Of one TCP connection from Alice to Bob."""
+    sink = mesh["bob"].spawn(["python", "-I", "-S", "-c", _SINK])
+    sink.wait_for_output("ready")
+    mesh["alice"].succeed(["python", "-I", "-S", "-c", _SOURCE], timeout_s=JOB_S)
+    assert sink.wait() == 0
+    received_bytes, took_s = map(float, sink.stdout.split()[1:])
+    assert received_bytes == BULK_MIB << 20
+    return received_bytes * 8 / took_s / 1e6
