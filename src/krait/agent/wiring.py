@@ -79,6 +79,16 @@ class MadeHere(UsageError):
         )
 
 
+class Overtaken(SystemRefused):
+    """`krait up` or `krait down` was faster than an agent that started."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"what to do with {interface} was changed while its agent started",
+            hint="Start it again, if nobody else did.",
+        )
+
+
 class Taken(SystemRefused):
     """Another network namespace has an interface of this name, and its files and pins here."""
 
@@ -135,6 +145,8 @@ def keep(
         kind = AttachKind(orders.attach) if orders.attach else None
     real = adapters(interface, paths, kind)
     with holding(real, interface, paths, f"another agent keeps {interface}"):
+        if read_orders(paths.orders_of(interface)) != orders:
+            raise Overtaken(interface)
         _inherit(real, paths.pins_of(interface))
         setup = Setup(
             interface=interface,

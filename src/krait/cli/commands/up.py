@@ -103,7 +103,7 @@ def run(options: Namespace) -> int:
         held.enter_context(turn)
         request = _examine(options, interface, found, paths)
         before = _before(interface, paths)
-        is_kept_so = before.orders == request.orders and _has_agent(interface, paths)
+        is_kept_so = before.orders == request.orders and _has_ready_agent(interface, paths)
         if is_kept_so and not options.foreground:
             _require_no_trial(options, request)
             service.reload(interface, paths)
@@ -173,6 +173,12 @@ def _before(interface: str, paths: Paths) -> Standing:
 
 def _has_agent(interface: str, paths: Paths) -> bool:
     return holder(paths.lock_of(interface)) is not None
+
+
+def _has_ready_agent(interface: str, paths: Paths) -> bool:
+    """One that only just starts has nothing yet to show for it, and dies of a signal to reload."""
+    pid, live = holder(paths.lock_of(interface)), read_live(paths.live_of(interface))
+    return pid is not None and live is not None and pid in (0, live.pid)
 
 
 def _require_no_trial(options: Namespace, request: _Request) -> None:
