@@ -4,7 +4,7 @@
 Each is a process of its own that takes over what the one before left, on a veth whose hooks, pins
 and tables are real; WireGuard is played. It dies by SIGKILL before its n-th call into the kernel or
 after a part of its time, both drawn by a seed. Then the hooks are asked, and an agent that lives
-puts all right. KRAIT_KILLS=1000 for a long run, KRAIT_SEED for the same again.
+puts all right. KRAIT_KILLS=500 for a thousand, KRAIT_SEED for the same again.
 """
 
 import ctypes
@@ -53,7 +53,7 @@ from tests.unit.policy.bench import APP, INTERFACE, ME, WEB, of_tcp, of_udp
 
 __all__ = ["folder"]  # a fixture
 
-KILLS = int(os.environ.get("KRAIT_KILLS", "80"))
+KILLS = int(os.environ.get("KRAIT_KILLS", "40"))
 SEED = int(os.environ.get("KRAIT_SEED", str(random.randrange(1 << 32))))  # noqa: S311 - no secret
 
 BEFORE = SMALL.replace("    - {name: web-db-gre, from: web, to: db}\n", "")
@@ -181,10 +181,10 @@ def test_whoever_is_killed_leaves_a_filter_that_is_true_to_the_old_policy_or_the
     for event in dict.fromkeys(EVENTS):
         host.cost[event] = rehearse(host, event)
     try:
-        for number in range(KILLS):
+        while died["killed"] < KILLS:
             event = chance.choice(EVENTS)
             host.meet(event)
-            place = f"KRAIT_SEED={SEED}, {host.kind.value}, kill {number}, {event}"
+            place = f"KRAIT_SEED={SEED}, {host.kind.value}, after {died}, {event}"
             died[kill(host, event, chance)] += 1
             assert_shut(host, place, may_be_bare=event == "device")
             reconcile(host)
@@ -192,7 +192,6 @@ def test_whoever_is_killed_leaves_a_filter_that_is_true_to_the_old_policy_or_the
     finally:
         took_s = time.monotonic() - began_s
         print(f"KRAIT_SEED={SEED}: {dict(died)} in {took_s:.0f} s, calls {host.cost}")  # noqa: T201
-    assert died["lived"] < KILLS / 2
 
 
 def assert_shut(host: Host, place: str, *, may_be_bare: bool) -> None:
