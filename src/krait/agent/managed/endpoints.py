@@ -72,11 +72,11 @@ class Endpoints:
         """
         if (literal := _literal(text)) is not None:
             return literal
-        name = self._names.setdefault(text, _Name())
-        if not name.found:
-            if name.backoff.is_due(now_s):
-                self._ask(text, name)
-        elif is_lost and now_s >= name.again_s:
+        name = self._names.get(text)
+        if name is None:
+            name = self._names[text] = _Name()
+            self._ask(text, name)
+        elif name.found and is_lost and now_s >= name.again_s:
             name.again_s = now_s + AGAIN_S
             self._ask(text, name)
             if current in name.found:
@@ -87,7 +87,7 @@ class Endpoints:
         return name.found[0] if name.found else None
 
     def collect(self, now_s: float) -> bool:
-        """Take the answers that came; whether there were any."""
+        """Take the answers that came, whether there were any, and ask again for names without."""
         heard = False
         while not self._answers.empty():
             text, answer = self._answers.get()
@@ -100,6 +100,9 @@ class Endpoints:
                 name.backoff.failed(now_s)
             else:
                 name.found, name.error = answer, ""
+        for text, name in self._names.items():
+            if not name.found and name.backoff.is_due(now_s):
+                self._ask(text, name)
         return heard
 
     def next_s(self, now_s: float) -> float | None:
