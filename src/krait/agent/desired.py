@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.image import Capacity, need
@@ -109,10 +109,11 @@ def moved(before: Interface, now: Interface) -> frozenset[Network]:
     for cidr in chain.from_iterable(are.values()):
         old.pop(cidr, None)
     old |= {cidr: key for key, cidrs in were.items() for cidr in cidrs}
+    was, became = _Owners.of(old), _Owners.of(new)
     return frozenset(
         cidr
         for cidr in changed
-        if (was := _owner(old, cidr)) and (became := _owner(new, cidr)) and was != became
+        if (one := was.owner(cidr)) and (other := became.owner(cidr)) and one != other
     )
 
 
@@ -137,8 +138,25 @@ def _differing(some: Interface, others: Interface) -> dict[bytes, tuple[Network,
     }
 
 
-def _owner(owners: Mapping[Network, bytes], cidr: Network) -> bytes | None:
-    return next((owners[each] for each in _around(cidr) if each in owners), None)
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    """Whose a prefix is: of the prefixes that hold it, the longest decides."""
+
+    keys: Mapping[Network, bytes]
+    lengths: Mapping[int, tuple[int, ...]]  # that there are of an IP version, the longest first
+
+    @classmethod
+    def of(cls, keys: Mapping[Network, bytes]) -> Self:
+        lengths = sorted({(cidr.version, cidr.prefixlen) for cidr in keys}, reverse=True)
+        return cls(keys, {v: tuple(n for of, n in lengths if of == v) for v in (4, 6)})
+
+    def owner(self, cidr: Network) -> bytes | None:
+        for length in self.lengths[cidr.version]:
+            if length <= cidr.prefixlen:
+                key = self.keys.get(cidr.supernet(new_prefix=length))
+                if key is not None:
+                    return key
+        return None
 
 
 def _around(cidr: Network) -> Iterable[Network]:
