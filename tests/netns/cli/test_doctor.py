@@ -109,8 +109,10 @@ XDP = """
 __attribute__((section("xdp"))) int pass(void *c) { return 2; }
 char _license[] __attribute__((section("license"))) = "GPL";
 """
-SILENT = ("interface/document", "interface/mtu", "interface/forwarding")
-SILENT += tuple(f"underlay/{name}" for name in ("programs", "range", "replies", "calico"))
+SILENT = (
+    *(f"interface/{name}" for name in ("document", "mtu", "forwarding")),
+    *(f"underlay/{name}" for name in ("programs", "range", "replies", "calico")),
+)
 
 
 def test_a_fault_around_the_tunnel_is_found_by_its_check_and_by_no_other() -> None:
