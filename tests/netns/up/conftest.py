@@ -174,8 +174,9 @@ class Site:
 
     def clear(self) -> None:
         """Take away what a test made; keys stay. What `krait down` left behind fails the test."""
-        for name in NAMES:
-            self[name].succeed(_CLEAR, timeout_s=PATIENCE_S)
+        clearing = [self[name].spawn(_CLEAR) for name in NAMES]
+        for name, each in zip(NAMES, clearing, strict=True):
+            assert each.wait(PATIENCE_S) == 0, each.stderr
             self[name].wait_until_fails("pgrep -f '[w]ireguard-go'")
             assert self.traces(name) == ""
 

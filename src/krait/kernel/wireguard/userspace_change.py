@@ -13,6 +13,9 @@ from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.endpoint import parse
 from krait.kernel.wireguard.userspace import BUFFER_BYTES, PATIENCE_S, answer
 
+_PEER_S = 0.05
+"""Many times what a process may need for a peer: it answers once all are made."""
+
 
 class Refused(OSError):
     """The process took the change and said no to some of it."""
@@ -26,7 +29,7 @@ def send(path: Path, change: DeviceChange, trust: Callable[[int], None]) -> None
     ValueError for an endpoint that cannot be read.
     """
     with socket.socket(socket.AF_UNIX) as stream:
-        stream.settimeout(PATIENCE_S)
+        stream.settimeout(PATIENCE_S + _PEER_S * len(change.peers))
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         stream.connect(str(path))
         stream.sendall(b"set=1\n\n")
