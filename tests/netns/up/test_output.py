@@ -66,6 +66,14 @@ def _plain(line: str) -> str:
     return first + "".join(each.partition("m")[2] for each in others)
 
 
+def test_nobody_who_listens_is_no_reason_to_take_it_away(site: Site) -> None:
+    site.write("alice", site.document())
+    arguments = f"--config {CONFIG} {' '.join(USERSPACE)}"
+    site["alice"].run(["bash", "-c", f"krait up {arguments} >/dev/full"], timeout_s=PATIENCE_S)
+    assert site.status("alice")["enforced"]
+    assert site.status("alice")["made"]["document"] == CONFIG
+
+
 def test_in_the_foreground_it_is_the_agent_until_it_is_told_to_end(site: Site) -> None:
     site.write("alice", site.document())
     agent = site["alice"].spawn(["krait", "up", "--config", CONFIG, *USERSPACE, "--foreground"])

@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,27 +98,24 @@ def run(options: Namespace) -> int:
         raise UsageError(
             f"{found.path} does not say `interface:`", hint="say it there, or: krait up IFACE …"
         )
-    with ExitStack() as held:
-        turn = Lock.take(paths.turn_of(interface), f"another command works on {interface}")
-        held.enter_context(turn)
+    with Lock.take(paths.turn_of(interface), f"another command works on {interface}") as turn:
         request = _examine(options, interface, found, paths)
         before = _before(interface, paths)
-        is_kept_so = before.orders == request.orders and _has_ready_agent(interface, paths)
-        if is_kept_so and not options.foreground:
+        is_up = before.orders == request.orders and _has_ready_agent(interface, paths)
+        if is_up and not options.foreground:
             _require_no_trial(options, request)
             service.reload(interface, paths)
-            _tell(options, request, paths, was_up=True)
-            return ExitCode.OK
-        held.enter_context(_else_as_before(options, interface, before, paths))
-        _give_orders(options, request, before, paths)
-        if not options.foreground:
-            with progress(f"starting the agent of {interface}"):
-                service.restart(interface, paths)
-            _tell(options, request, paths, was_up=False)
-            return ExitCode.OK
-        turn.close()
-        log.configure(interface)
-        wiring.keep(interface, paths=paths)
+        else:
+            with _else_as_before(options, interface, before, paths):
+                _give_orders(options, request, before, paths)
+                if options.foreground:
+                    turn.close()
+                    log.configure(interface)
+                    wiring.keep(interface, paths=paths)
+                    return ExitCode.OK
+                with progress(f"starting the agent of {interface}"):
+                    service.restart(interface, paths)
+        _tell(options, request, paths, was_up=is_up)
     return ExitCode.OK
 
 
@@ -263,13 +260,11 @@ def _faults(request: _Request, paths: Paths) -> list[tuple[str, str]]:
     """What is wrong though it is up, and how to mend it."""
     live = read_live(paths.live_of(request.interface))
     found = [(each.message, each.hint) for each in live.faults] if live else []
-    passes_on = forwarding(
-        observe_facts(),
-        wireguard.observe(request.interface, sockets=paths.sockets),
-        [Path(request.orders.config)],
-    )
-    if passes_on.level is Level.WARN:
-        found.append((passes_on.message, passes_on.hint))
+    with suppress(KraitError):  # it is up, whatever cannot be said of it
+        seen = wireguard.observe(request.interface, sockets=paths.sockets)
+        answer = forwarding(observe_facts(), seen, [Path(request.orders.config)])
+        if answer.level is Level.WARN:
+            found.append((answer.message, answer.hint))
     return found
 
 

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A keeper whose machine is played in memory: what it takes, leaves, and says."""
+
+from base64 import b64encode
+from collections.abc import Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from krait.agent import source
+from krait.agent.desired import Source
+from krait.agent.lookout import Sight
+from krait.agent.managed.diff import (
+    Addresses,
+    Configure,
+    Make,
+    Routes,
+    SetMtu,
+    Stage,
+    Up,
+    Wish,
+)
+from krait.agent.managed.endpoints import Endpoints
+from krait.agent.managed.keeper import Keeper, NoIpv6, NotOurs
+from krait.agent.managed.sessions import Sessions
+from krait.common.errors import SystemRefused, UsageError
+from krait.kernel.link import Link
+from krait.kernel.wireguard import Device
+from krait.kernel.wireguard.configure import DeviceChange
+from krait.policy.device import WantedDevice, wanted
+from krait.policy.model import Network
+from krait.policy.view import InterfaceAddress
+from tests.unit.agent.managed.bench import IFINDEX, Bench
+
+PRIVATE = b"p" * 32
+OWN, PEER = (b64encode(key * 32).decode() for key in (b"o", b"b"))
+DOCUMENT = f"""
+interface: wg0
+mesh: {{cidr: [10.8.0.0/24, "fd00:8::/64"]}}
+nodes:
+  me: {{public_key: "{OWN}", tags: a, address: [10.8.0.1, "fd00:8::1"]}}
+  you: {{public_key: "{PEER}", tags: a, address: [10.8.0.2, "fd00:8::2"]}}
+policy: {{rules: [{{from: a, to: a}}]}}
+"""
+FOREIGN = Link(9, "wg0", "veth", 1500, up=True)
+
+
+@dataclass
+class Machine:
+    """Where a keeper works: a `ports.Maker` over a bench."""
+
+    ipv6: bool = True
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    is_taken: bool = False
+    deleted: int = 0
+    bench: Bench = field(init=False)
+
+    def want(self, found: Source) -> WantedDevice:
+        device = wanted(found.document, "me")
+        if not hasattr(self, "bench"):
+            self.bench = Bench(Wish(device, PRIVATE, {}, {}))
+        return device
+
+    def link(self) -> Link | None:
+        return self.bench.link
+
+    def is_ours(self, link: Link) -> bool:
+        return link.ifindex == IFINDEX
+
+    def device(self) -> Device:
+        assert self.bench.device
+        return self.bench.device
+
+    def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
+        return frozenset(self.bench.routes if ifindex else ()), frozenset(self.bench.unreachable)
+
+    def private_key(self) -> bytes:
+        return PRIVATE
+
+    def preshared_key(self, path: str) -> bytes:
+        if path not in self.secrets:
+            raise UsageError(f"there is no preshared key {path}")
+        return self.secrets[path]
+
+    def has_ipv6(self) -> bool:
+        return self.ipv6
+
+    def require_free(self, device: WantedDevice) -> None:
+        assert device.mesh
+
+    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
+        assert not endpoints
+        return None
+
+    def make(self, mtu: int) -> None:
+        if self.is_taken:
+            raise SystemRefused("there is an interface wg0 already")
+        self.bench.do(Make(mtu))
+
+    def delete(self) -> None:
+        self.deleted += 1
+
+    def configure(self, change: DeviceChange) -> None:
+        self.bench.do(Configure(change))
+
+    def change_addresses(
+        self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]
+    ) -> None:
+        assert ifindex == IFINDEX
+        self.bench.do(Addresses(gone, new))
+
+    def change_routes(
+        self, ifindex: int | None, gone: tuple[Network, ...], new: tuple[Network, ...]
+    ) -> None:
+        self.bench.do(Routes(ifindex is not None, gone, new))
+
+    def set_mtu(self, ifindex: int, mtu: int) -> None:
+        assert ifindex == IFINDEX
+        self.bench.do(SetMtu(mtu))
+
+    def set_up(self, ifindex: int) -> None:
+        assert ifindex == IFINDEX
+        self.bench.do(Up())
+
+    def set_down(self, ifindex: int) -> None:
+        raise AssertionError(f"nothing here lowers {ifindex}")
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def keeper(machine: Machine) -> Keeper:
+    return Keeper(machine, machine.want, Endpoints(lambda: None), Sessions())
+
+
+def read(folder: Path, text: str = DOCUMENT) -> Source:
+    path = folder / "wg0.yaml"
+    path.write_text(text)
+    return source.read(path, "wg0")
+
+
+def reach(keeper: Keeper, machine: Machine) -> bool:
+    """All stages, with a look before each; whether anything was done."""
+    done = [keeper.reach(each, look(machine), 0.0) for each in Stage]
+    return any(done)
+
+
+def look(machine: Machine) -> Sight:
+    link = machine.link()
+    return Sight(link.ifindex if link else None, link=link)
+
+
+def test_a_device_is_made_once(keeper: Keeper, machine: Machine, tmp_path: Path) -> None:
+    keeper.adopt(read(tmp_path))
+    assert reach(keeper, machine)
+    assert machine.bench.link
+    assert machine.bench.link.up
+    assert len(machine.device().peers) == 1
+    assert not reach(keeper, machine)
+    assert keeper.node == "me"
+
+
+def test_one_that_another_tool_makes_between_look_and_make_is_left_alone(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    machine.is_taken = True
+    with pytest.raises(SystemRefused, match="there is an interface wg0 already"):
+        keeper.reach(Stage.SHRINK, look(machine), 0.0)
+    keeper.withdraw()
+    assert machine.deleted == 0
+    machine.bench.link = FOREIGN
+    with pytest.raises(NotOurs):
+        keeper.reach(Stage.SHRINK, look(machine), 1.0)
+
+
+def test_a_start_that_fails_takes_back_what_it_made(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    keeper.reach(Stage.SHRINK, look(machine), 0.0)
+    keeper.withdraw()
+    assert machine.deleted == 1
+
+
+def test_a_document_whose_preshared_key_is_not_there_changes_nothing(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    shared = DOCUMENT.replace("you: {", "you: {preshared_key_file: /psk, ")
+    with pytest.raises(UsageError, match="/psk"):
+        keeper.adopt(read(tmp_path, shared.replace("10.8.0.2", "10.8.0.3")))
+    assert not reach(keeper, machine)
+    machine.secrets = {"/psk": b"s" * 32}
+    keeper.adopt(read(tmp_path, shared))
+    assert reach(keeper, machine)
+    (peer,) = machine.device().peers
+    assert peer.has_preshared(b"s" * 32)
+
+
+def test_without_ipv6_the_rest_is_made_and_it_is_said(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    machine.ipv6 = False
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    assert machine.bench.link
+    assert [each.version for each in machine.bench.link.addresses] == [4]
+    assert {each.version for each in machine.bench.unreachable} == {4, 6}
+    assert isinstance(keeper.faults["ipv6"], NoIpv6)
+    machine.ipv6 = True
+    keeper.adopt(read(tmp_path))
+    assert reach(keeper, machine)
+    assert [each.version for each in machine.bench.link.addresses] == [4, 6]
+    assert keeper.faults["ipv6"] is None
