@@ -192,8 +192,7 @@ def _grow(wish: Wish, seen: Seen) -> Iterator[Step]:
 def _raise(wish: Wish, seen: Seen) -> Iterator[Step]:
     if seen.link is None:
         return
-    is_said = wish.device.mtu is not None
-    if seen.link.mtu != wish.mtu and (is_said or not seen.link.up):
+    if seen.link.mtu != wish.mtu:
         yield SetMtu(wish.mtu)
     if not seen.link.up:
         yield Up()

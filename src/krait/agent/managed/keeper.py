@@ -101,6 +101,7 @@ class Keeper:
         self._again_s = float("-inf")
         self._has_made = False
         self._no_ipv6: NoIpv6 | None = None
+        self._knows_mtu = True  # until it is chosen here while no endpoint is known
 
     def adopt(self, source: Source) -> None:
         """From here on the device that this document wants is wanted.
@@ -236,10 +237,12 @@ class Keeper:
     def _mtu(self, wish: Wish, link: Link | None) -> int:
         if wish.device.mtu is not None:
             return wish.device.mtu
-        if link is not None and link.up:
+        if link is not None and link.up and (self._knows_mtu or not wish.endpoints):
             return link.mtu  # a route that moves is no reason to change what connections count on
         underlay = self._maker.underlay_mtu(set(wish.endpoints.values()))
-        return _MTU if underlay is None else max(underlay - _OVERHEAD_BYTES, _LEAST_MTU)
+        mtu = _MTU if underlay is None else max(underlay - _OVERHEAD_BYTES, _LEAST_MTU)
+        self._knows_mtu = underlay is not None and link is not None and link.mtu == mtu
+        return mtu
 
     def _do(self, step: Step, link: Link | None) -> None:
         match step:

@@ -6,7 +6,7 @@ from ipaddress import ip_interface, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krait.agent.managed.diff import Configure, Seen, SetMtu, Stage, Wish, plan
+from krait.agent.managed.diff import Configure, Seen, Stage, Wish, plan
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.device import seal
@@ -197,15 +197,6 @@ def test_an_endpoint_that_the_document_changed_counts_at_once() -> None:
     (step,) = plan(Stage.GROW, *roaming(called=True))
     assert isinstance(step, Configure)
     assert [each.endpoint for each in step.change.peers] == [ENDPOINTS[0]]
-
-
-def test_an_mtu_that_somebody_set_stays_where_the_document_says_none() -> None:
-    wish, seen = roaming()
-    assert seen.link is not None
-    other = replace(seen, link=replace(seen.link, mtu=1300))
-    assert not plan(Stage.RAISE, wish, other)
-    said = replace(wish, device=replace(wish.device, mtu=1420))
-    assert plan(Stage.RAISE, said, other) == (SetMtu(1420),)
 
 
 def test_link_local_addresses_are_the_kernels() -> None:

@@ -62,6 +62,11 @@ class Machine:
             self.bench = Bench(Wish(device, PRIVATE, {}, {}))
         return device
 
+    @property
+    def mtu(self) -> int:
+        assert self.bench.link
+        return self.bench.link.mtu
+
     def link(self) -> Link | None:
         return self.bench.link
 
@@ -90,8 +95,7 @@ class Machine:
         assert device.mesh
 
     def underlay_mtu(self, endpoints: Set[str]) -> int | None:
-        assert not endpoints
-        return None
+        return 1400 if endpoints else None
 
     def make(self, mtu: int) -> None:
         if self.is_taken:
@@ -201,6 +205,35 @@ def test_a_document_whose_preshared_key_is_not_there_changes_nothing(
     assert reach(keeper, machine)
     (peer,) = machine.device().peers
     assert peer.has_preshared(b"s" * 32)
+
+
+def test_the_mtu_is_that_of_the_underlay_and_stays_as_somebody_sets_it(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path, DOCUMENT.replace("you: {", 'you: {endpoint: "192.0.2.2:1", ')))
+    reach(keeper, machine)
+    assert machine.mtu == 1320
+    machine.bench.do(SetMtu(1300))
+    assert not reach(keeper, machine)
+    assert machine.mtu == 1300
+    said = DOCUMENT.replace("mesh: {", "mesh: {mtu: 1380, ")
+    keeper.adopt(read(tmp_path, said))
+    assert reach(keeper, machine)
+    assert machine.mtu == 1380
+
+
+def test_an_mtu_that_was_guessed_gives_way_once_an_endpoint_is_known(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    assert machine.mtu == 1420
+    keeper.adopt(read(tmp_path, DOCUMENT.replace("you: {", 'you: {endpoint: "192.0.2.2:1", ')))
+    assert reach(keeper, machine)
+    assert machine.mtu == 1320
+    assert not reach(keeper, machine)
+    machine.bench.do(SetMtu(1300))
+    assert not reach(keeper, machine)
 
 
 def test_without_ipv6_the_rest_is_made_and_it_is_said(
