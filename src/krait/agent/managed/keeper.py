@@ -97,6 +97,7 @@ class Keeper:
         self._sessions = sessions
         self._wanted: WantedDevice | None = None
         self._sought: dict[bytes, str] = {}  # endpoints as the document had them, once set
+        self._scene: tuple[Wish, Seen] | None = None
         self._settled: object = None
         self._again_s = float("-inf")
         self._has_made = False
@@ -138,7 +139,11 @@ class Keeper:
         state = sight.link, sight.interface
         if state == self._settled and now_s < self._again_s:
             return False
-        steps = self._plan(stage, self._wanted, sight, now_s)
+        if stage is Stage.SHRINK or self._scene is None:  # else nothing was done since it was seen
+            self._scene = self._look(self._wanted, sight, now_s)
+        steps = plan(stage, *self._scene)
+        if steps or stage is Stage.RAISE:
+            self._scene = None  # it holds keys
         if any(isinstance(each, Make) for each in steps):
             self._maker.require_free(self._wanted)
         for step in steps:
@@ -169,9 +174,7 @@ class Keeper:
         if self._has_made:
             self._maker.delete()
 
-    def _plan(
-        self, stage: Stage, wanted: WantedDevice, sight: Sight, now_s: float
-    ) -> tuple[Step, ...]:
+    def _look(self, wanted: WantedDevice, sight: Sight, now_s: float) -> tuple[Wish, Seen]:
         link = sight.link
         if link is not None and not self._maker.is_ours(link):
             raise NotOurs(link.name)
@@ -186,7 +189,7 @@ class Keeper:
             unreachable=unreachable,
             lost=lost,
         )
-        return plan(stage, wish, seen)
+        return wish, seen
 
     def _lost(self, device: Device | None) -> frozenset[bytes]:
         now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
