@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from krait.common.errors import UsageError
-from krait.policy.device import KEEPALIVE_S, WantedDevice, WantedPeer, wanted
+from krait.policy.device import KEEPALIVE_S, WantedDevice, WantedPeer, wanted, without_ipv6
 from krait.policy.document import load
 from krait.policy.model import Document
 from krait.policy.problems import DocumentError
@@ -65,7 +65,18 @@ def test_a_device_has_all_that_the_document_says_of_it() -> None:
         ),
         routes=(ip_network("10.20.0.0/24"),),
         unreachable=tuple(map(ip_network, ("10.8.0.0/24", "fd7a::/64", "10.20.0.0/24"))),
+        mesh=tuple(map(ip_network, ("10.8.0.0/24", "fd7a::/64"))),
     )
+
+
+def test_without_ipv6_addresses_and_routes_of_it_go_and_it_stays_unreachable() -> None:
+    found = device("b", *PAIR, 'c: address: [10.8.0.3, "fd7a::3"], routes: ["fd20::/64"]')
+    left = without_ipv6(found)
+    assert found.routes == (ip_network("fd7a::/64"), ip_network("fd20::/64"))
+    assert (left.addresses, left.routes) == (found.addresses, ())
+    assert left.unreachable == found.unreachable
+    both = device("a", *PAIR)
+    assert without_ipv6(both).addresses == both.addresses[:1]
 
 
 def test_a_range_without_an_address_of_the_node_needs_a_route_and_its_own_subnets_none() -> None:
