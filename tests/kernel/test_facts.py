@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.kernel.facts import observe_facts, reverse_path_filter
+from krait.kernel.facts import has_ipv6, observe_facts, reverse_path_filter
 from tests.requirements import need_tools
 
 need_tools("ip", "uname")
@@ -57,3 +57,15 @@ def test_wireguard_is_there_exactly_when_the_kernel_makes_such_an_interface() ->
         ["ip", "link", "add", "wg0", "type", "wireguard"], capture_output=True
     ).returncode
     assert observe_facts().wireguard is (made == 0)
+
+
+@pytest.mark.usefixtures("netns")
+def test_ipv6_is_the_interfaces_or_what_a_new_one_will_have() -> None:
+    settings = Path("/proc/sys/net/ipv6/conf")
+    (settings / "default" / "disable_ipv6").write_text("0")
+    assert has_ipv6("wg0")
+    (settings / "default" / "disable_ipv6").write_text("1")
+    assert not has_ipv6("wg0")
+    assert has_ipv6("lo")
+    (settings / "lo" / "disable_ipv6").write_text("1")
+    assert not has_ipv6("lo")

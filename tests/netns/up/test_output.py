@@ -96,3 +96,18 @@ def test_a_start_in_the_foreground_that_fails_leaves_nothing_behind(site: Site) 
     if outcome.code:  # the kernel has no WireGuard of its own
         assert outcome.code == 3
         assert site.traces("alice") == ""
+
+
+def test_what_krait_made_has_a_document_and_init_says_which(site: Site) -> None:
+    site.start(None, "alice")
+    outcome = site["alice"].run(["krait", "init", "wg0"])
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert f"from {CONFIG}" in outcome.stderr
+
+
+def test_the_doctor_knows_who_made_it_and_how_to_have_it_kept_again(site: Site) -> None:
+    site.start(None, "alice")
+    assert f"by `krait up`, from {CONFIG}" in site["alice"].succeed("krait doctor wg0")
+    site["alice"].succeed("pkill -9 -f '[k]rait agent'")
+    said = " ".join(site["alice"].succeed("krait doctor wg0").split())
+    assert f"mend: krait up wg0 --config {CONFIG} --userspace wireguard-go" in said
