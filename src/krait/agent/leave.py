@@ -48,7 +48,7 @@ def leave(interface: str, paths: Paths | None = None) -> Left:
         real.loads.clear()
         files = [each(interface) for each in (paths.state_of, paths.kept_of, paths.live_of)]
         had_files = any(each.exists() for each in files)
-        for each in (*files, paths.lock_of(interface)):
+        for each in (*files, paths.ready_of(interface), paths.lock_of(interface)):
             each.unlink(missing_ok=True)
     return Left(
         interface_is_there=link is not None,

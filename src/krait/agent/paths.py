@@ -115,6 +115,10 @@ class Paths:
         """Held by a command that starts or ends agents: one at a time."""
         return self.run / f"{self.instance_of(interface)}.turn"
 
+    def ready_of(self, interface: str) -> Path:
+        """A socket: where an agent that a command starts says that it is ready."""
+        return self.run / f"{self.instance_of(interface)}.ready"
+
     def live_of(self, interface: str) -> Path:
         """What the agent that lives says of itself."""
         return self.run / f"{self.instance_of(interface)}.json"

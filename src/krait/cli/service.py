@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -161,9 +160,10 @@ def _run(verb: str, interface: str) -> subprocess.CompletedProcess[str]:
 def _spawn(interface: str, paths: Paths) -> None:
     """Start a process that outlives this one; returns when it is ready."""
     log = paths.log_of(interface)
-    with _listening() as (listener, address), _appending(log) as output:
+    ready = paths.ready_of(interface)
+    with _listening(ready) as listener, _appending(log) as output:
         began = output.tell()
-        process = _start(("agent", "--iface", interface), output, NOTIFY_SOCKET=address)
+        process = _start(("agent", "--iface", interface), output, NOTIFY_SOCKET=str(ready))
         deadline_s = time.monotonic() + PATIENCE_S
         while not _is_ready(listener):
             if process.poll() is not None:
@@ -194,16 +194,18 @@ def _start(
 
 
 @contextmanager
-def _listening() -> Iterator[tuple[socket.socket, str]]:
-    """A socket as sd_notify(3) speaks to, in a folder that nobody else can look into."""
-    with (
-        tempfile.TemporaryDirectory(prefix="krait-") as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as listener,
-    ):
-        address = str(Path(folder) / "notify")
-        listener.bind(address)
+def _listening(path: Path) -> Iterator[socket.socket]:
+    """A socket as sd_notify(3) speaks to; one that a killed command left there goes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as listener:
+        with writing(path):
+            path.unlink(missing_ok=True)
+            listener.bind(str(path))
+            path.chmod(0o600)  # a name of ours in a folder of ours: nobody speaks for the agent
         listener.settimeout(_POLL_S)
-        yield listener, address
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -39,6 +39,12 @@ def assert_up(site: Site) -> None:
 def assert_down(site: Site) -> None:
     site["alice"].wait_until_fails("pgrep -f '[w]ireguard-go'")
     assert site.traces("alice") == ""
+    assert site["alice"].succeed("ls -A /run/krait /var/lib/krait").split() == [
+        "/run/krait:",
+        "wg0.turn",
+        "/var/lib/krait:",
+        "wg0.key",
+    ]
 
 
 def test_up_twice_at_once_is_up_once(site: Site) -> None:
