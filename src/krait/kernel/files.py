@@ -38,7 +38,9 @@ def require_writable(folder: Path) -> None:
         if not place.is_dir():
             raise OSError(ENOTDIR, os.strerror(ENOTDIR))
         if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
-            raise OSError(EACCES, os.strerror(EACCES))
+            is_for_reading = os.statvfs(place).f_flag & os.ST_RDONLY
+            number = EROFS if is_for_reading else EACCES
+            raise OSError(number, os.strerror(number))
 
 
 def read_at_most(path: Path, most_bytes: int) -> bytes:

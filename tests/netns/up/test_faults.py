@@ -124,3 +124,24 @@ def test_a_device_whose_filter_is_taken_off_has_it_again(site: Site, kind: Attac
     )
     site.ping("alice", "bob")
     assert site.status("alice")["policy"]["document"] == CONFIG
+
+
+def test_a_disk_for_reading_only_holds_up_no_change_and_lets_nothing_be_begun_or_ended(
+    site: Site,
+) -> None:
+    state = "/var/lib/krait"
+    with site.altered("alice", f"mount -o remount,ro {state}", f"mount -o remount,rw {state}"):
+        assert "Read-only file system" in site.refused("alice", 3)
+    start(site, KINDS[0])
+    nodes = site.nodes()
+    del nodes["carol"]
+    with site.altered("alice", f"mount -o remount,ro {state}", f"mount -o remount,rw {state}"):
+        site.write("alice", site.document(nodes=nodes))
+        site["alice"].wait_until_fails(f"wg show wg0 peers | grep -F '{site.key('carol')}'")
+        says(site, "cannot write /var/lib/krait/wg0.json: Read-only file system")
+        site.ping("alice", "bob")
+        outcome = site["alice"].run(["krait", "down", "wg0"])
+        assert outcome.code == 3
+        assert "Read-only file system" in outcome.stderr
+        assert site.status("alice")["enforced"]
+    site.wait("alice", "krait status wg0 --json | tr -d '\\n' | grep '\"faults\": \\[\\]'")
