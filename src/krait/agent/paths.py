@@ -88,7 +88,7 @@ class Paths:
         return self.pins / escape(str(instance))
 
     def pins_of(self, interface: str) -> Path:
-        """The interface's folder on the bpf file system. Raises UsageError if it is no name."""
+        """The interface's folder on the bpf file system."""
         return self.pins_at(self.instance_of(interface))
 
     def state_of(self, interface: str) -> Path:
@@ -142,7 +142,8 @@ class Paths:
         return self.config / "krait.yaml"
 
     def instance_of(self, interface: str) -> Instance:
-        """What all of these go by."""
+        """What all of these go by. Raises UsageError if it is no name: it becomes one of files."""
+        require_interface(interface)
         return Instance(self.namespace, interface)
 
 

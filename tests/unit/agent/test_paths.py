@@ -68,3 +68,11 @@ def test_a_name_that_came_after_krait_counts_once_krait_is_off(tmp_path: Path, n
     assert Paths.here(pins=pins, named=named).namespace == "blue"  # it is some other's
     claim(plain)
     assert Paths.here(pins=pins, named=named).namespace == ""
+
+
+@pytest.mark.parametrize("name", ["../wg0", "wg0/", "", "blue:wg0"])
+def test_what_is_no_name_of_an_interface_becomes_none_of_a_file(name: str) -> None:
+    paths = Paths()
+    for place in (paths.key_of, paths.orders_of, paths.trial_of, paths.turn_of, paths.log_of):
+        with pytest.raises(UsageError, match="is not the name of an interface"):
+            place(name)
