@@ -95,7 +95,7 @@ def test_without_apt_it_names_what_the_recipe_needs_and_no_more(checkout: Path, 
     assert ran.returncode == 3
     assert "no apt-get" in ran.stderr
     assert "wireguard-go" in ran.stderr
-    assert "shellcheck" not in ran.stderr
+    assert "clang-format" not in ran.stderr
 
 
 def test_without_root_it_prints_the_command_that_installs(
