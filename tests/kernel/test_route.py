@@ -101,7 +101,9 @@ def test_an_unreachable_route_tells_which_interface_it_belongs_to() -> None:
 
 
 def test_ours_may_be_added_and_removed_twice(ifindex: int) -> None:
-    routes = [through(each, ifindex) for each in many(4)] + [unreachable(ip_network("10.8.0.0/24"), "wg0")]
+    routes = [through(each, ifindex) for each in many(4)] + [
+        unreachable(ip_network("10.8.0.0/24"), "wg0")
+    ]
     for _ in range(2):
         add_routes(routes)
         assert observe_routes() == frozenset(routes)
