@@ -25,8 +25,14 @@ from krait.kernel.hook import Hook
 go_on = load_instructions(bytes.fromhex("b7000000ffffffff9500000000000000"))
 TcxLink.create(go_on, if_nametoindex("wg0"), Hook.INGRESS).pin(Path("/sys/fs/bpf/stranger"))
 """
+DETACH = """
+from pathlib import Path
+from krait.kernel.bpf.link import TcxLink
+TcxLink.open_pinned(Path("/sys/fs/bpf/krait/wg0/link_ingress")).detach()
+"""
+"""As `bpftool link detach` does; to remove the pin is not enough while an agent lives."""
 _TAKE_OFF = {
-    AttachKind.TCX: "rm /sys/fs/bpf/krait/wg0/link_ingress",
+    AttachKind.TCX: f"python -c '{DETACH}'",
     AttachKind.CLSACT: "tc filter delete dev wg0 ingress",
 }
 

@@ -4,6 +4,7 @@
 import pytest
 
 from krait.kernel.seat import AttachKind
+from tests.netns.agent.test_hooks import DETACH
 from tests.netns.up.conftest import CONFIG, PATIENCE_S, Site, hosts
 from tests.requirements import KINDS
 
@@ -115,7 +116,7 @@ def test_a_device_that_another_tool_puts_in_its_place_is_refused_and_shut(
 def test_a_device_whose_filter_is_taken_off_has_it_again(site: Site, kind: AttachKind) -> None:
     start(site, kind)
     take_off = {
-        AttachKind.TCX: "bpftool link detach pinned /sys/fs/bpf/krait/wg0/link_ingress",
+        AttachKind.TCX: f"python -c '{DETACH}'",
         AttachKind.CLSACT: "tc qdisc delete dev wg0 clsact",
     }
     site["alice"].succeed(take_off[kind])
