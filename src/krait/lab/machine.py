@@ -33,8 +33,17 @@ def patient(seconds: float) -> float:
     return seconds * TIMEOUT_SCALE
 
 
+def unhurried(seconds: float, at_most_s: float) -> float:
+    """How long to rest between two steps of what goes on all the while, such as a look or a tick.
+
+    By the square of KRAIT_TIMEOUT_SCALE, for a slow machine takes longer over each step and has
+    fewer processors: what it watches must have the larger part of its time.
+    """
+    return min(seconds * TIMEOUT_SCALE**2, max(seconds, at_most_s))
+
+
 TIMEOUT_S = patient(30.0)
-_POLL_S = 0.02
+_POLL_S = unhurried(0.02, 0.2)
 
 
 class CommandFailed(KraitError):

@@ -10,14 +10,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from krait.lab.machine import TIMEOUT_S, CommandFailed, Machine, Process, patient
+from krait.lab.machine import TIMEOUT_S, CommandFailed, Machine, Process, patient, unhurried
 
 _PROBE = [sys.executable, "-I", "-S", str(Path(__file__).with_name("probe.py"))]
-TICK_S = patient(0.001)
-"""Between two ticks of a flow: a slow machine must have time left for others than them."""
+TICK_S = unhurried(0.001, 0.1)
+"""Between two ticks of a flow."""
 
-SILENCE_S = patient(1.5)
-"""How long to listen for an answer that should not come; silence alone proves little."""
+SILENCE_S = 1.0 + patient(0.5)
+"""How long to listen for an answer that should not come; silence alone proves little, and costs
+all of that time.
+"""
 _SLACK_S = patient(30.0)  # for a busy host: a probe that ends late is no denial
 
 

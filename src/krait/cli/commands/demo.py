@@ -4,6 +4,7 @@
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from itertools import islice
 
 from krait.cli import output
 from krait.cli.demo import page, progress, report
@@ -22,6 +23,9 @@ def configure(parser: ArgumentParser) -> None:
         choices=[kind.value for kind in AttachKind],
         help="how the agents attach (default: the best this kernel knows)",
     )
+    parser.add_argument(
+        "--matrix", action="store_true", help="who reaches whom, and nothing after it"
+    )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--keep", action="store_true", help="leave the hosts up, to try things")
     group.add_argument("--down", action="store_true", help="take down what --keep left up")
@@ -36,7 +40,7 @@ def run(options: Namespace) -> int:
     kind = AttachKind(options.attach) if options.attach else None
     try:
         with Stage(kind, report=progress.show) as stage:
-            seen = _perform(stage, quiet=options.json)
+            seen = _perform(stage, 1 if options.matrix else None, quiet=options.json)
             took_s = time.monotonic() - started_s
             pid = stage.keep() if options.keep else None
             progress.clear()
@@ -51,14 +55,14 @@ def run(options: Namespace) -> int:
     return ExitCode.OK if all(act.held for act in seen) else ExitCode.NO
 
 
-def _perform(stage: Stage, *, quiet: bool) -> tuple[Act, ...]:
-    """Play it all, and show each act when it is over."""
+def _perform(stage: Stage, count: int | None, *, quiet: bool) -> tuple[Act, ...]:
+    """Play so many acts, or all, and show each when it is over."""
     seen = []
     if not quiet:
         progress.clear()
         page.opening(stage)
         sys.stdout.flush()
-    for act in acts.perform(stage):
+    for act in islice(acts.perform(stage), count):
         seen.append(act)
         if not quiet:
             progress.clear()

@@ -14,11 +14,11 @@ from krait.common.errors import KraitError
 from krait.lab.demo.document import SUSPECT
 from krait.lab.demo.findings import Act, Cut, Enforced, Kept, Orphaned, Revoked, Wire
 from krait.lab.demo.stage import Stage
-from krait.lab.machine import patient
+from krait.lab.machine import patient, unhurried
 from krait.lab.traffic import Flow, FlowReport, Protocol, Target
 
 _WAIT_S = patient(20.0)
-_LOOK_S = 0.00005
+_LOOK_S = unhurried(0.00005, 0.005)
 _WATCH_S = patient(0.8)  # how long a revoked flow is given to be heard again
 _WARM = 50  # ticks that make a flow alive
 

@@ -22,7 +22,16 @@ from krait.kernel.generations import Generations
 from krait.kernel.seat import AttachKind
 from krait.lab.demo.document import TAGS, write
 from krait.lab.demo.matrix import FAMILIES, PROBES, Cell, Matrix, cells, compare, expect
-from krait.lab.machine import TIMEOUT_S, Machine, Outcome, Process, Report, patient, silent
+from krait.lab.machine import (
+    TIMEOUT_S,
+    Machine,
+    Outcome,
+    Process,
+    Report,
+    patient,
+    silent,
+    unhurried,
+)
 from krait.lab.mesh import Lab, full_mesh
 from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import SILENCE_S, Answer, Target, ask, serve
@@ -32,7 +41,7 @@ from krait.policy.model import Document
 INTERFACE = "wg0"
 POLICY = "/run/demo/krait.yaml"  # not in /etc, which a machine has in common with the host
 _READY_S = patient(45.0)  # the verifier may take seconds on a busy machine
-_POLL_S = 0.02
+_POLL_S = unhurried(0.02, 0.5)
 
 
 class NotReady(KraitError):
