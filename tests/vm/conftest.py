@@ -109,7 +109,7 @@ def inside(machine: VirtualMachine, command: str, **variables: str) -> Process:
     given = {
         "CI": "true",
         "KRAIT_TIMEOUT_SCALE": str(patient(slowness(machine.kernel))),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONDONTWRITEBYTECODE": "",  # nothing is kept; what is compiled once serves the next
         **variables,
     }
     settings = " ".join(f"{name}={value}" for name, value in given.items())
