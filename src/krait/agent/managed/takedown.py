@@ -61,7 +61,12 @@ def require_ours(interface: str, paths: Paths) -> None:
 
 
 def settle(interface: str, paths: Paths) -> None:
-    """End a trial that was over before its agent started: after a reboot, say."""
+    """End a trial that was over before its agent started: after a reboot, say.
+
+    Raises SystemRefused where what it is written in cannot be written.
+    """
+    capability.require(*capability.NEEDED)
+    paths.require()
     trial = read_standing(interface, paths).trial
     if trial is None or trial.left_s() > 0:
         return
