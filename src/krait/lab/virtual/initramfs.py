@@ -36,6 +36,7 @@ _APPLETS = (
 )
 _FOLDERS = ("bin", "dev", "proc", "host", "writes", "root", "modules", "files")
 _FILE, _PROGRAM = stat.S_IFREG | 0o644, stat.S_IFREG | 0o755
+_SECRET = stat.S_IFREG | 0o600
 _FOLDER, _LINK = stat.S_IFDIR | 0o755, stat.S_IFLNK | 0o777
 
 
@@ -47,6 +48,8 @@ class Setting:
     """`PORTER`, `NONE`, or the path of a program, which starts porter.py in its turn."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Texts by absolute path, put on the root before `init` runs."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Files that root alone may read."""
     hidden: tuple[str, ...] = ("/var/lib/krait", "/etc/krait")
     """Folders that are empty in the guest."""
 
@@ -62,7 +65,8 @@ def initramfs(kernel: Kernel, name: str, setting: Setting) -> bytes:
         "PORTER_PATH": str(PORTER_PATH),
     }
     entries = [*_base(kernel), ("settings", _FILE, _assignments(settings))]
-    entries += _tree(setting.files)
+    entries += _tree(setting.files, _FILE)
+    entries += _tree(setting.secrets, _SECRET)
     parts = [_entry(*entry) for entry in [*entries, ("TRAILER!!!", 0, b"")]]
     return b"".join(parts)
 
@@ -75,10 +79,10 @@ def _base(kernel: Kernel) -> Iterator[tuple[str, int, bytes]]:
     yield from ((f"modules/{module.name}", _FILE, module.read_bytes()) for module in kernel.early)
 
 
-def _tree(files: Mapping[str, str]) -> Iterator[tuple[str, int, bytes]]:
+def _tree(files: Mapping[str, str], mode: int) -> Iterator[tuple[str, int, bytes]]:
     folders = {parent for path in files for parent in Path(path).parents if parent.name}
     yield from ((f"files{folder}", _FOLDER, b"") for folder in sorted(folders))
-    yield from ((f"files{path}", _FILE, text.encode()) for path, text in files.items())
+    yield from ((f"files{path}", mode, text.encode()) for path, text in files.items())
 
 
 def _assignments(settings: Mapping[str, str]) -> bytes:

@@ -78,7 +78,8 @@ class VirtualMachine(NamespaceMachine):
         """From the start of QEMU until commands can run, of the boot that succeeded."""
         self.lost_boots = 0
         """How often it was booted again since it was made."""
-        self._setting = setting
+        self.setting = setting
+        """That of the next boot: what a guest writes is lost with its power, unless put here."""
         self._report = report
         self._qemu: NamespaceProcess | None = None
         self._channel: Channel | None = None
@@ -99,7 +100,7 @@ class VirtualMachine(NamespaceMachine):
                 f"{self.name}: no place for a virtual machine: {prepared.stderr.strip()}",
                 hint="The kernel needs tun, bridge and veth.",
             )
-        archive = initramfs(self.kernel, self.name, self._setting)
+        archive = initramfs(self.kernel, self.name, self.setting)
         Path(f"/proc/{self.pid}/root{ARCHIVE}").write_bytes(archive)
         self._switch_on()
 
