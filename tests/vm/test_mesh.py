@@ -26,12 +26,12 @@ from tests.netns.agent.conftest import Agent
 from tests.netns.flows import is_silent
 from tests.netns.scenarios.conftest import CONFIG, Guard, Mesh, received, target
 from tests.patience import wait_until
-from tests.vm.conftest import JOB_S, KIND, Figures, booted
+from tests.vm.bulk import BULK_PORT, throughput_mbit_s
+from tests.vm.conftest import KIND, Figures, booted
 
 RUNS = {"alice": "6.12", "bob": "6.1", "carol": "6.12"}
 NODES = {name: f"tags: [{name[0]}]" for name in RUNS}
 BOB = "10.8.0.2"
-BULK_PORT, BULK_MIB = 5001, 16
 
 PING = 'name: ping, from: "*", to: "*", ports: icmp'
 WEB = f"name: web, from: a, to: b, ports: [tcp/80, udp/80, tcp/{BULK_PORT}]"
@@ -52,22 +52,6 @@ for number in count(1):
     drops = inspect("wg0", Paths()).tables.drops
     drops = {reason.label: count.packets for reason, count in drops.items()}
     print(json.dumps({"report": number, "drops": drops}), flush=True)
-"""
-_SINK = f"""
-import socket, time
-listener = socket.create_server(("", {BULK_PORT}))
-print("ready", flush=True)
-connection, _ = listener.accept()
-started_s, received_bytes = time.monotonic(), 0
-while piece := connection.recv(1 << 16):
-    received_bytes += len(piece)
-print(received_bytes, time.monotonic() - started_s)
-"""
-_SOURCE = f"""
-import socket
-with socket.create_connection(("{BOB}", {BULK_PORT})) as connection:
-    for _ in range({BULK_MIB}):
-        connection.sendall(bytes(1 << 20))
 """
 _UNASKED = {"multicast", "link-local", "redirect"}
 
@@ -166,7 +150,8 @@ def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figure
         mesh.fail("carol", "bob", "tcp/80", "udp/80", drops={"carol": "denied"})
 
     with lab.subtest("throughput"):
-        figures(f"alice to bob, policy on both: {throughput_mbit_s(mesh):.1f} Mbit/s of TCP")
+        mbit_s = throughput_mbit_s(lab["alice"], lab["bob"], BOB)
+        figures(f"alice to bob, policy on both: {mbit_s:.1f} Mbit/s of TCP")
 
     with lab.subtest("without its agent a machine enforces on, and the next one takes over"):
         mesh.guard("bob").kill()
@@ -210,14 +195,3 @@ def live(mesh: GuestMesh, probe: str) -> Flow:
     flow = Flow(mesh["alice"], mesh["bob"], target(probe, BOB), interval_s=0.02)
     wait_until(lambda: min(received(flow.report())) > 10, flow.report)
     return flow
-
-
-def throughput_mbit_s(mesh: GuestMesh) -> float:
-    """Of one TCP connection from Alice to Bob."""
-    sink = mesh["bob"].spawn(["python", "-I", "-S", "-c", _SINK])
-    sink.wait_for_output("ready")
-    mesh["alice"].succeed(["python", "-I", "-S", "-c", _SOURCE], timeout_s=JOB_S)
-    assert sink.wait() == 0
-    received_bytes, took_s = map(float, sink.stdout.split()[1:])
-    assert received_bytes == BULK_MIB << 20
-    return received_bytes * 8 / took_s / 1e6

@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""krait@wg0.service beside wg-quick@wg0.service, where systemd is PID 1.
-
-The unit is the one that the package installs. Only where its program lies is the checkout's.
-"""
+"""krait@wg0.service beside wg-quick@wg0.service, where systemd is PID 1."""
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,24 +13,12 @@ from krait.lab.virtual.machine import VirtualMachine
 from krait.lab.virtual.systemd import BOOTED, systemd
 from tests.patience import wait_until
 from tests.vm.conftest import JOB_S, Figures, booted
+from tests.vm.unit import FILES, KRAIT, UNIT
 
-ROOT = Path(__file__).parents[2]
-KRAIT = Path(sys.executable).with_name("krait")
-UNIT, QUICK = "krait@wg0.service", "wg-quick@wg0.service"
+QUICK = "wg-quick@wg0.service"
 CAPABILITIES = 1 << 12 | 1 << 38 | 1 << 39
 """CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF (include/uapi/linux/capability.h)."""
 
-# Wherever the checkout and its Python lie, in a home or in /tmp, the unit has to see them; and an
-# emulated machine is slow.
-_CHECKOUT = f"""
-[Service]
-TimeoutStartSec=15min
-WatchdogSec=15min
-ProtectHome=tmpfs
-BindReadOnlyPaths={ROOT} {sys.prefix} {sys.base_prefix}
-ExecStart=
-ExecStart={KRAIT} agent --iface %i
-"""
 _QUICK = """
 [Interface]
 PrivateKey = {key}
@@ -90,10 +73,8 @@ def host(kernels: Mapping[str, Kernel], figures: Figures) -> Iterator[Host]:
     public = subprocess.run(
         ["wg", "pubkey"], input=private, capture_output=True, text=True, check=True
     ).stdout.strip()
-    units = "/etc/systemd/system"
     files = {
-        f"{units}/krait@.service": (ROOT / "packaging/systemd/krait@.service").read_text(),
-        f"{units}/krait@.service.d/checkout.conf": _CHECKOUT,
+        **FILES,
         "/etc/wireguard/wg0.conf": _QUICK.format(key=private.strip()),
         "/etc/krait/wg0.yaml": _DOCUMENT.format(key=public, rule="first"),
     }
