@@ -8,10 +8,10 @@ not happen is known by something that happens later or instead: a counter moves,
 import time
 from collections.abc import Callable
 
-from krait.lab.machine import patient
+from krait.lab.machine import patient, unhurried
 
 PATIENCE_S = patient(60.0)
-_POLL_S = 0.02
+_POLL_S = unhurried(0.02, 0.5)
 
 
 def wait_until(condition: Callable[[], object], found: Callable[[], object] | None = None) -> None:

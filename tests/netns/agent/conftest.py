@@ -21,7 +21,7 @@ from krait.common.reason import Reason
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
-from krait.lab.machine import TIMEOUT_S, CommandFailed, Process
+from krait.lab.machine import TIMEOUT_S, CommandFailed, Process, unhurried
 from krait.lab.mesh import Lab, full_mesh, is_served
 from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
@@ -30,6 +30,7 @@ from tests.requirements import KINDS
 
 CONFIG = "/run/wg/wg0.yaml"
 OPEN_TCP, OPEN_UDP, SHUT = 80, 53, 81
+_LOOK_S = unhurried(0.01, 0.5)
 BOB = "10.8.0.2"
 ATTACHED = [str(Attach(hook)) for hook in Hook]
 SILENCE_S = 0.3  # a probe in vain; that it dropped, the counters say
@@ -79,7 +80,7 @@ class Agent:
                     return line
             if not running:
                 raise CommandFailed(f"no {event!r} in the log", stderr=self.process.stderr)
-            time.sleep(0.01)
+            time.sleep(_LOOK_S)
 
     def mark(self) -> int:
         """How many lines there are, for `wait_for(after=…)`."""
