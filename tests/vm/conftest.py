@@ -34,14 +34,22 @@ class Figures:
         self.lines.append(line)
 
 
+_FIGURES = pytest.StashKey[Figures]()
+
+
 @pytest.fixture(scope="session")
-def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
-    found = Figures()
-    yield found
-    if reporter := request.config.pluginmanager.get_plugin("terminalreporter"):
-        reporter.section("virtual machines")
+def figures(request: pytest.FixtureRequest) -> Figures:
+    return request.config.stash.setdefault(_FIGURES, Figures())
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Not as the fixture ends: what is written there is captured, and shown of failures alone."""
+    if (found := config.stash.get(_FIGURES, None)) is not None:
+        terminalreporter.section("virtual machines")
         for line in found.lines:
-            reporter.line(line)
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
