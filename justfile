@@ -24,7 +24,7 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 @krait *args: build-all
     krait "$@"
 
-# a command on an older kernel, in a virtual machine: ./just vm 6.12 krait demo (root)
+# a command on an older kernel, in a virtual machine: ./just vm 6.12 krait demo --matrix (root)
 [group('see it')]
 [no-exit-message]
 @vm *args: build-all

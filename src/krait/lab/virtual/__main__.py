@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     command: Command = asked.command[0] if len(asked.command) == 1 else asked.command
     if not command:
-        parser.error("no command; `./just vm 6.12 krait demo`, for example")
+        parser.error("no command; `./just vm 6.12 krait demo --matrix`, for example")
     try:
         board = Board(asked.memory, asked.processors)
         machine = VirtualMachine("guest", obtain(asked.series, asked.kernels), board=board)
