@@ -2,20 +2,21 @@
 """One command in a virtual machine: `python -m krait.lab.virtual SERIES COMMAND…`.
 
 Its outputs and its exit code are the command's; one argument alone goes to the shell. `--console`
-shows what the guest's kernel says, too.
+shows what the guest's kernel says, too. KRAIT_TIMEOUT_SCALE tells the command how slow a guest is.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from krait.common.errors import KraitError
-from krait.lab.machine import Command, Process
+from krait.lab.machine import Command, Process, patient
 from krait.lab.virtual.kernels import CACHE, SERIES, obtain
 from krait.lab.virtual.machine import VirtualMachine
-from krait.lab.virtual.qemu import Board
+from krait.lab.virtual.qemu import Board, slowness
 
 _LOOK_S = 0.05
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         machine = VirtualMachine("guest", obtain(asked.series, asked.kernels), board=board)
         try:
             machine.start()
+            os.environ["KRAIT_TIMEOUT_SCALE"] = str(patient(slowness(machine.kernel)))
             return _follow(machine.spawn(command))
         finally:
             if asked.console:
