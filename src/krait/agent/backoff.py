@@ -7,7 +7,8 @@ FIRST_S, LONGEST_S = 1.0, 60.0
 class Backoff:
     """A pause that doubles with each failure, and is short again after a time without any."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = LONGEST_S) -> None:
+        self._longest_s = longest_s
         self._pause_s, self._again_s = FIRST_S, float("-inf")
 
     def is_due(self, now_s: float) -> bool:
@@ -20,8 +21,8 @@ class Backoff:
 
     def failed(self, now_s: float) -> None:
         """It was tried, to no avail."""
-        quiet = now_s - self._again_s >= LONGEST_S
-        self._pause_s = FIRST_S if quiet else min(2 * self._pause_s, LONGEST_S)
+        quiet = now_s - self._again_s >= self._longest_s
+        self._pause_s = FIRST_S if quiet else min(2 * self._pause_s, self._longest_s)
         self._again_s = now_s + self._pause_s
 
     def reset(self) -> None:

@@ -2,9 +2,10 @@
 """Endpoints by host name, asked of a real resolver that is away, late, or changes its mind."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from krait.lab.machine import Process
 from tests.netns.up.conftest import Site
 
 NAME = "bob.krait.invalid"
@@ -26,12 +27,16 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def nameserver(site: Site, address: str, delay_s: float = 0) -> Process:
+@contextmanager
+def nameserver(site: Site, address: str, delay_s: float = 0) -> Iterator[None]:
     """One on alice that knows a single name."""
     command = [sys.executable, str(NAMESERVER), NAME, address, str(delay_s)]
     process = site["alice"].spawn(command)
-    process.wait_for_output("listening")
-    return process
+    try:
+        process.wait_for_output("listening")
+        yield
+    finally:
+        process.kill_all()
 
 
 def document(site: Site) -> str:
@@ -52,10 +57,9 @@ def test_a_resolver_that_is_away_and_then_late_holds_up_nothing_but_its_peer(sit
         site.wait("alice", f"krait status wg0 | grep 'cannot resolve {NAME}:51820'")
         site.ping("alice", "carol")
         assert site.status("alice")["enforced"]
-        server = nameserver(site, "192.0.2.2", delay_s=0.5)
-        site.ping("alice", "bob")
-        site.wait("alice", "! krait status wg0 | grep 'cannot resolve'")
-        server.kill_all()
+        with nameserver(site, "192.0.2.2", delay_s=0.5):
+            site.ping("alice", "bob")
+            site.wait("alice", "! krait status wg0 | grep 'cannot resolve'")
 
 
 def test_a_peer_that_moves_is_found_again_by_its_name_once_its_session_is_dead(site: Site) -> None:
@@ -64,19 +68,17 @@ def test_a_peer_that_moves_is_found_again_by_its_name_once_its_session_is_dead(s
     with site.altered(
         "alice", f"cp /etc/resolv.conf /run/; {RESOLVER}", "cp /run/resolv.conf /etc/resolv.conf"
     ):
-        server = nameserver(site, "192.0.2.2")
-        site.start(text, "alice")
-        site["alice"].succeed("kill $(cat /run/krait/wg0.lock)")
-        site["alice"].wait_until_fails("pgrep -f '[k]rait agent'")
-        agent = site["alice"].spawn([sys.executable, "-c", _IMPATIENT, "agent", "--iface", "wg0"])
-        site.wait("alice", "krait status wg0 --json | grep '\"enforced\": true'")
-        site.ping("alice", "bob")
-        server.kill_all()
+        with nameserver(site, "192.0.2.2"):
+            site.start(text, "alice")
+            site["alice"].succeed("kill $(cat /run/krait/wg0.lock)")
+            site["alice"].wait_until_fails("pgrep -f '[k]rait agent'")
+            impatient = [sys.executable, "-c", _IMPATIENT, "agent", "--iface", "wg0"]
+            agent = site["alice"].spawn(impatient)
+            site.wait("alice", "krait status wg0 --json | grep '\"enforced\": true'")
+            site.ping("alice", "bob")
         moved = f"ip address del 192.0.2.2/24 dev eth0 && ip address add {MOVED}/24 dev eth0"
         back = f"ip address del {MOVED}/24 dev eth0 && ip address add 192.0.2.2/24 dev eth0"
-        with site.altered("bob", moved, back):
-            server = nameserver(site, MOVED)
+        with site.altered("bob", moved, back), nameserver(site, MOVED):
             site.wait("alice", f"ping -c1 -W1 10.8.0.2; wg show wg0 endpoints | grep {MOVED}")
             site.ping("alice", "bob")
-        server.kill_all()
         agent.kill_all()

@@ -26,6 +26,10 @@ def test_after_a_time_without_failures_the_pause_is_short_again() -> None:
     assert pauses(backoff, 200.0, 1) == [FIRST_S]
 
 
+def test_the_longest_pause_is_the_callers() -> None:
+    assert pauses(Backoff(longest_s=3.0), 0.0, 4) == [1.0, 2.0, 3.0, 3.0]
+
+
 def test_something_else_is_tried_at_once() -> None:
     backoff = Backoff()
     backoff.failed(0.0)

@@ -9,11 +9,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from queue import SimpleQueue
 
 from krait.agent.backoff import Backoff
 from krait.common.errors import KraitError
+
+LONGEST_S = 10.0
+"""Between two questions for a name that has no address: its peer is away until it has."""
 
 AGAIN_S = 30.0
 """Between two questions for a name whose peer is lost."""
@@ -42,7 +46,7 @@ class _Name:
     error: str = ""
     is_asked: bool = False  # and not answered yet
     again_s: float = float("-inf")
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: Backoff = field(default_factory=partial(Backoff, longest_s=LONGEST_S))
 
 
 class Endpoints:
