@@ -124,7 +124,7 @@ def site(kernels: Mapping[str, Kernel], figures: Figures) -> Iterator[Guests]:
         )
         for name, series in RUNS.items()
     }
-    with booted(machines, figures), Lab(make=machines.__getitem__, report=figures) as lab:
+    with booted(machines, figures), Lab(make=machines.__getitem__) as lab:
         for name in RUNS:
             lab.add(name, on_underlay=True)
         site = Guests(lab)
@@ -137,8 +137,12 @@ def site(kernels: Mapping[str, Kernel], figures: Figures) -> Iterator[Guests]:
         yield site
 
 
-def test_up_starts_the_unit_and_says_where_it_logs_and_how_it_comes_at_boot(site: Guests) -> None:
+def test_up_starts_the_unit_and_says_where_it_logs_and_how_it_comes_at_boot(
+    site: Guests, figures: Figures
+) -> None:
+    began_s = time.monotonic()
     told = site.everywhere("krait up wg0")
+    figures(f"up: both are up {time.monotonic() - began_s:.1f} s after the commands began")
     for text in told.values():
         assert "wg0 is up" in text
         assert f"journalctl -u {UNIT}" in text
@@ -217,15 +221,15 @@ def test_a_changed_document_revokes(site: Guests) -> None:
     with site.pinging("alice") as ping:
         wait_for_answers(ping, 3)
         site.write("bob", site.document(BULK), CONFIG)
-        wait_until(lambda: ping.stdout.splitlines()[-8:] == mute(ping, 8), lambda: ping.stdout)
+        wait_until(lambda: is_unanswered(ping, 8), lambda: ping.stdout)
         site.write("bob", site.document(PING + BULK), CONFIG)
         wait_for_answers(ping, 3)
 
 
-def mute(ping: Process, count: int) -> list[str]:
-    """The last lines of a ping, if nothing answers any more."""
-    lines = ping.stdout.splitlines()[-count:]
-    return [line for line in lines if line.startswith("no answer yet")]
+def is_unanswered(ping: Process, count: int) -> bool:
+    """Whether nothing came back for the last so many."""
+    last = ping.stdout.splitlines()[-count:]
+    return all(line.startswith("no answer yet") for line in last)
 
 
 def test_a_machine_whose_power_is_cut_makes_the_device_as_it_boots(
@@ -253,6 +257,9 @@ def test_a_machine_whose_power_is_cut_makes_the_device_as_it_boots(
 
 
 def test_down_stops_the_unit_and_leaves_nothing_but_the_key(site: Guests) -> None:
-    site.everywhere("krait down wg0")
+    site["bob"].succeed(["systemctl", "enable", UNIT])
+    told = site.everywhere("krait down wg0")
+    assert f"systemctl disable {UNIT}" in told["bob"]
+    assert "at boot" not in told["alice"]
     for left in site.everywhere(_LEFT).values():
         assert left.splitlines() == ["ActiveState=inactive", "Result=success", f"{STATE}/wg0.key"]
