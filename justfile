@@ -40,11 +40,14 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 @release: build-all
     packaging/build dist
 
+# most of the tests wait most of the time; the virtual machines do not, so they begin at once
+side_by_side := "--numprocesses 2 --dist loadgroup --no-loadscope-reorder"
+
 # every tier of tests; ARGS go to pytest: ./just test tests/unit -k flow
 [group('test')]
 [no-exit-message]
 @test *args: build-all
-    pytest "$@"
+    if (($#)); then pytest "$@"; else pytest {{ side_by_side }} tests/vm tests/{netns,kernel,unit}; fi
 
 # whole agents, in network namespaces and in virtual machines with kernels of their own (root)
 [group('test')]

@@ -11,6 +11,8 @@ from tests.requirements import TIERS, cannot_run
 
 HERE = Path(__file__).parent
 
+pytest_plugins = ["tests.figures"]
+
 # No test is timed: machines are shared. CI tries the same examples each time, people new ones.
 settings.register_profile(
     "krait",
@@ -22,9 +24,12 @@ settings.load_profile("krait")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    tier = item.path.relative_to(HERE).parts[0]
+    path = item.path.relative_to(HERE)
+    tier = path.parts[0]
     if tier in TIERS:
         item.add_marker(tier)
+    # Side by side (`--dist loadgroup`): a file shares what it made, and all guests one processor.
+    item.add_marker(pytest.mark.xdist_group("vm" if tier == "vm" else str(path)))
 
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures, which would fail with less to say

@@ -13,6 +13,7 @@ from krait.lab.machine import Process, patient
 from krait.lab.virtual.kernels import SERIES, Kernel, obtain
 from krait.lab.virtual.machine import VirtualMachine
 from krait.lab.virtual.qemu import Board, slowness
+from tests.figures import Figures as Figures  # those of the vm tier import it from here
 from tests.requirements import cannot_run
 
 KIND = {"6.1": AttachKind.CLSACT, "6.12": AttachKind.TCX}
@@ -22,34 +23,6 @@ JOB_S = patient(900.0)
 """For a whole run of tests, or a demo, in a guest."""
 
 both_kernels = pytest.mark.parametrize("series", SERIES)
-
-
-class Figures:
-    """What was measured, printed once the session is over."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-
-
-_FIGURES = pytest.StashKey[Figures]()
-
-
-@pytest.fixture(scope="session")
-def figures(request: pytest.FixtureRequest) -> Figures:
-    return request.config.stash.setdefault(_FIGURES, Figures())
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Not as the fixture ends: what is written there is captured, and shown of failures alone."""
-    if (found := config.stash.get(_FIGURES, None)) is not None:
-        terminalreporter.section("virtual machines")
-        for line in found.lines:
-            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
@@ -72,11 +45,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         consoles = ((f"console of {machine.name}", machine.console) for machine in _UP)
         report.sections += [(title, console[-4000:]) for title, console in consoles]
     return report
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """With `-n 2 --dist loadgroup` one process runs a file, so that its guests boot once."""
-    item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 
 from krait.common.reason import Reason
+from tests.figures import Figures
 from tests.kernel.property.play import Play
 from tests.strategies.scenario import Scenario
 from tests.strategies.text import scenario_as_json, scenario_from_json
@@ -33,7 +34,7 @@ UNREACHED = frozenset({Reason.NOT_READY, Reason.NO_PAIR, Reason.FLOW_FULL})
 """What a committed policy and a roomy flow table cannot come to: tests/kernel/test_datapath.py."""
 
 
-def test_the_kernel_and_the_reference_agree(play: Play, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_kernel_and_the_reference_agree(play: Play, figures: Figures) -> None:
     @settings(
         max_examples=ROUND,
         database=None,
@@ -49,10 +50,7 @@ def test_the_kernel_and_the_reference_agree(play: Play, capsys: pytest.CaptureFi
     while (reasons := play.reasons - before).total() < PACKETS:
         seed(round_seed)(agree)()
         round_seed += 1
-    with capsys.disabled():
-        print(  # noqa: T201 - said to whoever runs the tests
-            f"\n{reasons.total():,} packets judged alike, seeds {SEED} to {round_seed - 1}"
-        )
+    figures(f"{reasons.total():,} packets judged alike, seeds {SEED} to {round_seed - 1}")
     if PACKETS >= ENOUGH:
         assert reasons.keys() == set(Reason) - UNREACHED, "what the generator reaches has changed"
 
