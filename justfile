@@ -40,8 +40,8 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 @release: build-all
     packaging/build dist
 
-# most of the tests wait most of the time; the virtual machines do not, so they begin at once
-side_by_side := "--numprocesses 2 --dist loadgroup --no-loadscope-reorder"
+# Most tests wait most of the time; virtual machines do not, and begin at once (tests/conftest.py).
+side_by_side := "--numprocesses 2 --dist loadscope --no-loadscope-reorder"
 
 # every tier of tests; ARGS go to pytest: ./just test tests/unit -k flow
 [group('test')]

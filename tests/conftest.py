@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.requirements import TIERS, cannot_run
 
@@ -28,8 +29,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     tier = path.parts[0]
     if tier in TIERS:
         item.add_marker(tier)
-    # Side by side (`--dist loadgroup`): a file shares what it made, and all guests one processor.
-    item.add_marker(pytest.mark.xdist_group("vm" if tier == "vm" else str(path)))
+
+
+class Shares(LoadScopeScheduling):  # type: ignore[misc]
+    """Side by side: a file shares what it made, and all virtual machines one processor."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "tests/vm" if path.startswith("tests/vm/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Shares:
+    return Shares(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures, which would fail with less to say

@@ -59,7 +59,7 @@ def interrupted(number: signal.Signals) -> tuple[subprocess.Popen[str], list[int
 def _comm(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before it was opened, or after
         return ""
 
 
