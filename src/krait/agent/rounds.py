@@ -91,6 +91,7 @@ class Rounds:
             if self._keeper is not None:
                 self._keeper.withdraw()
             self._enforcement.withdraw(self._sight.ifindex)
+            self._lower_if_bare()
             raise
         self._write()
 
@@ -236,16 +237,19 @@ class Rounds:
         if self._sight.ifindex is None and self._is_elsewhere:
             raise Away(self._setup.interface)
         for stage in Stage:
-            if stage is not Stage.SHRINK:
-                ifindex = self._sight.ifindex
-                if not self._enforcement.covers(ifindex):
-                    self._keeper.lower(self._sight)
-                if not self._enforcement.is_enforcing(ifindex):
-                    return
+            self._lower_if_bare()  # first: what is wrong with a stage must not leave it open
+            is_behind = self._enforcement.is_enforcing(self._sight.ifindex)
+            if stage is not Stage.SHRINK and not is_behind:
+                return
             if self._keeper.reach(stage, self._sight, time.monotonic()):
                 self._enforce()
         for subject, fault in self._keeper.faults.items():
             self._faults.note(subject, fault)
+
+    def _lower_if_bare(self) -> None:
+        """A device of ours carries nothing without a filter, whatever else is wrong."""
+        if self._keeper is not None and not self._enforcement.covers(self._sight.ifindex):
+            self._keeper.lower(self._sight)
 
     def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
         """Say where Krait is not first, and where it still is though it is not wanted there."""
