@@ -11,10 +11,9 @@ from typing import TextIO
 from krait.agent import log, wiring
 from krait.agent.managed.takedown import settle
 from krait.agent.paths import Paths
-from krait.cli import failure
+from krait.cli import attaching, failure
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, KraitError
-from krait.kernel.seat import AttachKind
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -28,12 +27,7 @@ def configure(parser: ArgumentParser) -> None:
         type=Path,
         help="the document (default: /etc/krait/IFACE.yaml, then /etc/krait/krait.yaml)",
     )
-    parser.add_argument(
-        "--attach",
-        choices=["auto", *(kind.value for kind in AttachKind)],
-        default="auto",
-        help="how to attach to the interface (default: the best this kernel knows)",
-    )
+    attaching.option(parser)
 
 
 def run(options: Namespace) -> int:
@@ -44,7 +38,7 @@ def run(options: Namespace) -> int:
     """
     waiting = ExitStack()
     log.configure(options.iface, _Ending(sys.stderr, waiting))
-    kind = None if options.attach == "auto" else AttachKind(options.attach)
+    kind = attaching.chosen(options)
     config = options.config.absolute() if options.config else None
     try:
         waiting.enter_context(progress(f"starting the agent of {options.iface}"))

@@ -23,7 +23,7 @@ from krait.agent.managed.orders import (
 from krait.agent.managed.takedown import take_down
 from krait.agent.paths import Paths
 from krait.agent.state import read_live
-from krait.cli import output, service
+from krait.cli import attaching, output, service
 from krait.cli.doctor.finding import Level
 from krait.cli.doctor.forwarding import forwarding
 from krait.cli.waiting import progress
@@ -31,7 +31,6 @@ from krait.common.errors import ExitCode, KraitError, UsageError
 from krait.kernel import capability, wireguard
 from krait.kernel.facts import observe_facts
 from krait.kernel.lock import Held, Lock, holder
-from krait.kernel.seat import AttachKind
 from krait.policy.device import WantedDevice
 
 _LENGTH = re.compile(r"(\d{1,6})([smh]?)")
@@ -63,12 +62,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--foreground", action="store_true", help="stay, and be the agent, instead of leaving one"
     )
-    parser.add_argument(
-        "--attach",
-        choices=["auto", *(kind.value for kind in AttachKind)],
-        default="auto",
-        help="how to attach the filter (default: the best this kernel knows)",
-    )
+    attaching.option(parser)
     parser.add_argument(
         "--userspace",
         metavar="PROGRAM",
@@ -141,11 +135,12 @@ def _examine(options: Namespace, interface: str, found: Source, paths: Paths) ->
             f"{found.path} is hidden from the agent's unit, as all homes and temporary files are",
             hint=f"put it at {paths.configs_of(interface)[0]}",
         )
+    kind = attaching.chosen(options)
     orders = Orders(
         config=found.path,
         node=options.node,
         userspace=options.userspace,
-        attach=None if options.attach == "auto" else options.attach,
+        attach=kind and kind.value,
     )
     new, is_new = key.make(paths.key_of(interface))
     if is_new:
