@@ -2,7 +2,7 @@
 """The agent: wakes when something happened, and has a round played.
 
 A round runs in a thread, so that the loop hears of events meanwhile; however many come, one more
-round follows. Nothing ends the agent but a signal.
+round follows. Nothing ends the agent but a signal, or a trial that nobody else ended.
 """
 
 import asyncio
@@ -21,6 +21,10 @@ from krait.kernel.link import Change, LinkEvent, Resync
 _log = structlog.get_logger()
 
 
+class TrialOver(Exception):
+    """What this agent does was on trial, and that is over."""
+
+
 class Agent:
     """Lives from its start to a signal."""
 
@@ -35,7 +39,8 @@ class Agent:
     async def run(self) -> None:
         """Start, and go on until SIGTERM or SIGINT; what is enforced stays enforced.
 
-        Raises KraitError if it cannot start; then nothing is attached that was not before.
+        Raises KraitError if it cannot start, and then nothing is attached that was not before;
+        TrialOver.
         """
         self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -68,6 +73,8 @@ class Agent:
                 self._wake.clear()
                 if self._is_stopping:
                     return
+                if self._setup.is_overdue():
+                    raise TrialOver
                 await asyncio.to_thread(self._rounds.play)
                 self._report()
         finally:

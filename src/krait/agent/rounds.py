@@ -49,6 +49,8 @@ class Setup:
     notifier: Notifier
     keeper: Callable[[Callable[[], None]], Keeper] | None = None
     """Of the device, where Krait makes it; given how to wake the agent from another thread."""
+    is_overdue: Callable[[], bool] = lambda: False
+    """Whether what is done here was on trial, and nobody has ended that."""
     changes: Callable[[Path], AsyncGenerator[None, None]] = source.changes
 
 

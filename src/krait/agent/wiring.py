@@ -19,7 +19,7 @@ from krait.agent.loop import Agent
 from krait.agent.managed.endpoints import Endpoints
 from krait.agent.managed.keeper import Keeper
 from krait.agent.managed.maker import KernelMaker
-from krait.agent.managed.orders import Orders, read_orders
+from krait.agent.managed.orders import Orders, is_overdue, read_orders
 from krait.agent.managed.ports import Maker
 from krait.agent.managed.sessions import Sessions
 from krait.agent.notify import Notifier
@@ -131,7 +131,7 @@ def keep(
 
     `config` is the document, searched for if None; `kind` the way to attach, the kernel's best if
     None. Raises UsageError (no such document, not a WireGuard interface) or SystemRefused (missing
-    capability, no bpf file system, a folder that cannot be written, another agent).
+    capability, no bpf file system, a folder that cannot be written, another agent), or TrialOver.
     """
     paths = paths or Paths.here()
     paths.pins_of(interface)  # refuses what is no name
@@ -157,6 +157,7 @@ def keep(
             enforcement=Enforcement(real.loads, real.hooks, paths.state_of(interface)),
             notifier=Notifier.of(),
             keeper=None if orders is None else partial(_keeper, interface, orders, paths),
+            is_overdue=partial(is_overdue, interface, paths),
         )
         try:
             asyncio.run(Agent(setup).run())

@@ -62,23 +62,17 @@ def stop(interface: str, paths: Paths) -> None:
 
 
 def stop_process(interface: str, paths: Paths) -> None:
-    """End an agent that is no unit's: ask, and wait for it."""
+    """End an agent that is no unit's: ask, wait, and kill it, as systemd does with a unit."""
     lock = paths.lock_of(interface)
     if _has_unit(interface, paths) and _is_active(interface):
         return
-    deadline_s = time.monotonic() + PATIENCE_S
-    asked = None
-    while (pid := holder(lock)) is not None:
-        if pid and pid != asked:
-            asked = pid
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        if time.monotonic() > deadline_s:
-            raise SystemRefused(
-                f"the agent of {interface} does not end (pid {pid or 'unknown'})",
-                hint=f"End it, and try again: kill -9 {pid or 'PID'}",
-            )
-        time.sleep(_POLL_S)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if (left := _end(lock, number)) is None:
+            return
+    raise SystemRefused(
+        f"the agent of {interface} does not end (pid {left or 'unknown'})",
+        hint=f"See what it waits for, and try again: cat /proc/{left or 'PID'}/stack",
+    )
 
 
 def reload(interface: str, paths: Paths) -> None:
@@ -102,6 +96,19 @@ def command_for_boot(interface: str, paths: Paths, *, wanted: bool = True) -> st
     is_enabled = _run("is-enabled", interface).returncode == 0
     verb = "enable" if wanted else "disable"
     return "" if is_enabled == wanted else f"systemctl {verb} {_unit(interface)}"
+
+
+def _end(lock: Path, number: int) -> int | None:
+    """Send whoever holds the lock a signal, once; who holds it still, None if nobody does."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    told = None
+    while (pid := holder(lock)) is not None and time.monotonic() < deadline_s:
+        if pid and pid != told:
+            told = pid
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        time.sleep(_POLL_S)
+    return pid
 
 
 def leave_behind(interface: str, paths: Paths, *arguments: str) -> None:

@@ -3,7 +3,7 @@
 
 import time
 
-from tests.netns.up.conftest import CONFIG, RULES, Site
+from tests.netns.up.conftest import CONFIG, PATIENCE_S, RULES, Site
 
 OTHER, THIRD = "/run/site/other.yaml", "/run/site/third.yaml"
 TRIAL_S = 5
@@ -60,6 +60,26 @@ def test_a_trial_that_ended_while_all_were_dead_is_settled_by_the_next_agent(sit
     agent = site["alice"].spawn(["krait", "agent", "--iface", "wg0"])
     site.wait("alice", f"krait status wg0 | grep 'document.*{CONFIG}'")
     assert "nobody confirmed" in agent.stderr
+
+
+def test_a_living_agent_ends_the_trial_whose_rollback_was_killed(site: Site) -> None:
+    length = enough(site)
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
+    begin(site, OTHER, length)
+    agent = site["alice"].succeed("pgrep -f '[k]rait agent'")
+    site["alice"].succeed("pkill -9 -f '[k]rait rollback'")
+    site.wait("alice", f"krait status wg0 | grep 'document.*{CONFIG}'")
+    assert site["alice"].succeed("pgrep -f '[k]rait agent'") == agent
+    assert "nobody confirmed" in site["alice"].succeed("cat /var/log/krait/wg0.log")
+    site.wait("alice", "krait status wg0 --json | grep '\"enforced\": true'")
+
+
+def test_a_living_agent_takes_away_a_first_device_whose_rollback_was_killed(site: Site) -> None:
+    site.write("alice", site.document())
+    begin(site)
+    site["alice"].succeed("pkill -9 -f '[k]rait rollback'")
+    site["alice"].wait_until_fails("pgrep -f '[k]rait agent'", PATIENCE_S)
+    assert site.traces("alice") == ""
 
 
 def test_the_file_in_force_cannot_be_tried_for_it_counts_as_it_is_saved(site: Site) -> None:

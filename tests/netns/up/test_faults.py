@@ -62,6 +62,8 @@ def test_a_device_that_is_renamed_is_shut_and_no_other_is_made_beside_it(
         says(site, "none is made beside it")
         says(site, "nothing passes there")
         assert devices(site) == ["old"]
+        outcome = site["alice"].run(["krait", "down", "wg0"])
+        assert (outcome.code, "give it the name wg0 back" in outcome.stderr) == (2, True)
         assert programs(site, "old") == ["1", "1"]
     site.ping("alice", "bob")
     assert site.status("alice")["enforced"]
@@ -78,6 +80,7 @@ def test_a_device_that_moves_away_is_told_and_none_is_made_in_its_place(
         says(site, "none is made beside it")
         if kind is AttachKind.TCX:
             says(site, "with its filter: nothing passes there")
+            assert site["alice"].run(["krait", "down", "wg0"]).code == 2  # bare without it
             assert programs(site, "wg0", *there) == ["1", "1"]
         else:
             says(site, "it is bare there")

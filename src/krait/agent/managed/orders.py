@@ -14,8 +14,10 @@ from pathlib import Path
 from krait.agent.paths import Paths
 from krait.common.errors import SystemRefused
 from krait.kernel.files import read_at_most, remove_file, replace_file, sweep, writing
+from krait.kernel.lock import holder
 
 _VERSION = 1
+_GRACE_S = 10.0
 _MAX_BYTES = 1 << 16
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -90,6 +92,15 @@ def end_trial(interface: str, paths: Paths) -> Trial | None:
     trial = read_trial(path)
     _remove(path)
     return trial
+
+
+def is_overdue(interface: str, paths: Paths) -> bool:
+    """Whether a trial is over and whoever should end it does not: killed, perhaps."""
+    try:
+        trial = read_trial(paths.trial_of(interface))
+    except SystemRefused:
+        return False  # nothing to go by; who starts an agent is told
+    return trial is not None and trial.left_s() < -_GRACE_S and not holder(paths.turn_of(interface))
 
 
 def begin_trial(length_s: float, before: Orders | None) -> Trial:

@@ -3,18 +3,16 @@
 
 from dataclasses import dataclass
 
-import structlog
-
 from krait.agent.leave import leave
 from krait.agent.managed.orders import Standing, read_standing, write_standing
 from krait.agent.paths import Paths
-from krait.agent.wiring import maker
+from krait.agent.wiring import Adapters, adapters, holding, maker
 from krait.common.errors import UsageError
 from krait.kernel import capability
 from krait.kernel.files import remove_file, sweep
-from krait.kernel.lock import Lock, holder
-
-_log = structlog.get_logger()
+from krait.kernel.link import Link
+from krait.kernel.lock import holder
+from krait.kernel.seat import AttachKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +28,17 @@ def take_down(interface: str, paths: Paths) -> Taken:
     """Delete the device, its routes, and what Krait knows of it; its key and document stay.
 
     The routes that keep the mesh's packets from leaving in plaintext go last. May be repeated after
-    a crash. Raises UsageError where another tool made the device; Held while an agent keeps it.
+    a crash. Raises UsageError where another tool made the device, or it was renamed or moved away;
+    Held while an agent keeps it.
     """
     capability.require(*capability.NEEDED)
     paths.require()
-    with Lock.take(paths.lock_of(interface), f"an agent keeps {interface}"):
-        make = maker(interface, paths)
+    real, make = adapters(interface, paths, AttachKind.CLSACT), maker(interface, paths)
+    with holding(real, interface, paths, f"an agent keeps {interface}"):
         link = make.link()
         if link is not None and not make.is_ours(link):
             raise _made_by_others(interface)
+        _require_here(real, interface, link)
         remove_file(paths.orders_of(interface))  # or the next agent makes it anew
         make.delete()
     left = leave(interface, paths)
@@ -50,9 +50,12 @@ def take_down(interface: str, paths: Paths) -> Taken:
 
 
 def require_ours(interface: str, paths: Paths) -> None:
-    """Raise UsageError for a device, or an agent that waits for one, that `up` did not make."""
+    """Raise UsageError for a device, or an agent that waits for one, that `up` did not make, and
+    for one that is not where it was made.
+    """
     make = maker(interface, paths)
     link = make.link()
+    _require_here(adapters(interface, paths, AttachKind.CLSACT), interface, link)
     if link is not None:
         if not make.is_ours(link):
             raise _made_by_others(interface)
@@ -60,21 +63,14 @@ def require_ours(interface: str, paths: Paths) -> None:
         raise _made_by_others(interface)
 
 
-def settle(interface: str, paths: Paths) -> None:
-    """End a trial that was over before its agent started: after a reboot, say.
-
-    Raises SystemRefused where what it is written in cannot be written.
-    """
-    capability.require(*capability.NEEDED)
-    paths.require()
-    trial = read_standing(interface, paths).trial
-    if trial is None or trial.left_s() > 0:
-        return
-    _log.warning(f"nobody confirmed {interface} in time: it goes back to what was before")
-    if trial.before is None:
-        take_down(interface, paths)
-    else:
-        write_standing(interface, paths, Standing(trial.before))
+def _require_here(real: Adapters, interface: str, link: Link | None) -> None:
+    programs = {number for each in real.loads.found() for number in each.programs.values()}
+    if real.hooks.elsewhere(link.ifindex if link else None, programs):
+        raise UsageError(
+            f"the device that was {interface} was renamed or moved away with its filter, and would "
+            "be bare without",
+            hint=f"give it the name {interface} back, or delete it; then: krait down {interface}",
+        )
 
 
 def _made_by_others(interface: str) -> UsageError:

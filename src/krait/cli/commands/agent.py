@@ -8,9 +8,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
-from krait.agent import log, wiring
-from krait.agent.managed.takedown import settle
-from krait.agent.paths import Paths
+from krait.agent import log
+from krait.agent.managed import trials
 from krait.cli import attaching, failure
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, KraitError
@@ -42,8 +41,7 @@ def run(options: Namespace) -> int:
     config = options.config.absolute() if options.config else None
     try:
         waiting.enter_context(progress(f"starting the agent of {options.iface}"))
-        settle(options.iface, Paths.here())
-        wiring.keep(options.iface, config=config, kind=kind)
+        trials.keep(options.iface, config=config, kind=kind)
     except (KraitError, OSError) as error:
         if sys.stderr.isatty():
             raise

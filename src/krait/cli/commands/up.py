@@ -12,6 +12,7 @@ from pathlib import Path
 
 from krait.agent import key, log, source, wiring
 from krait.agent.desired import Source
+from krait.agent.managed import trials
 from krait.agent.managed.keeper import NotOurs, preshared_keys
 from krait.agent.managed.orders import (
     Orders,
@@ -105,7 +106,7 @@ def run(options: Namespace) -> int:
                 if options.foreground:
                     turn.close()
                     log.configure(interface)
-                    wiring.keep(interface, paths=paths)
+                    trials.keep(interface, paths=paths)
                     return ExitCode.OK
                 with progress(f"starting the agent of {interface}"):
                     service.restart(interface, paths)

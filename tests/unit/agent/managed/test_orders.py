@@ -11,6 +11,7 @@ from krait.agent.managed.orders import (
     Orders,
     Standing,
     begin_trial,
+    is_overdue,
     read_orders,
     read_standing,
     read_trial,
@@ -19,6 +20,7 @@ from krait.agent.managed.orders import (
 from krait.agent.paths import Paths
 from krait.common.errors import SystemRefused
 from krait.kernel.files import replace_file
+from krait.kernel.lock import Lock
 
 ORDERS = Orders("/etc/krait/wg0.yaml", "alice", None, "tcx")
 
@@ -45,6 +47,25 @@ def test_what_stands_is_for_its_owner_alone(paths: Paths) -> None:
     write_standing("wg0", paths, Standing(ORDERS, begin_trial(60, None)))
     for path in (paths.orders_of("wg0"), paths.trial_of("wg0")):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_trial_is_overdue_once_whoever_should_end_it_had_time_and_nobody_is_at_it(
+    paths: Paths, tmp_path: Path
+) -> None:
+    paths = replace(paths, run=tmp_path / "run")
+
+    def begin(length_s: float) -> None:
+        write_standing("wg0", paths, Standing(ORDERS, begin_trial(length_s, None)))
+
+    assert not is_overdue("wg0", paths)
+    begin(-1)
+    assert not is_overdue("wg0", paths)
+    begin(-60)
+    assert is_overdue("wg0", paths)
+    with Lock.take(paths.turn_of("wg0"), "a command"):
+        assert not is_overdue("wg0", paths)
+    paths.trial_of("wg0").write_text("{")
+    assert not is_overdue("wg0", paths)
 
 
 def test_orders_on_trial_are_not_confirmed() -> None:
