@@ -62,7 +62,7 @@ check: lint test
 # what a packet and a large mesh cost: ./just bench >bench/RESULTS.md; ./just bench scale (root)
 [group('test')]
 [no-exit-message]
-@bench *parts="filter scale": build-all
+@bench *parts="filter scale up": build-all
     for part in {{ parts }}; do python -m "bench.$part"; done
 
 # formatting, types, layers, the C analyser, the shell scripts

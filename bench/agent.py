@@ -8,12 +8,12 @@ import json
 import os
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from signal import SIGHUP, SIGTERM
+from typing import Self
 
 from bench import document
 from krait.lab.namespace import NamespaceMachine
@@ -35,15 +35,18 @@ class Usage:
 
 
 class Host:
-    """A machine with a WireGuard interface that holds the peers of a document."""
+    """A machine with the document of a mesh; it is the first node."""
 
     def __init__(self, machine: NamespaceMachine, nodes: int, rules: int) -> None:
         self.machine, self.nodes = machine, nodes
         self._lines = document.text(nodes, rules).splitlines(keepends=True)
-        self._private = machine.succeed(["wg", "genkey"]).strip()
-        own = machine.succeed(["wg", "pubkey"], stdin=self._private).strip()
+        own = machine.succeed(["krait", "genkey", INTERFACE]).split()[-1]
         self._lines[2] = self._lines[2].replace(_base64(document.public_key(0)), own)
         self.write()
+
+    def make_interface(self) -> None:
+        """As another tool would: a WireGuard interface that holds the peers of the document."""
+        machine = self.machine
         machine.spawn([*_CONFINED, "wireguard-go", "-f", INTERFACE])
         machine.wait_until_succeeds(["wg", "show", INTERFACE])
         machine.succeed(
@@ -102,26 +105,43 @@ class Host:
         return Usage(ticks / os.sysconf("SC_CLK_TCK"), resident, peak)
 
     def _configuration(self) -> Iterator[str]:
-        yield f"[Interface]\nPrivateKey = {self._private}\nListenPort = 51820\n"
+        private = self.machine.succeed(["cat", f"/var/lib/krait/{INTERFACE}.key"]).strip()
+        yield f"[Interface]\nPrivateKey = {private}\nListenPort = 51820\n"
         for number in range(1, self.nodes):
             key, address = _base64(document.public_key(number)), document.address(number)
             yield f"[Peer]\nPublicKey = {key}\nAllowedIPs = {address}/32\n"
 
 
 class LivingAgent:
-    """A `krait` process on a host."""
+    """A `krait` process on a host, and what it logs."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, command: Sequence[str], log: str = "") -> None:
+        """`log` is where it logs, if not to standard error."""
         self.host = host
-        self._read = 0
+        self._read, self._log = 0, log
         began_ns, began_s = time.monotonic_ns(), time.time()
-        command = [*KRAIT, "--iface", INTERFACE, "--config", _FILE]
         self._process = host.machine.spawn(command)
         self.store_s = (self.stored_ns() - began_ns) / 1e9
-        """From its start to the first commit's store."""
+        """From the command's start to the first commit's store."""
         self.enforced_s = self._attached_s() - began_s
-        """From its start until both hooks have the filter."""
+        """From the command's start until both hooks have the filter."""
         self.pid = host.pid_of(b"\0--iface\0")
+
+    @classmethod
+    def drop_in(cls, host: Host) -> Self:
+        """For an interface that is there."""
+        return cls(host, [*KRAIT, "--iface", INTERFACE, "--config", _FILE])
+
+    @classmethod
+    def up(cls, host: Host) -> Self:
+        """One that `krait up` starts, and that makes the interface."""
+        command = [*KRAIT, "up", "--config", _FILE, INTERFACE, "--userspace", "wireguard-go"]
+        return cls(host, command, f"/var/log/krait/{INTERFACE}.log")
+
+    def wait(self) -> None:
+        """Until its command ends."""
+        if self._process.wait(_LIMIT_S):
+            raise SystemExit(self._process.stderr)
 
     def stored_ns(self) -> int:
         """When the next commit after the last one asked for was stored."""
@@ -135,16 +155,24 @@ class LivingAgent:
             time.sleep(0.02)
         raise SystemExit(f"no commit within {_LIMIT_S:g} s:\n{self._process.stderr}")
 
+    def skip(self) -> None:
+        """Commits so far were asked for."""
+        self._read = len(self._lines())
+
     def look(self) -> None:
         """Make it look now, not at the end of its second."""
-        self._process.kill(SIGHUP)
+        self.host.machine.succeed(["kill", "-HUP", str(self.pid)])
 
     def end(self) -> None:
-        self._process.kill(SIGTERM)
+        self.host.machine.succeed(["kill", str(self.pid)])
         self._process.wait()
 
     def _lines(self) -> list[dict[str, object]]:
-        whole, _, _ = self._process.stderr.rpartition("\n")
+        log = self.host.path(self._log)
+        written = (
+            self._process.stderr if not self._log else (log.exists() and log.read_text()) or ""
+        )
+        whole, _, _ = written.rpartition("\n")
         return [json.loads(line) for line in whole.splitlines()]
 
     def _attached_s(self) -> float:

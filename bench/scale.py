@@ -101,7 +101,8 @@ def checks(rules: int) -> Iterator[float]:
 def agent(nodes: int) -> Iterator[tuple[str, str]]:
     """One agent from its start to its end."""
     with host(nodes, FEW_RULES) as machine:
-        living = LivingAgent(machine)
+        machine.make_interface()
+        living = LivingAgent.drop_in(machine)
         yield "from its start to the first commit", f"{living.store_s:.2f} s"
         yield "from its start to both hooks attached", f"{living.enforced_s:.2f} s"
         yield from _changes(machine, living)
