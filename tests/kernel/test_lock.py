@@ -33,6 +33,13 @@ def test_the_second_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
     assert str(os.getpid()) in told.value.hint
 
 
+def test_who_waits_for_a_command_is_not_told_to_kill_it(tmp_path: Path) -> None:
+    path, wait = tmp_path / "wg0.turn", "wait until it has ended, then try again"
+    with Lock.take(path, "a command", hint=wait), pytest.raises(Held) as told:
+        Lock.take(path, "another command works on wg0", hint=wait)
+    assert told.value.hint == wait
+
+
 def test_the_lock_goes_with_its_holder_even_when_it_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "wg0.lock"
     other = subprocess.Popen(

@@ -19,14 +19,15 @@ _TRIES, _PAUSE_S = 5, 0.02  # who only asks for the holder has the lock for micr
 
 
 class Held(SystemRefused):
-    """Another process holds the lock; `pid` is its process id, 0 or None if that is not known."""
+    """Another process holds the lock; `pid` is its process id, 0 or None if that is not known.
 
-    def __init__(self, what: str, pid: int | None) -> None:
+    The hint is for an agent, which lives until it is stopped, unless another is given.
+    """
+
+    def __init__(self, what: str, pid: int | None, *, hint: str = "") -> None:
         self.pid = pid
-        super().__init__(
-            f"{what} (pid {pid or 'unknown'})",
-            hint=f"Stop it first: kill {pid}" if pid else "Stop it first.",
-        )
+        stop = f"Stop it first: kill {pid}" if pid else "Stop it first."
+        super().__init__(f"{what} (pid {pid or 'unknown'})", hint=hint or stop)
 
 
 class Lock:
@@ -36,9 +37,10 @@ class Lock:
         self._fd = fd
 
     @classmethod
-    def take(cls, path: Path, what: str) -> Self:
+    def take(cls, path: Path, what: str, *, hint: str = "") -> Self:
         """Take the lock at once or raise Held, whose message begins with `what`.
 
+        `hint` is for a holder that ends by itself, and must not be killed: such as a command.
         Raises SystemRefused where this process may not write the file.
         """
         for _ in range(_TRIES):
@@ -53,7 +55,7 @@ class Lock:
             os.close(fd)
             time.sleep(_PAUSE_S)
         else:
-            raise Held(what, holder(path))
+            raise Held(what, holder(path), hint=hint)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return cls(fd)
