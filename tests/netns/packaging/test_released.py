@@ -49,3 +49,10 @@ def test_it_enforces_and_leaves(node: Node, krait: str) -> None:
     assert node.drops_at(SHUT)
     node.machine.succeed([krait, "detach", "wg0"])
     assert node.passes(OPEN_TCP, SHUT)
+
+
+def test_the_single_file_shows_the_demo_from_outside_of_path(released: Released) -> None:
+    bare = ["env", "-i", "PATH=/usr/bin:/bin:/usr/sbin"]
+    command = [*bare, str(released.single_file), "demo", "--matrix"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo for people: a page of about 60 lines in 80 columns, written act by act."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
+from shlex import quote
 from textwrap import wrap
 
+from krait.agent.ourselves import ourselves
 from krait.cli.demo import grid
 from krait.cli.output import WIDTH, Style, line, paint
 from krait.lab.demo.document import SUSPECT, shortened
@@ -92,11 +92,10 @@ def status(host: str, outcome: Outcome) -> None:
 
 def kept(hosts: Iterable[Host], keeper_pid: int) -> None:
     """What to try while the machines stay up."""
-    krait = Path(sys.executable).with_name("krait")
     _title("Left up", "paste the first lines into a shell of root, then try the others")
     for host in hosts:
         line(f'  {host.name}() {{ {" ".join(host.prefix)} "$@"; }}')
-    line(f"  krait={krait}")
+    line(f"  krait={quote(' '.join(ourselves()))}")
     line()
     line("  web2 timeout 2 bash -c '</dev/tcp/10.8.0.1/5432' && echo open")
     line("  web2 timeout 2 bash -c '</dev/tcp/10.8.0.1/22' || echo closed")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from krait.agent.ourselves import ourselves
 from krait.agent.paths import Paths
 from krait.agent.state import read_live
 from krait.common.errors import KraitError
@@ -130,7 +131,8 @@ class Stage:
 
     def start_agents(self) -> None:
         """An agent on every host; returns when all of them enforce. Raises NotReady."""
-        command = ["krait", "--iface", INTERFACE, "--config", POLICY, "--attach", self.kind.value]
+        options = ["--config", POLICY, "--attach", self.kind.value]
+        command = [*ourselves(), "agent", "--iface", INTERFACE, *options]
         self._report("an agent starts on every host")
         since_s = time.time()
         self._agents = {name: self[name].spawn(command) for name in TAGS}
@@ -179,7 +181,7 @@ class Stage:
 
     def status(self, name: str) -> Outcome:
         """`krait status` on a host."""
-        return self[name].run(["krait", "status", INTERFACE])
+        return self[name].run([*ourselves(), "status", INTERFACE])
 
     def keep(self) -> int:
         """Leave everything up when the stage is left; the PID whose end takes it down."""
