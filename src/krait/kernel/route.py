@@ -32,6 +32,7 @@ from krait.kernel.netlink import (
     consistent,
     refused,
 )
+from krait.policy.model import Network
 
 PROTOCOL = 75
 """`K` in ASCII; nobody's in /etc/iproute2/rt_protos."""
@@ -41,8 +42,6 @@ METRIC = 1
 that what belongs into the tunnel does not leave in plaintext."""
 
 _UNREACHABLE_METRIC = 1 << 31
-
-Network = IPv4Network | IPv6Network
 
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _HEADER = Struct("=BBBBBBBBI")

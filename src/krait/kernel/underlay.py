@@ -23,7 +23,7 @@ from krait.kernel.netlink import (
     refused,
 )
 from krait.kernel.route import PROTOCOL
-from krait.policy.model import Network
+from krait.policy.model import EVERYTHING_BITS, Network
 
 _GETLINK, _GETROUTE = 18, 26
 
@@ -41,8 +41,6 @@ _BY_KERNEL = 2  # RTPROT_KERNEL: comes and goes with an address
 _NO_WAY = (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, ENODEV)
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _BYTES = {socket.AF_INET: 4, socket.AF_INET6: 16}
-_HALF = 1
-"""Two halves of everything are a default route, as other VPNs make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,9 @@ def conflicts(
             return False
         if each.address is not None:
             return True
-        if each.cidr.prefixlen <= _HALF or (each.protocol == PROTOCOL and not each.interface):
+        if each.cidr.prefixlen <= EVERYTHING_BITS or (
+            each.protocol == PROTOCOL and not each.interface
+        ):
             return False
         if each.protocol == _BY_KERNEL and (each.ifindex, each.cidr) in addressed:
             return False

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from krait.policy import underlay
-from krait.policy.model import Document, Labels, Mark, Selector
+from krait.policy import device_advice
+from krait.policy.model import EVERYTHING_BITS, Document, Labels, Mark, Selector
 from krait.policy.owners import principals
-
-_DEFAULT_BITS = 1
-"""So short a prefix is everything, or one half of it (wg-quick's way): meant to hold the others."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,7 +23,7 @@ def advise(document: Document) -> tuple[Advice, ...]:
     """Every remark, in the order of the file."""
     remarks = (
         (mark, message)
-        for about in (_nodes, _tags, _overlaps, _rules, underlay.remarks)
+        for about in (_nodes, _tags, _overlaps, _rules, device_advice.remarks)
         for mark, message in about(document)
     )
     return tuple(sorted(Advice(mark.line, mark.column, message) for mark, message in remarks))
@@ -103,7 +100,7 @@ def _spans(document: Document) -> Iterator[_Span]:
             yield _Span(address.version, number, number, node.name, str(address))
         for route in node.routes:
             cidr = route.cidr
-            if cidr.prefixlen > _DEFAULT_BITS:
+            if cidr.prefixlen > EVERYTHING_BITS:  # else it is meant to hold the others
                 low, high = int(cidr.network_address), int(cidr.broadcast_address)
                 yield _Span(cidr.version, low, high, node.name, str(cidr), route.mark)
 

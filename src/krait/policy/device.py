@@ -10,16 +10,13 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from krait.common.errors import UsageError
-from krait.policy.model import Address, Document, Mark, Mesh, Network, Node
+from krait.policy.model import EVERYTHING_BITS, Address, Document, Mark, Mesh, Network, Node
 from krait.policy.problems import Problems, quoted
 from krait.policy.values import PAIR
 from krait.policy.view import InterfaceAddress
 
 KEEPALIVE_S = 25
 """Below the 30 s after which the hastiest NAT forgets a UDP flow."""
-
-EVERYTHING_BITS = 1
-"""So short a prefix is everything, or one half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +114,14 @@ def peers_of(document: Document, own: Node) -> Iterator[Node]:
             yield other
 
 
+def exits(document: Document) -> Iterator[tuple[Mark, str]]:
+    """Routes to everything: they mean something to a policy, and no device is made of them."""
+    for node in document.nodes:
+        for route in node.routes:
+            if route.cidr.prefixlen <= EVERYTHING_BITS:
+                yield route.mark, f"{route.cidr} of {node.name}: `krait up` makes no exit node"
+
+
 def preshared_key_file(mesh: Mesh | None, one: Node, other: Node) -> str | None:
     """The file with the preshared key of a pair; the same whichever of them asks.
 
@@ -171,14 +176,9 @@ def _find_missing(document: Document, own: Node, interface: str | None, problems
 
 def _find_unfit(document: Document, own: Node, problems: Problems) -> None:
     """What means something to a policy and cannot be made into a device."""
-    for node in document.nodes:
-        for route in node.routes:
-            if route.cidr.prefixlen <= EVERYTHING_BITS:
-                problems.add(
-                    route.mark,
-                    f"{route.cidr} of {node.name}: `krait up` makes no exit node",
-                    "its own packets would enter the tunnel; name the subnets that are meant",
-                )
+    for mark, message in exits(document):
+        hint = "its own packets would enter the tunnel; name the subnets that are meant"
+        problems.add(mark, message, hint)
     for other in peers_of(document, own):
         try:
             preshared_key_file(document.mesh, own, other)

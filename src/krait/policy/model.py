@@ -12,6 +12,9 @@ from typing import TypeAlias
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
+EVERYTHING_BITS = 1
+"""So short a prefix is everything, or one half of it: a default route, as VPNs make it."""
+
 Labels: TypeAlias = frozenset[str]
 """What an identity stands for: its tags, and the node's own name where a rule names it."""
 

@@ -15,7 +15,8 @@ from krait.common.errors import SystemRefused
 from krait.kernel.link import NoSuchInterface
 from krait.kernel.netlink import GENERIC, Netlink
 from krait.kernel.wireguard import NO_KEY, NotWireguard, observe
-from krait.kernel.wireguard.configure import DeviceChange, Network, PeerChange, configure
+from krait.kernel.wireguard.configure import DeviceChange, PeerChange, configure
+from krait.policy.model import Network
 from tests.kernel.wireguard.daemon import wireguard_go
 from tests.requirements import need_tools
 

@@ -5,11 +5,9 @@ Keys are kept out of every repr, and with that out of logs and tracebacks.
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 
 from krait.kernel.wireguard.device import KEY_BYTES
-
-Network = IPv4Network | IPv6Network
+from krait.policy.model import Network
 
 
 @dataclass(frozen=True, slots=True)

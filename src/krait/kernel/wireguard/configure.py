@@ -13,10 +13,10 @@ from krait.common.errors import SystemRefused
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.netlink import GENERIC, Netlink, refused
 from krait.kernel.wireguard import driver, module, module_change, userspace, userspace_change
-from krait.kernel.wireguard.change import DeviceChange, Network, PeerChange
+from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.device import NotWireguard
 
-__all__ = ["DeviceChange", "Network", "PeerChange", "configure"]
+__all__ = ["DeviceChange", "PeerChange", "configure"]
 
 
 def configure(name: str, change: DeviceChange, *, sockets: Path = userspace.FOLDER) -> None:

@@ -14,8 +14,9 @@ from struct import Struct
 
 from krait.kernel.netlink import ATTRIBUTE, GENERIC_HEADER, NESTED, U16, U32
 from krait.kernel.wireguard import module
-from krait.kernel.wireguard.change import DeviceChange, Network, PeerChange
+from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.endpoint import parse
+from krait.policy.model import Network
 
 MESSAGE_BYTES = 60_000
 """Most of a message: the length of a nest is 16 bits, and a send has to fit net.core.wmem_default.

@@ -5,9 +5,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from krait.kernel.wireguard.change import DeviceChange, Network, PeerChange
+from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.device import NO_KEY
 from krait.kernel.wireguard.module_change import MESSAGE_BYTES, pack
+from krait.policy.model import Network
 from tests.unit.kernel.wireguard.pretended import PretendedDevice, PretendedPeer
 
 A, B, C = (bytes([letter]) * 32 for letter in b"ABC")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from krait.policy.device_advice import remarks
 from krait.policy.document import load
-from krait.policy.underlay import remarks
 from tests.documents import key
 
 

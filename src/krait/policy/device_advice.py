@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from krait.common.errors import UsageError
-from krait.policy.device import EVERYTHING_BITS, preshared_key_file
-from krait.policy.model import Address, Document, Mark, Node
+from krait.policy.device import exits, preshared_key_file
+from krait.policy.model import EVERYTHING_BITS, Address, Document, Mark, Node
 
 
 def remarks(document: Document) -> Iterator[tuple[Mark, str]]:
     """Every remark, with its place."""
     if document.mesh is None or not any(node.endpoint for node in document.nodes):
         return
-    for about in (_strangers, _loops, _silent, _disagreements, _exits):
+    for about in (_strangers, _loops, _silent, _disagreements, exits):
         yield from about(document)
 
 
@@ -72,13 +72,6 @@ def _disagreements(document: Document) -> Iterator[tuple[Mark, str]]:
                 preshared_key_file(document.mesh, other, node)
             except UsageError as error:
                 yield node.mark, f"{error.message}: {error.hint}"
-
-
-def _exits(document: Document) -> Iterator[tuple[Mark, str]]:
-    for node in document.nodes:
-        for route in node.routes:
-            if route.cidr.prefixlen <= EVERYTHING_BITS:
-                yield route.mark, f"{route.cidr} of {node.name}: `krait up` makes no exit node"
 
 
 def _keepalive_s(document: Document, node: Node) -> int | None:
