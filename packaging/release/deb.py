@@ -51,7 +51,15 @@ _PLACES = {
 }
 """Where Debian looks for them, below /usr/share."""
 
-_DOCUMENTS = ("install.md", "policy.md", "threat-model.md", "drop-reasons.md", "packet-path.md")
+_DOCUMENTS = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "bench/RESULTS.md",
+    "docs/*.md",
+    "docs/adr/*.md",
+    "examples/*",
+)
+"""Placed as in the sources, so that they find each other."""
 
 
 def write(folder: Path, wheel: Path, version: str, made_s: int) -> Path:
@@ -99,10 +107,8 @@ def _lay_out(root: Path, wheel: Path, full: str, made_s: int) -> None:
     _pack(about / "changelog.Debian.gz", _ENTRY.format(version=full, date=date))
     _pack(about / "changelog.gz", (ROOT / "CHANGELOG.md").read_text())
     _put(about / "copyright", _fields("copyright"))
-    for name in _DOCUMENTS:
-        _put(about / name, (ROOT / "docs" / name).read_text())
-    for example in (ROOT / "examples").iterdir():
-        _put(about / "examples" / example.name, example.read_text())
+    for path in (each for pattern in _DOCUMENTS for each in ROOT.glob(pattern)):
+        _put(about / path.relative_to(ROOT), path.read_text())
     _put(share / "lintian" / "overrides" / "krait", (DEBIAN / "lintian-overrides").read_text())
 
 

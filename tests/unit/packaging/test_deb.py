@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Debian package: what Debian's own tools say of it."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def test_it_has_what_an_operator_looks_for(released: Released) -> None:
         "./usr/share/zsh/vendor-completions/_krait",
     } <= found
     assert not any("/yaml/" in path for path in found)  # Debian's own
+
+
+def test_every_link_of_its_documents_leads_somewhere(released: Released, tmp_path: Path) -> None:
+    run("dpkg-deb", "--extract", released.package, tmp_path)
+    links = [
+        (document, target)
+        for document in (tmp_path / "usr" / "share" / "doc").rglob("*.md")
+        for target in re.findall(r"\]\(([^)#]+)", document.read_text())
+        if "://" not in target
+    ]
+    assert len(links) > 40
+    assert not [each for each in links if not (each[0].parent / each[1]).exists()]
 
 
 def test_it_knows_devices_and_routes_by_the_marks_that_krait_gives_them() -> None:
