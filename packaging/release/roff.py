@@ -2,7 +2,8 @@
 """Markdown, as far as docs/ has it, to the macros of man pages: groff_man(7).
 
 Headings, paragraphs, lists, tables, fenced code; in a line code, bold and links. A table becomes a
-list of terms: the first cell is the term, the others follow, each after the head of its column.
+list of terms, under its heads: the first cell is the term, the others follow; of more than one,
+each after the head of its column.
 """
 
 import re
@@ -80,7 +81,9 @@ def _blocks(lines: list[str]) -> Iterator[str]:
 
 
 def _table(lines: list[str]) -> Iterator[str]:
-    (_, *heads), _, *rows = (_cells(line) for line in lines)
+    (what, *heads), _, *rows = (_cells(line) for line in lines)
+    if what:
+        yield paragraph(f"{what}: {heads[0]}" if len(heads) == 1 and heads[0] else f"{what}:")
     for first, *others in rows:
         named = len(others) > 1
         said = (

@@ -40,8 +40,10 @@ def shown(markdown: str) -> str:
         ("```yaml\na:  1\n.b: 'c'\n\\d\n```\nafter", "a:  1\n.b: 'c'\n\\d\nafter"),
         (".a line that begins like a macro", ".a line that begins like a macro"),
         ("`'quoted`\\n", "'quoted\\n"),
-        ("| key | |\n|---|---|\n| `a` | the first |", "a      the first"),
-        ("| a | 0 | 1 |\n|---|---|---|\n| `x` | yes | |", "x      0: yes."),
+        ("| | |\n|---|---|\n| `a` | the first |", "a      the first"),
+        ("| key of `b` | |\n|---|---|\n| `a` | one |", "key of b:\na      one"),
+        ("| path | what it is |\n|---|---|\n| `/` | all |", "path: what it is\n/      all"),
+        ("| a | 0 | 1 |\n|---|---|---|\n| `x` | yes | |", "a:\nx      0: yes."),
         ('a `"*"` and `"*"`', 'a "*" and "*"'),
     ],
 )
