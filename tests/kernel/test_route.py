@@ -12,7 +12,6 @@ from krait.kernel.link import observe_link
 from krait.kernel.route import (
     METRIC,
     PROTOCOL,
-    Network,
     Route,
     add_routes,
     observe_routes,
@@ -20,6 +19,7 @@ from krait.kernel.route import (
     through,
     unreachable,
 )
+from krait.policy.model import Network
 from tests.requirements import need_tools
 
 need_tools("ip")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from krait.common.errors import UsageError
+from krait.policy.endpoint import parse
 from krait.policy.model import EVERYTHING_BITS, Address, Document, Mark, Mesh, Network, Node
 from krait.policy.problems import Problems, quoted
 from krait.policy.values import PAIR
@@ -87,7 +88,9 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
             for cidr in mesh.cidrs
             if each in cidr
         ),
-        listen_port=_first(own.listen_port, mesh.listen_port, _port(own.endpoint)),
+        listen_port=_first(
+            own.listen_port, mesh.listen_port, parse(own.endpoint).port if own.endpoint else None
+        ),
         mtu=_first(own.mtu, mesh.mtu),
         peers=peers,
         routes=(*bare, *subnets),
@@ -235,10 +238,6 @@ def _alone(address: Address) -> Network:
 
 def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
-
-
-def _port(endpoint: str | None) -> int | None:
-    return int(endpoint.rpartition(":")[2]) if endpoint else None
 
 
 def _holds(wide: Network, narrow: Network) -> bool:

@@ -6,11 +6,11 @@ up, and nothing is said of it.
 """
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 from krait.common.errors import UsageError
 from krait.policy.device import exits, preshared_key_file
-from krait.policy.model import EVERYTHING_BITS, Address, Document, Mark, Node
+from krait.policy.endpoint import parse
+from krait.policy.model import EVERYTHING_BITS, Document, Mark, Node
 
 
 def remarks(document: Document) -> Iterator[tuple[Mark, str]]:
@@ -41,7 +41,7 @@ def _loops(document: Document) -> Iterator[tuple[Mark, str]]:
     """An endpoint that is reached through the tunnel, which is reached through the endpoint…"""
     ranges = document.mesh.cidrs if document.mesh else ()
     for node in document.nodes:
-        address = _address(node.endpoint)
+        address = parse(node.endpoint).address if node.endpoint else None
         own = (route.cidr for route in node.routes if route.cidr.prefixlen > EVERYTHING_BITS)
         for cidr in (*ranges, *own):
             if address and address in cidr:
@@ -78,12 +78,3 @@ def _keepalive_s(document: Document, node: Node) -> int | None:
     if node.keepalive_s is not None:
         return node.keepalive_s
     return document.mesh.keepalive_s if document.mesh else None
-
-
-def _address(endpoint: str | None) -> Address | None:
-    """That of an endpoint which is not a host name."""
-    host = (endpoint or "").rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None

@@ -4,9 +4,10 @@
 import binascii
 import re
 from base64 import b64decode, b64encode
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from krait.common.errors import UsageError
+from krait.policy import endpoint as endpoints
 from krait.policy.model import Address, Network
 from krait.policy.problems import quoted
 
@@ -19,7 +20,6 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _INTERFACE = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")
 _PREFIX = re.compile(r"[^/]+/[0-9]{1,3}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
-_HOST = re.compile(r"(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})(\.[a-zA-Z0-9_-]{1,63})*\.?")
 _KEY_BYTES = 32
 _LEAST_MTU4, _LEAST_MTU6, _MOST_MTU = 576, 1280, 0xFFFF - 20 - 8 - 32
 _MOST_KEEPALIVE_S = 0xFFFF
@@ -94,32 +94,17 @@ def network(text: str) -> Network:
 
 def endpoint(text: str) -> str:
     """Where WireGuard sends: host:port, the host an IPv6 address in brackets or a name."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not _is_port(port):
+    if endpoints.parse(text).zone:
         raise UsageError(
-            f"{quoted(text)} has no port from 1 to 65535"
-            if host
-            else f"{quoted(text)} has no port",
-            hint="write `192.0.2.1:51820` or `[2001:db8::1]:51820`",
-        )
-    bracketed = host.startswith("[") and host.endswith("]")
-    try:
-        numeric = ip_address(host[1:-1] if bracketed else host)
-    except ValueError:
-        numeric = None
-    if numeric is None and (bracketed or not _is_host(host)):
-        raise UsageError(f"{quoted(host)} is neither an address nor a host name")
-    if numeric is not None and bracketed == isinstance(numeric, IPv4Address):
-        raise UsageError(
-            f"{quoted(text)}: only IPv6 addresses stand in brackets, and they must",
-            hint=f"write `{f'[{numeric}]' if not bracketed else numeric}:{port}`",
+            f"{quoted(text)} has a zone, which means another thing on every node",
+            hint="write an address that is not link-local, or a host name",
         )
     return text
 
 
 def listen_port(text: str) -> int:
     """The UDP port that WireGuard listens on."""
-    if not _is_port(text):
+    if not endpoints.is_port(text):
         raise UsageError(f"{quoted(text)} is not a port", hint="it is a number from 1 to 65535")
     return int(text)
 
@@ -165,13 +150,3 @@ def preshared_key_file(text: str) -> str:
     if not {"{", "}"}.isdisjoint(text.replace(PAIR, "")):
         raise UsageError(f"{quoted(text)} has braces", hint=f"only `{PAIR}` stands for something")
     return text
-
-
-def _is_port(text: str) -> bool:
-    return bool(_NUMBER.fullmatch(text)) and 1 <= int(text) <= 0xFFFF
-
-
-def _is_host(text: str) -> bool:
-    """A host name; one that looks like a mistyped IPv4 address is none."""
-    last = text.rstrip(".").rpartition(".")[2]
-    return bool(_HOST.fullmatch(text)) and not last.isdigit()

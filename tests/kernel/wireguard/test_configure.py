@@ -163,6 +163,12 @@ def test_a_port_in_use_is_refused_with_the_mend_and_without_the_key(device: str)
         error = error.__cause__ or error.__context__
 
 
+def test_what_wireguard_has_no_words_for_is_refused(device: str) -> None:
+    for endpoint in ("[fe80::1%eth0]:51820", "hub.example:51820"):
+        with pytest.raises(SystemRefused, match="is not an address and a port"):
+            configure(device, DeviceChange(SECRET, peers=(PeerChange(key(1), endpoint=endpoint),)))
+
+
 def test_what_is_no_wireguard_interface_is_not_configured(tmp_path: Path) -> None:
     with pytest.raises(NoSuchInterface):
         configure("wg9", DeviceChange(SECRET))

@@ -194,6 +194,8 @@ BAD = {
     "a bracketed IPv4 endpoint": (nodes(f"endpoint: {HERE}'[192.0.2.1]:51820'"), "brackets"),
     "an endpoint that is no address": (nodes(f"endpoint: {HERE}'192.0.2.300:1'"), "neither"),
     "an endpoint with a space": (nodes(f"endpoint: {HERE}'db example:1'"), "neither an address"),
+    "an endpoint with a zone": (nodes(f"endpoint: {HERE}'[fe80::1%eth0]:1'"), "has a zone"),
+    "an endpoint with a number for one": (nodes(f"endpoint: {HERE}'[fe80::1%3]:1'"), "has a zone"),
     "an empty endpoint": (nodes(f"endpoint: {HERE}''"), "has no port"),
     "a relative key file": (nodes(f"preshared_key_file: {HERE}psk"), "not an absolute path"),
     "a folder as a key file": (nodes(f"preshared_key_file: {HERE}/psk/"), "not the path of a file"),

@@ -15,6 +15,8 @@ from queue import SimpleQueue
 
 from krait.agent.backoff import Backoff
 from krait.common.errors import KraitError
+from krait.policy.endpoint import Endpoint, parse
+from krait.policy.model import Address
 
 LONGEST_S = 10.0
 """Between two questions for a name that has no address: its peer is away until it has."""
@@ -74,8 +76,8 @@ class Endpoints:
         `current` is where it is sought now. Of several addresses of a lost peer the next one is
         chosen when the name was asked again. `now_s` is monotonic.
         """
-        if (literal := _literal(text)) is not None:
-            return literal
+        if (written := parse(text)).address is not None:
+            return str(written)  # as the kernel tells it
         name = self._names.get(text)
         if name is None:
             name = self._names[text] = _Name()
@@ -150,19 +152,13 @@ class Endpoints:
 
 def resolve(text: str) -> tuple[str, ...]:
     """The endpoints of `host:port`, each once. Raises OSError; blocks for as long as it takes."""
-    host, _, port = text.rpartition(":")
-    found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
-    return tuple(dict.fromkeys(_written(str(where[0]), int(where[1])) for *_, where in found))
+    sought = parse(text)
+    found = socket.getaddrinfo(str(sought.host), sought.port, type=socket.SOCK_DGRAM)
+    addresses = (_address(*where) for *_, where in found)
+    return tuple(dict.fromkeys(str(Endpoint(each, sought.port)) for each in addresses))
 
 
-def _written(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def _literal(text: str) -> str | None:
-    """An endpoint that is an address already, as the kernel tells it; None for a name."""
-    host, _, port = text.rpartition(":")
-    try:
-        return _written(str(ip_address(host.strip("[]"))), int(port))
-    except ValueError:
-        return None
+def _address(host: str | int, _port: int | bytes, _flow: int = 0, zone: int = 0) -> Address:
+    """Of a sockaddr; the resolver names the zone of a link-local one, and WireGuard numbers it."""
+    bare = str(host).partition("%")[0]
+    return ip_address(f"{bare}%{zone}" if zone else bare)

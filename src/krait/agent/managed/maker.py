@@ -2,7 +2,6 @@
 """Makes and changes one device on the running kernel: see `ports.Maker`."""
 
 from collections.abc import Sequence, Set
-from ipaddress import ip_address
 from pathlib import Path
 
 from krait.agent import key
@@ -23,6 +22,7 @@ from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange, configure
 from krait.kernel.wireguard.spawn import spawn
 from krait.policy.device import WantedDevice
+from krait.policy.endpoint import numeric
 from krait.policy.model import Network
 from krait.policy.view import InterfaceAddress
 
@@ -84,7 +84,7 @@ class KernelMaker:
             udp.require_free(device.listen_port)
 
     def underlay_mtu(self, endpoints: Set[str]) -> int | None:
-        hosts = (ip_address(each.rpartition(":")[0].strip("[]")) for each in endpoints)
+        hosts = (numeric(each)[0] for each in endpoints)
         link = self.link()
         own = link.ifindex if link else None
         ways = (way for way in underlay.ways(hosts) if way and way.ifindex != own)

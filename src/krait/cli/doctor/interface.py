@@ -24,8 +24,8 @@ from krait.kernel.lock import holder
 from krait.kernel.surroundings import other_links
 from krait.kernel.underlay import Way, ways
 from krait.kernel.wireguard import NO_KEY, Device
-from krait.kernel.wireguard.endpoint import parse
 from krait.policy.draft import INTERNET_BITS
+from krait.policy.endpoint import NotAnEndpoint, numeric
 from krait.policy.model import Network
 
 _MTU_BYTES, _LEAST_MTU_BYTES = 1420, 1280
@@ -223,8 +223,8 @@ def _ways(device: Device) -> tuple[Way, ...]:
     """What leads back into the device is for packets without its mark, and not known."""
     addresses = []
     for peer in device.peers:
-        with suppress(ValueError):
-            addresses.append(parse(peer.endpoint or "")[0])
+        with suppress(NotAnEndpoint):
+            addresses.append(numeric(peer.endpoint or "")[0])
     found = (way for way in ways(addresses) if way is not None and way.ifindex != device.ifindex)
     return tuple(dict.fromkeys(found))
 

@@ -15,6 +15,7 @@ from krait.kernel.netlink import GENERIC, Netlink, refused
 from krait.kernel.wireguard import driver, module, module_change, userspace, userspace_change
 from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.device import NotWireguard
+from krait.policy.endpoint import NotAnEndpoint
 
 __all__ = ["DeviceChange", "PeerChange", "configure"]
 
@@ -23,17 +24,22 @@ def configure(name: str, change: DeviceChange, *, sockets: Path = userspace.FOLD
     """Make the change and return when it is made.
 
     `sockets` is the folder of userspace implementations. Raises NoSuchInterface, NotWireguard, or
-    SystemRefused; none of them quotes a key.
+    SystemRefused, also for what WireGuard has no words for; none of them quotes a key.
     """
     link = observe_link(name)
     if link is None:
         raise NoSuchInterface(name)
-    if link.kind == module.FAMILY:
-        _tell_module(link, change)
-    elif link.kind == "tun":
-        _tell_process(link, sockets / f"{link.name}.sock", change)
-    else:
-        raise NotWireguard(link.name, link.kind)
+    try:
+        if link.kind == module.FAMILY:
+            _tell_module(link, change)
+        elif link.kind == "tun":
+            _tell_process(link, sockets / f"{link.name}.sock", change)
+        else:
+            raise NotWireguard(link.name, link.kind)
+    except NotAnEndpoint as error:
+        raise SystemRefused(
+            f"cannot configure WireGuard interface {link.name}: {error.message}", hint=error.hint
+        ) from error
 
 
 def _tell_module(link: Link, change: DeviceChange) -> None:

@@ -15,7 +15,7 @@ from struct import Struct
 from krait.kernel.netlink import ATTRIBUTE, GENERIC_HEADER, NESTED, U16, U32
 from krait.kernel.wireguard import module
 from krait.kernel.wireguard.change import DeviceChange, PeerChange
-from krait.kernel.wireguard.endpoint import parse
+from krait.policy.endpoint import numeric
 from krait.policy.model import Network
 
 MESSAGE_BYTES = 60_000
@@ -44,8 +44,7 @@ def pack(ifindex: int, change: DeviceChange, buffer: bytearray) -> Iterator[memo
     """The bodies of the messages, in order, each valid until the next is asked for.
 
     `buffer`, of `MESSAGE_BYTES`, is where they are packed: keys are copied there and nowhere else,
-    and the caller overwrites it. No message, if there is nothing to change. Raises ValueError for
-    an endpoint that cannot be read.
+    and the caller overwrites it. No message, if there is nothing to change. Raises NotAnEndpoint.
     """
     if not change:
         return
@@ -161,7 +160,7 @@ class _Message:
 
 
 def _sockaddr(endpoint: str) -> bytes:
-    address, port = parse(endpoint)
+    address, port = numeric(endpoint)
     port_be = port.to_bytes(2, "big")
     if isinstance(address, IPv4Address):
         return _SOCKADDR.pack(socket.AF_INET, port_be, address.packed)

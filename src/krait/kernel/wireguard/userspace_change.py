@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from krait.kernel.wireguard.change import DeviceChange, PeerChange
-from krait.kernel.wireguard.endpoint import parse
 from krait.kernel.wireguard.userspace import BUFFER_BYTES, PATIENCE_S, answer
+from krait.policy.endpoint import Endpoint, numeric
 
 _PEER_S = 0.05
 """Many times what a process may need for a peer: it answers once all are made."""
@@ -26,7 +26,7 @@ def send(path: Path, change: DeviceChange, trust: Callable[[int], None]) -> None
 
     `trust` is as for `userspace.converse`: the process answers an empty change first, and is given
     keys only if it is to be believed. Raises what `trust` does, Refused, and OSError as there;
-    ValueError for an endpoint that cannot be read.
+    NotAnEndpoint.
     """
     with socket.socket(socket.AF_UNIX) as stream:
         stream.settimeout(PATIENCE_S + _PEER_S * len(change.peers))
@@ -41,7 +41,7 @@ def send(path: Path, change: DeviceChange, trust: Callable[[int], None]) -> None
 
 
 def lines(change: DeviceChange) -> Iterator[str]:
-    """The lines of the change; they hold its keys, in hexadecimal. Raises ValueError as `send`."""
+    """The lines of the change; they hold its keys, in hexadecimal. Raises NotAnEndpoint."""
     yield "set=1"
     if change.private_key is not None:
         yield f"private_key={change.private_key.hex()}"
@@ -62,8 +62,7 @@ def _of(peer: PeerChange) -> Iterator[str]:
     if peer.preshared_key is not None:
         yield f"preshared_key={peer.preshared_key.hex()}"
     if peer.endpoint is not None:
-        parse(peer.endpoint)  # or it could be two lines
-        yield f"endpoint={peer.endpoint}"
+        yield f"endpoint={Endpoint(*numeric(peer.endpoint))}"  # as it stands, it could be two lines
     if peer.keepalive_s is not None:
         yield f"persistent_keepalive_interval={peer.keepalive_s}"
     if peer.allowed_ips is not None:

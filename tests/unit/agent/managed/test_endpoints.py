@@ -3,6 +3,8 @@ import socket
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from krait.agent.managed.endpoints import AGAIN_S, Answer, Endpoints, resolve
 
 NAME, FIRST, SECOND = "hub.example:51820", "192.0.2.1:51820", "[2001:db8::1]:51820"
@@ -103,6 +105,14 @@ def test_a_name_that_the_document_lost_is_forgotten() -> None:
     endpoints.keep([])
     assert endpoints.fault is None
     assert endpoints.next_s(1e6) is None
+
+
+def test_a_zone_that_the_resolver_names_is_numbered_as_wireguard_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("fe80::1%eth0", 7, 0, 2))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found, found])
+    assert resolve("printer.local:7") == ("[fe80::1%2]:7",)
 
 
 def test_the_real_resolver_knows_this_machine() -> None:

@@ -8,6 +8,7 @@ import pytest
 from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.device import NO_KEY
 from krait.kernel.wireguard.module_change import MESSAGE_BYTES, pack
+from krait.policy.endpoint import NotAnEndpoint
 from krait.policy.model import Network
 from tests.unit.kernel.wireguard.pretended import PretendedDevice, PretendedPeer
 
@@ -165,5 +166,5 @@ def test_the_device_is_changed_by_the_first_message_alone() -> None:
 
 def test_an_endpoint_that_is_none_is_refused() -> None:
     change = DeviceChange(peers=(PeerChange(A, endpoint="vpn.example:51820"),))
-    with pytest.raises(ValueError, match="is not an address and a port"):
+    with pytest.raises(NotAnEndpoint, match="is not an address and a port"):
         fresh(change)

@@ -14,6 +14,7 @@ import pytest
 from krait.kernel.wireguard.change import DeviceChange, PeerChange
 from krait.kernel.wireguard.userspace import BUFFER_BYTES
 from krait.kernel.wireguard.userspace_change import Refused, lines, send
+from krait.policy.endpoint import NotAnEndpoint
 from tests.patience import PATIENCE_S
 
 A, B = b"A" * 32, b"B" * 32
@@ -98,7 +99,7 @@ def test_what_is_none_is_not_named_and_an_endpoint_is_one_line() -> None:
         "",
     ]
     two = DeviceChange(peers=(PeerChange(A, endpoint="192.0.2.1:1\nallowed_ip=0.0.0.0/0"),))
-    with pytest.raises(ValueError, match="is not an address and a port"):
+    with pytest.raises(NotAnEndpoint):
         list(lines(two))
 
 
