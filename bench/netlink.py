@@ -83,11 +83,11 @@ def peers(link: Link, count: int) -> Iterator[Step]:
 
     add, remove = change(), change(remove=True)
     one = DeviceChange(peers=add.peers[:1])
-    yield "peers: add", lambda: configure(link.name, add)
-    yield "peers: change one", lambda: configure(link.name, one)
+    yield "peers: add", lambda: configure(link, add)
+    yield "peers: change one", lambda: configure(link, one)
     yield "peers: fingerprint", lambda: fingerprint(link.name)
     yield "peers: look", lambda: observe(link.name)
-    yield "peers: remove", lambda: configure(link.name, remove)
+    yield "peers: remove", lambda: configure(link, remove)
 
 
 def routes(link: Link, count: int) -> Iterator[Step]:

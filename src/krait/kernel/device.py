@@ -30,6 +30,7 @@ from krait.kernel.netlink import (
     refused,
     text,
 )
+from krait.kernel.udp import PortInUse
 
 MARK = 0x6B726169
 """The group of what Krait made, `krai` in ASCII: 1802658153 in `ip link`."""
@@ -85,8 +86,8 @@ def make(name: str, *, mtu: int) -> Link:
             ) from error
         raise refused(f"cannot make interface {name}", error) from error
     link = observe_link(name)
-    if link is None:
-        raise NoSuchInterface(name)  # gone again
+    if link is None or not is_ours(link):
+        raise NoSuchInterface(name)  # gone again; what has the name now is somebody else's
     return link
 
 
@@ -167,10 +168,7 @@ def _refused(ifindex: int, doing: str, error: OSError) -> SystemRefused:
     if error.errno == ENODEV:
         return NoSuchInterface(_name(ifindex))
     if error.errno == EADDRINUSE:
-        return SystemRefused(
-            f"{doing}: its UDP port is in use",
-            hint="Choose another listen_port, or stop what listens there: `ss -lunp` names it.",
-        )
+        return PortInUse(None)
     return refused(doing, error)
 
 

@@ -12,9 +12,10 @@ _ANYWHERE = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104
 class PortInUse(SystemRefused):
     """Somebody else listens there."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int | None) -> None:
+        """`port` is None where only the kernel knows which."""
         super().__init__(
-            f"UDP port {port} is in use",
+            f"{'the UDP port of the device' if port is None else f'UDP port {port}'} is in use",
             hint="Choose another listen_port, or stop what listens there: `ss -lunp` names it.",
         )
 

@@ -67,7 +67,7 @@ def test_its_device_is_there_down_ours_and_ready(name: str, tmp_path: Path) -> N
     assert link == observe_link(name)
     assert (link.kind, link.up) == ("tun", False)
     assert device.is_ours(link)
-    configure(name, DeviceChange(b"\x40" + bytes(30) + b"\x41", 51997))
+    configure(link, DeviceChange(b"\x40" + bytes(30) + b"\x41", 51997))
     assert observe(name).listen_port == 51997
 
 

@@ -146,9 +146,10 @@ class Keeper:
             self._scene = None  # it holds keys
         if any(isinstance(each, Make) for each in steps):
             self._maker.require_free(self._wanted)
+        link = sight.link
         for step in steps:
             began_s = time.monotonic()
-            self._do(step, sight.link)
+            link = self._do(step, link)
             _log.info(str(step), took_ms=round((time.monotonic() - began_s) * 1e3, 1))
         if stage is Stage.RAISE and not steps:
             self._settled, self._again_s = state, now_s + LOOK_S
@@ -247,21 +248,23 @@ class Keeper:
         self._knows_mtu = underlay is not None and link is not None and link.mtu == mtu
         return mtu
 
-    def _do(self, step: Step, link: Link | None) -> None:
+    def _do(self, step: Step, link: Link | None) -> Link | None:
+        """The link that the next step is about: the one that was looked at, or was made."""
         match step:
             case Make(mtu):
-                self._maker.make(mtu)
+                link = self._maker.make(mtu)
                 self._has_made = True
             case Configure(change):
-                self._maker.configure(change)
+                self._maker.configure(_there(link), change)
             case Addresses(gone, new):
-                self._maker.change_addresses(_index(link), gone, new)
+                self._maker.change_addresses(_there(link).ifindex, gone, new)
             case Routes(through, gone, new):
-                self._maker.change_routes(_index(link) if through else None, gone, new)
+                self._maker.change_routes(_there(link).ifindex if through else None, gone, new)
             case SetMtu(mtu):
-                self._maker.set_mtu(_index(link), mtu)
+                self._maker.set_mtu(_there(link).ifindex, mtu)
             case Up():
-                self._maker.set_up(_index(link))
+                self._maker.set_up(_there(link).ifindex)
+        return link
 
 
 def preshared_keys(device: WantedDevice, maker: Maker) -> dict[bytes, bytes]:
@@ -273,7 +276,7 @@ def preshared_keys(device: WantedDevice, maker: Maker) -> dict[bytes, bytes]:
     }
 
 
-def _index(link: Link | None) -> int:
+def _there(link: Link | None) -> Link:
     if link is None:
         raise KraitError("the interface is gone")
-    return link.ifindex
+    return link

@@ -90,24 +90,24 @@ class KernelMaker:
         ways = (way for way in underlay.ways(hosts) if way and way.ifindex != own)
         return min((way.mtu for way in ways), default=None)
 
-    def make(self, mtu: int) -> None:
+    def make(self, mtu: int) -> Link:
         try:
-            device.make(self._interface, mtu=mtu)
+            return device.make(self._interface, mtu=mtu)
         except device.NoKernelWireguard:
             if self._userspace is None:
                 raise
             log = self._paths.log_of(self._interface).with_suffix(".userspace.log")
             with writing(log):
                 log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            spawn(self._interface, self._userspace, log, sockets=self._paths.sockets)
+            return spawn(self._interface, self._userspace, log, sockets=self._paths.sockets)
 
     def delete(self) -> None:
         link = self.link()
         if link is not None and self.is_ours(link):
             device.delete(link.ifindex)
 
-    def configure(self, change: DeviceChange) -> None:
-        configure(self._interface, change, sockets=self._paths.sockets)
+    def configure(self, link: Link, change: DeviceChange) -> None:
+        configure(link, change, sockets=self._paths.sockets)
 
     def change_addresses(
         self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]

@@ -44,14 +44,14 @@ class Maker(Protocol):
     def underlay_mtu(self, endpoints: Set[str]) -> int | None:
         """The smallest on the way to them, in bytes; None where it is not known."""
 
-    def make(self, mtu: int) -> None:
+    def make(self, mtu: int) -> Link:
         """Make the device, down. Raises SystemRefused, also if there is one."""
 
     def delete(self) -> None:
         """Delete it; no error if it is gone."""
 
-    def configure(self, change: DeviceChange) -> None:
-        """Change WireGuard's settings."""
+    def configure(self, link: Link, change: DeviceChange) -> None:
+        """Change WireGuard's settings; not those of another device that has its name by now."""
 
     def change_addresses(
         self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]

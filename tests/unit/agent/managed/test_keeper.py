@@ -97,15 +97,18 @@ class Machine:
     def underlay_mtu(self, endpoints: Set[str]) -> int | None:
         return 1400 if endpoints else None
 
-    def make(self, mtu: int) -> None:
+    def make(self, mtu: int) -> Link:
         if self.is_taken:
             raise SystemRefused("there is an interface wg0 already")
         self.bench.do(Make(mtu))
+        assert self.bench.link
+        return self.bench.link
 
     def delete(self) -> None:
         self.deleted += 1
 
-    def configure(self, change: DeviceChange) -> None:
+    def configure(self, link: Link, change: DeviceChange) -> None:
+        assert self.is_ours(link)
         self.bench.do(Configure(change))
 
     def change_addresses(
