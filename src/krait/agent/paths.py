@@ -7,19 +7,13 @@ folders. So all but sockets goes by the name of the *instance*: `blue:wg0` in a 
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from krait.kernel import netns
-from krait.kernel.bpf.pin import (
-    BPFFS,
-    escape,
-    is_interface,
-    require_bpffs,
-    require_interface,
-    unescape,
-)
+from krait.kernel.bpf.mount import BPFFS, Hidden, for_first_process, is_private, require_bpffs
+from krait.kernel.bpf.pin import escape, is_interface, require_interface, unescape
 from krait.kernel.claim import owners
 from krait.kernel.files import require_writable
 from krait.kernel.wireguard.userspace import FOLDER
@@ -57,10 +51,9 @@ class Paths:
         A name that came or went while Krait is on an interface counts only once Krait is off: under
         another one its pins would not be found.
         """
-        known, here = [], netns.cookie()
+        known: tuple[Instance, ...] = ()
         with suppress(PermissionError):  # who may not look at pins cannot change what they hold
-            every = cls(pins=pins)
-            known = [each for each in every.instances() if here in owners(every.pins_at(each))]
+            known = cls(pins=pins).claimed()
         names = (each.namespace for each in known)
         return cls(pins=pins, namespace=min(names, default=netns.name(named)))
 
@@ -68,7 +61,24 @@ class Paths:
         """Raise SystemRefused unless the folders of run, state and pins can be written."""
         for folder in (self.run, self.state, self.pins):
             require_writable(folder)
+        self.require_seen()
+
+    def require_seen(self) -> None:
+        """Raise SystemRefused where pins of this network namespace would not be seen."""
         require_bpffs(self.pins)
+        if not is_private(self.pins) or self.claimed():
+            return
+        with suppress(PermissionError):
+            if hidden := replace(self, pins=for_first_process(self.pins)).claimed():
+                raise Hidden(
+                    f"what Krait pinned for {hidden[0].interface} is on another bpf file system "
+                    f"than {self.pins.parent} is here"
+                )
+
+    def claimed(self) -> tuple[Instance, ...]:
+        """All that have pins of this network namespace, whatever it was called then."""
+        here = netns.cookie()
+        return tuple(each for each in self.instances() if here in owners(self.pins_at(each)))
 
     def instances(self) -> tuple[Instance, ...]:
         """All that have pins, of every network namespace, whether or not they exist."""

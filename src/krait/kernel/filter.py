@@ -24,7 +24,7 @@ from krait.kernel import clsact
 from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
-from krait.kernel.bpf.pin import require_bpffs
+from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.bpf.program import program_id
 from krait.kernel.files import writing
 from krait.kernel.hook import Hook

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from krait.common.abi import ABI_VERSION
 from krait.kernel.bpf.folder import make_private
-from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned, require_bpffs
+from krait.kernel.bpf.mount import require_bpffs
+from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
 from krait.kernel.bpf.program import program_id
 from krait.kernel.claim import claim, release
 from krait.kernel.datapath import Datapath, Program, remove_pins

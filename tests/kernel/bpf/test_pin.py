@@ -9,7 +9,7 @@ from krait.kernel.bpf import pin
 from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.object import BpfObject
-from krait.kernel.bpf.pin import escape, require_bpffs
+from krait.kernel.bpf.pin import escape
 
 
 def test_a_pinned_map_outlives_what_made_it(loaded: BpfObject, bpffs: Path) -> None:
@@ -51,14 +51,6 @@ def test_a_pinned_program_is_not_taken_for_a_map(loaded: BpfObject, bpffs: Path)
     pin.pin(loaded.programs["toy_judge"], bpffs / "thing")
     with pytest.raises(SystemRefused, match="is a pinned bpf-prog, not a bpf-map"):
         Map.open_pinned(bpffs / "thing")
-
-
-def test_a_folder_that_is_not_yet_made_is_judged_by_where_it_would_be(
-    bpffs: Path, tmp_path: Path
-) -> None:
-    require_bpffs(bpffs / "krait" / "v1")
-    with pytest.raises(SystemRefused, match="not on a bpf file system"):
-        require_bpffs(tmp_path / "krait" / "v1")
 
 
 def test_pinning_elsewhere_is_refused_with_the_mount_to_make(

@@ -50,8 +50,8 @@ def refused(node: Node, command: str) -> Outcome:
         (
             f"unshare --mount sh -c 'umount /sys/fs/bpf && {AGENT}'",
             SYSTEM,
-            "not on a bpf file system",
-            "mount -t bpf",
+            "the bpf file system is not visible here",
+            "nsenter -t 1 -m krait",
         ),
     ],
     ids=["no document", "no such file", "eth0", "no name", "capabilities", "bpffs"],

@@ -27,6 +27,7 @@ def run(options: Namespace) -> int:
     """0: no packet passes unjudged an interface shown; 1: one does, or there is none to show."""
     require(*NEEDED)
     paths = Paths.here()
+    paths.require_seen()
     names, others = ((options.interface,), ()) if options.interface else instances(paths)
     with progress(f"looking at {', '.join(names)}"):
         found = tuple(inspect(name, paths) for name in names)

@@ -13,7 +13,7 @@ from krait.common.errors import SystemRefused
 from krait.kernel.bpf.folder import is_open_to_others, require_private
 from krait.kernel.bpf.libbpf import libbpf
 from krait.kernel.bpf.link import tcx_supported
-from krait.kernel.bpf.pin import require_bpffs
+from krait.kernel.bpf.mount import is_private
 from krait.kernel.capability import NEEDED, effective, require
 from krait.kernel.datapath import Datapath
 from krait.kernel.facts import clsact_built, observe_facts
@@ -34,7 +34,7 @@ def checks(paths: Paths) -> Checks:
     every: Checks = {
         "kernel": lambda: kernel(facts().kernel),
         "capabilities": capabilities,
-        "bpffs": lambda: bpffs(paths.pins),
+        "bpffs": lambda: bpffs(paths),
         "folders": lambda: folders((paths.pins, paths.state, paths.run)),
         "jit": lambda: jit(facts().bpf_jit),
         "hooks": lambda: hooks(tcx=tcx_supported(), clsact=clsact_built(facts().kernel)),
@@ -76,16 +76,22 @@ def capabilities() -> Answer:
     return ok("NET_ADMIN, BPF and PERFMON")
 
 
-def bpffs(pins: Path) -> Answer:
+def bpffs(paths: Paths) -> Answer:
     """Whether pins have a place that is safe from others; raises SystemRefused where it is not."""
-    require_bpffs(pins)
-    require_private(pins)
-    mount = next(place for place in pins.parents if place.is_mount())
+    paths.require_seen()
+    require_private(paths.pins)
+    mount = next(place for place in paths.pins.parents if place.is_mount())
     if is_open_to_others(mount):
         return warn(
             f"mounted at {mount}, where every user may make a folder before Krait does, "
             "and so keep it from starting",
             f"chmod 0700 {mount}",
+        )
+    if is_private(mount):
+        return warn(
+            f"mounted at {mount} for this mount namespace alone: pins go with it, and who looks "
+            "from outside does not see them",
+            "run Krait where the machine's is seen: nsenter -t 1 -m krait …",
         )
     return ok(f"mounted at {mount}: policies outlive the agent there")
 

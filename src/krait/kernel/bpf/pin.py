@@ -8,13 +8,9 @@ from enum import Enum
 from pathlib import Path
 
 from krait.common.errors import SystemRefused, UsageError
-from krait.kernel.bpf.errors import refused
-from krait.kernel.bpf.syscall import LIBC, Command, bpf
+from krait.kernel.bpf.mount import require_bpffs
+from krait.kernel.bpf.syscall import Command, bpf
 
-BPFFS = Path("/sys/fs/bpf")
-
-_BPFFS_MAGIC = 0xCAFE4A11  # include/uapi/linux/magic.h
-_STATFS_BYTES = 256  # more than any architecture's struct statfs, whose first long is the type
 _INTERFACE = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")  # what wg-quick takes
 
 
@@ -60,19 +56,6 @@ def escape(name: str) -> str:
 def unescape(name: str) -> str:
     """What escape() was given."""
     return name.replace("%2e", ".").replace("%25", "%")
-
-
-def require_bpffs(path: Path = BPFFS) -> None:
-    """Raise SystemRefused unless `path`, or where it would be made, is on a bpf file system."""
-    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
-    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
-    if LIBC.statfs(os.fsencode(existing), buffer) < 0:
-        raise refused(ctypes.get_errno(), existing, "statfs")
-    if ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF != _BPFFS_MAGIC:
-        raise SystemRefused(
-            f"{existing} is not on a bpf file system",
-            hint=f"mount -t bpf -o mode=0700 bpf {BPFFS}",
-        )
 
 
 def pin(fd: int, path: Path) -> None:
