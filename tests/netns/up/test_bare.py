@@ -35,6 +35,7 @@ def test_an_agent_that_cannot_start_leaves_no_bare_device_up(site: Site) -> None
         outcome = alice.run(["krait", "agent", "--iface", "wg0"])
         assert outcome.code == 2, outcome.stderr
         assert "wg0.key" in outcome.stderr
+        assert "down: it has no filter" in outcome.stderr
         alice.fail(_IS_UP)
     finally:
         alice.succeed("mv /run/aside.key /var/lib/krait/wg0.key")

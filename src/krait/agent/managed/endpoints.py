@@ -7,7 +7,7 @@ answer, for a resolver may take a minute, or may be reached through the very tun
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
@@ -15,6 +15,8 @@ from queue import SimpleQueue
 
 from krait.agent.backoff import Backoff
 from krait.common.errors import KraitError
+from krait.kernel.wireguard import Device
+from krait.policy.device import WantedPeer
 from krait.policy.endpoint import Endpoint, parse
 from krait.policy.model import Address
 
@@ -91,6 +93,28 @@ class Endpoints:
         if current in name.found:
             return current
         return name.found[0] if name.found else None
+
+    def choose_all(
+        self,
+        peers: Iterable[WantedPeer],
+        device: Device | None,
+        lost: Container[bytes],
+        now_s: float,
+    ) -> dict[bytes, str]:
+        """`choose` for every peer that has an endpoint; by public key, those that are known.
+
+        `device` is where they are now, `lost` the public keys of those whose session is dead.
+        """
+        there = {each.public_key: each.endpoint for each in device.peers} if device else {}
+        found = {}
+        for each in peers:
+            if each.endpoint is not None:
+                key = each.public_key
+                is_lost = key not in there or key in lost
+                chosen = self.choose(each.endpoint, there.get(key), is_lost=is_lost, now_s=now_s)
+                if chosen is not None:
+                    found[key] = chosen
+        return found
 
     def collect(self, now_s: float) -> bool:
         """Take the answers that came, whether there were any, and ask again for names without."""

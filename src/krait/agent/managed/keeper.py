@@ -9,12 +9,13 @@ died.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
 from krait.agent.desired import Source, desire
 from krait.agent.lookout import Sight
+from krait.agent.managed.calls import Calls
 from krait.agent.managed.diff import (
     Addresses,
     Configure,
@@ -80,6 +81,14 @@ class NoIpv6(KraitError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What the age of a session is told by: see `Sessions.lost`."""
+
+    boot_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
+    wall_s: Callable[[], float] = time.time
+
+
 class Keeper:
     """One device. Calls come from one thread at a time."""
 
@@ -89,14 +98,16 @@ class Keeper:
         want: Callable[[Source], WantedDevice],
         endpoints: Endpoints,
         sessions: Sessions,
+        clocks: Clocks | None = None,
     ) -> None:
         """`want` reads what the device should be from a document; it raises UsageError."""
+        self._clocks = clocks or Clocks()
         self._maker = maker
         self._want = want
         self._endpoints = endpoints
         self._sessions = sessions
         self._wanted: WantedDevice | None = None
-        self._sought: dict[bytes, str] = {}  # endpoints as the document had them, once set
+        self._calls = Calls()
         self._scene: tuple[Wish, Seen] | None = None
         self._settled: object = None
         self._again_s = float("-inf")
@@ -141,22 +152,21 @@ class Keeper:
             return False
         if stage is Stage.SHRINK or self._scene is None:  # else nothing was done since it was seen
             self._scene = self._look(self._wanted, sight, now_s)
-        steps = plan(stage, *self._scene)
+        wish, seen = self._scene
+        steps = plan(stage, wish, seen)
         if steps or stage is Stage.RAISE:
             self._scene = None  # it holds keys
         if any(isinstance(each, Make) for each in steps):
             self._maker.require_free(self._wanted)
         link = sight.link
         for step in steps:
-            began_s = time.monotonic()
+            began_s = time.perf_counter()
             link = self._do(step, link)
-            _log.info(str(step), took_ms=round((time.monotonic() - began_s) * 1e3, 1))
+            _log.info(str(step), took_ms=round((time.perf_counter() - began_s) * 1e3, 1))
         if stage is Stage.RAISE and not steps:
             self._settled, self._again_s = state, now_s + LOOK_S
         if stage is Stage.GROW:
-            self._sought = {
-                each.public_key: each.endpoint for each in self._wanted.peers if each.endpoint
-            }
+            self._calls.made(wish.device.peers, wish.endpoints)
         return bool(steps)
 
     def next_s(self, now_s: float) -> float:
@@ -168,7 +178,7 @@ class Keeper:
         """Without a filter it carries nothing."""
         if sight.link is not None and sight.link.up and self._maker.is_ours(sight.link):
             self._maker.set_down(sight.link.ifindex)
-            _log.error("down: no filter can be put on it", ifindex=sight.link.ifindex)
+            _log.error("down: it has no filter", ifindex=sight.link.ifindex)
 
     def withdraw(self) -> None:
         """After a start that failed: take away what it made."""
@@ -180,7 +190,11 @@ class Keeper:
         if link is not None and not self._maker.is_ours(link):
             raise NotOurs(link.name)
         device = self._maker.device() if link is not None else None
-        lost = self._lost(device)
+        lost = self._sessions.lost(
+            device.peers if device else (),
+            now_s=self._clocks.boot_s(),
+            wall_s=self._clocks.wall_s(),
+        )
         wish = self._wish(self._possible(wanted), link, device, lost, now_s)
         through, unreachable = self._maker.routes(link.ifindex if link else None)
         seen = Seen(
@@ -191,11 +205,6 @@ class Keeper:
             lost=lost,
         )
         return wish, seen
-
-    def _lost(self, device: Device | None) -> frozenset[bytes]:
-        now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-        peers = device.peers if device else ()
-        return self._sessions.lost(peers, now_s=now_s, wall_s=time.time())
 
     def _possible(self, wanted: WantedDevice) -> WantedDevice:
         """What this machine can have of it."""
@@ -214,27 +223,12 @@ class Keeper:
         lost: frozenset[bytes],
         now_s: float,
     ) -> Wish:
-        there = {each.public_key: each for each in device.peers} if device else {}
-        endpoints: dict[bytes, str] = {}
-        for each in wanted.peers:
-            if each.endpoint is not None:
-                peer = there.get(each.public_key)
-                is_lost = peer is None or each.public_key in lost
-                chosen = self._endpoints.choose(
-                    each.endpoint, peer.endpoint if peer else None, is_lost=is_lost, now_s=now_s
-                )
-                if chosen is not None:
-                    endpoints[each.public_key] = chosen
         wish = Wish(
             device=wanted,
             private_key=self._maker.private_key(),
             preshared_keys=preshared_keys(wanted, self._maker),
-            endpoints=endpoints,
-            called=frozenset(
-                each.public_key
-                for each in wanted.peers
-                if self._sought and self._sought.get(each.public_key) not in (None, each.endpoint)
-            ),
+            endpoints=self._endpoints.choose_all(wanted.peers, device, lost, now_s),
+            called=self._calls.due(wanted.peers),
         )
         return replace(wish, mtu=self._mtu(wish, link))
 

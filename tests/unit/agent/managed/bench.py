@@ -63,6 +63,15 @@ class Bench:
                 assert self.link is not None
                 self.link = replace(self.link, up=True)
 
+    def hear_from(self, endpoint: str, handshake_s: int) -> None:
+        """All peers shake hands from there."""
+        assert self.device is not None
+        peers = (
+            replace(each, endpoint=endpoint, latest_handshake_s=handshake_s)
+            for each in self.device.peers
+        )
+        self.device = replace(self.device, peers=tuple(peers))
+
     def _readdress(self, gone: Set[InterfaceAddress], new: tuple[InterfaceAddress, ...]) -> None:
         assert self.link is not None
         assert gone <= set(self.link.addresses)

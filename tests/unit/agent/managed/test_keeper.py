@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A keeper whose machine is played in memory: what it takes, leaves, and says."""
 
+import threading
 from base64 import b64encode
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ from krait.agent.managed.diff import (
     Up,
     Wish,
 )
-from krait.agent.managed.endpoints import Endpoints
-from krait.agent.managed.keeper import Keeper, NoIpv6, NotOurs
+from krait.agent.managed.endpoints import Answer, Endpoints
+from krait.agent.managed.keeper import LOOK_S, Clocks, Keeper, NoIpv6, NotOurs
 from krait.agent.managed.sessions import Sessions
 from krait.common.errors import SystemRefused, UsageError
 from krait.kernel.link import Link
@@ -31,6 +32,7 @@ from krait.kernel.wireguard.configure import DeviceChange
 from krait.policy.device import WantedDevice, wanted
 from krait.policy.model import Network
 from krait.policy.view import InterfaceAddress
+from tests.patience import PATIENCE_S
 from tests.unit.agent.managed.bench import IFINDEX, Bench
 
 PRIVATE = b"p" * 32
@@ -144,6 +146,11 @@ def keeper(machine: Machine) -> Keeper:
     return Keeper(machine, machine.want, Endpoints(lambda: None), Sessions())
 
 
+def called(endpoint: str) -> str:
+    """The document, with an endpoint for the peer."""
+    return DOCUMENT.replace("you: {", f'you: {{endpoint: "{endpoint}", ')
+
+
 def read(folder: Path, text: str = DOCUMENT) -> Source:
     path = folder / "wg0.yaml"
     path.write_text(text)
@@ -210,10 +217,60 @@ def test_a_document_whose_preshared_key_is_not_there_changes_nothing(
     assert peer.has_preshared(b"s" * 32)
 
 
+class Names:
+    """A resolver that knows what it is told, and no more."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        self.answered = threading.Event()
+
+    def __call__(self, text: str) -> Answer:
+        if text not in self.known:
+            raise OSError("not known yet")
+        return (self.known[text],)
+
+    def wait(self) -> None:
+        assert self.answered.wait(PATIENCE_S)
+        self.answered.clear()
+
+
+def test_a_changed_endpoint_moves_a_living_peer_also_where_a_name_is_known_late(
+    machine: Machine, tmp_path: Path
+) -> None:
+    names, clocks = Names(), Clocks(lambda: 1000.0, lambda: 5000.0)
+    endpoints = Endpoints(names.answered.set, names)
+    keeper = Keeper(machine, machine.want, endpoints, Sessions(), clocks)
+
+    def reach_at(now_s: float) -> None:
+        for each in Stage:
+            keeper.reach(each, look(machine), now_s)
+
+    keeper.adopt(read(tmp_path, called("192.0.2.2:1")))
+    reach_at(0.0)
+    machine.bench.hear_from("198.51.100.7:9", handshake_s=4990)
+    reach_at(LOOK_S)
+    (peer,) = machine.device().peers
+    assert peer.endpoint == "198.51.100.7:9"  # it roams, and lives
+    keeper.adopt(read(tmp_path, called("hub.example:1")))
+    reach_at(LOOK_S + 1.0)
+    names.wait()
+    reach_at(LOOK_S + 2.0)
+    names.known = {"hub.example:1": "192.0.2.77:1"}
+    reach_at(LOOK_S + 20.0)
+    names.wait()
+    reach_at(LOOK_S + 21.0)
+    (peer,) = machine.device().peers
+    assert peer.endpoint == "192.0.2.77:1"
+    machine.bench.hear_from("198.51.100.7:9", handshake_s=4999)
+    reach_at(3 * LOOK_S)
+    (peer,) = machine.device().peers
+    assert peer.endpoint == "198.51.100.7:9"  # called once, and it may roam again
+
+
 def test_the_mtu_is_that_of_the_underlay_and_stays_as_somebody_sets_it(
     keeper: Keeper, machine: Machine, tmp_path: Path
 ) -> None:
-    keeper.adopt(read(tmp_path, DOCUMENT.replace("you: {", 'you: {endpoint: "192.0.2.2:1", ')))
+    keeper.adopt(read(tmp_path, called("192.0.2.2:1")))
     reach(keeper, machine)
     assert machine.mtu == 1320
     machine.bench.do(SetMtu(1300))
@@ -231,7 +288,7 @@ def test_an_mtu_that_was_guessed_gives_way_once_an_endpoint_is_known(
     keeper.adopt(read(tmp_path))
     reach(keeper, machine)
     assert machine.mtu == 1420
-    keeper.adopt(read(tmp_path, DOCUMENT.replace("you: {", 'you: {endpoint: "192.0.2.2:1", ')))
+    keeper.adopt(read(tmp_path, called("192.0.2.2:1")))
     assert reach(keeper, machine)
     assert machine.mtu == 1320
     assert not reach(keeper, machine)
