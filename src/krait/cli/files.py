@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The FILE argument that many verbs take: a policy document."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from krait.common.errors import UsageError
-from krait.kernel.files import read_at_most
 from krait.policy.document import load
 from krait.policy.model import Document
 from krait.policy.yaml_source import MAX_BYTES
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of a file, at most one more than a document may have.
+    """The bytes of a file, at most one more than a document may have; a pipe is waited for.
 
     Raises UsageError where it is missing, a folder, or not for this user to read.
     """
+    with reading(path), Path(path).open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """What reads `path`: its OSError becomes UsageError, with the mend."""
     try:
-        return read_at_most(Path(path), MAX_BYTES)
+        yield
     except FileNotFoundError:
         raise UsageError(
             f"{path}: no such file", hint="mend the path, or begin one: krait init wg0 >krait.yaml"
@@ -27,7 +35,9 @@ def read_file(path: str) -> bytes:
         raise UsageError(
             f"{path}: you may not read it", hint="run as a user who may, such as root"
         ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the name
         raise UsageError(f"{path}: {error}") from None
 
 

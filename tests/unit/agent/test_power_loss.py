@@ -18,7 +18,7 @@ from krait.agent.state import record, write_records
 from krait.policy.numbering import Numbers
 from tests.unit.agent.world import DESIRED
 
-NAMING = ("rename", "link", "unlink")
+NAMING = ("replace", "link", "unlink")
 
 
 class Disk:
@@ -43,11 +43,14 @@ class Disk:
         else:
             self.synced.add((about.st_ino, about.st_size))
 
-    def _name(self, call: Callable[..., None], *paths: Path | str) -> None:
+    def _name(self, call: Callable[..., None], *names: Path | str, **folders: int) -> None:
+        known = {key: Path(f"/proc/self/fd/{fd}").readlink() for key, fd in folders.items()}
+        ends = ("src_dir_fd", "dst_dir_fd") if len(names) > 1 else ("dir_fd",)
+        paths = [known.get(end, Path()) / name for end, name in zip(ends, names, strict=True)]
         if len(paths) > 1:  # what gets a name must be whole before it
-            about = Path(paths[0]).stat()
+            about = paths[0].stat()
             assert (about.st_ino, about.st_size) in self.synced, f"{paths[1]} could be empty"
-        call(*paths)
+        call(*names, **folders)
         self.unsynced.append(str(paths[-1]))
 
 

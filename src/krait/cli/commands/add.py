@@ -3,18 +3,20 @@
 
 import shlex
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
 from pathlib import Path
-from stat import S_IMODE
 
 from krait.cli import output
-from krait.cli.files import read_file
+from krait.cli.files import reading
 from krait.cli.output import Json, Style, paint
 from krait.common.errors import ExitCode, UsageError
-from krait.kernel.files import replace_file, writing
+from krait.kernel.files import original, writing
 from krait.policy import expectations, values
-from krait.policy.addition import Added, Newcomer, add
+from krait.policy.addition import Added, add
 from krait.policy.advice import advise
 from krait.policy.compile import check_size
+from krait.policy.newcomer import Newcomer
+from krait.policy.yaml_source import MAX_BYTES
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -38,19 +40,28 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """0: the document has the node, and is right. Else it is as it was."""
-    added = add(read_file(options.file), options.file, _newcomer(options))
+    with ExitStack() as stack:
+        with reading(options.file):
+            old = stack.enter_context(original(Path(options.file), MAX_BYTES))
+        added = _added(old.content, options)
+        with writing(Path(options.file)):
+            old.replace(added.data)
+    if options.json:
+        output.document(_report(options.file, added))
+    else:
+        _print(options.file, added)
+    return ExitCode.OK
+
+
+def _added(old: bytes, options: Namespace) -> Added:
+    added = add(old, options.file, _newcomer(options))
     check_size(added.document)
     if failures := expectations.run(added.document):
         raise UsageError(
             "\n".join(failure.message for failure in failures),
             hint=f"with {added.node.name}, the document's own tests fail: nothing was written",
         )
-    _replace(Path(options.file), added.data)
-    if options.json:
-        output.document(_report(options.file, added))
-    else:
-        _print(options.file, added)
-    return ExitCode.OK
+    return added
 
 
 def _newcomer(options: Namespace) -> Newcomer:
@@ -61,15 +72,6 @@ def _newcomer(options: Namespace) -> Newcomer:
         tuple(values.address(each) for each in options.address),
         values.endpoint(options.endpoint) if options.endpoint else None,
     )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """As a whole, behind a symbolic link too; whose it is and who may read it stay."""
-    with writing(path):
-        path = path.resolve()
-        about = path.stat()
-        owner = about.st_uid, about.st_gid
-        replace_file(path, data, mode=S_IMODE(about.st_mode), durable=True, owner=owner)
 
 
 def _print(file: str, added: Added) -> None:

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from krait.cli.commands import add
 from krait.cli.main import main
+from krait.policy import expectations
 from krait.policy.document import load
 from krait.policy.example import EXAMPLE
+from krait.policy.expectations import Failure
+from krait.policy.model import Document
 from tests.documents import key, policy
 
 Capture = pytest.CaptureFixture[str]
@@ -50,6 +56,31 @@ def test_a_symbolic_link_stays_one(file: Path) -> None:
     assert main(["add", str(link), "web2", "--key", key(9), "--tags", "web"]) == 0
     assert link.is_symlink()
     assert "web2:" in file.read_text()
+
+
+def test_a_link_to_anothers_file_put_there_meanwhile_is_not_followed(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Whoever owns the folder can do so, and `sudo krait add` may write to any file."""
+    secret = file.parent.parent / f"{file.parent.name}.secret"
+    secret.write_text("root's")
+
+    def swap(document: Document) -> tuple[Failure, ...]:
+        file.unlink()
+        file.symlink_to(secret)
+        return expectations.run(document)
+
+    monkeypatch.setattr(add, "expectations", SimpleNamespace(run=swap))
+    assert main(["add", str(file), "web2", "--key", key(9), "--tags", "web"]) == 3
+    assert "changed meanwhile" in capsys.readouterr().err
+    assert secret.read_text() == "root's"
+    secret.unlink()
+
+
+def test_a_pipe_is_no_document_to_be_changed(tmp_path: Path, capsys: Capture) -> None:
+    os.mkfifo(tmp_path / "krait.yaml")
+    assert main(["add", str(tmp_path / "krait.yaml"), "web2", "--key", key(9)]) == 2
+    assert "no regular file" in capsys.readouterr().err
 
 
 def test_addresses_may_be_said(file: Path) -> None:
