@@ -35,7 +35,7 @@ class Faults:
             if self._known.pop(subject, None):
                 _log.info(f"{subject}: mended")
         elif known is None or known.message != error.message:
-            self._known[subject] = Fault(error.message, error.hint, time.time())
+            self._known[subject] = Fault(error.message, error.hint, time.time(), subject)
             _log.error(error.message, subject=subject, hint=error.hint)
 
     def attempt(self, subject: str, doing: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from krait.agent.paths import Paths
-from krait.agent.wiring import adapters, holding
+from krait.agent.wiring import Adapters, adapters, holding
 from krait.kernel import capability
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
@@ -29,27 +29,31 @@ def leave(interface: str, paths: Paths | None = None) -> Left:
     Taken, if they are of another network namespace and in force there.
     """
     paths = paths or Paths.here()
-    pins = paths.pins_of(interface)
     capability.require(*capability.NEEDED)
     paths.require()
     real = adapters(interface, paths, AttachKind.CLSACT)
     with holding(real, interface, paths, f"an agent keeps {interface}"):
-        hooks, link = real.hooks, real.eyes.link()
-        ifindex = link.ifindex if link else None
-        was_enforcing = ifindex is not None and any(hooks.observe(ifindex, each) for each in Hook)
-        had_pins = pins.exists()
-        programs = {number for each in real.loads.found() for number in each.programs.values()}
-        had_gone = bool(hooks.elsewhere(ifindex, programs))
-        hooks.free(ifindex, programs)
-        for hook in Hook:
-            for kind in AttachKind:
-                hooks.detach(ifindex, hook, kind)
-        others = ifindex is not None and not hooks.remove_qdisc(ifindex)
-        real.loads.clear()
-        files = [each(interface) for each in (paths.state_of, paths.kept_of, paths.live_of)]
-        had_files = any(each.exists() for each in files)
-        for each in (*files, paths.ready_of(interface), paths.lock_of(interface)):
-            each.unlink(missing_ok=True)
+        return take_off(real, interface, paths)
+
+
+def take_off(real: Adapters, interface: str, paths: Paths) -> Left:
+    """The same, for who holds the interface; the file of that lock goes too."""
+    pins, hooks, link = paths.pins_of(interface), real.hooks, real.eyes.link()
+    ifindex = link.ifindex if link else None
+    was_enforcing = ifindex is not None and any(hooks.observe(ifindex, each) for each in Hook)
+    had_pins = pins.exists()
+    programs = real.programs()
+    had_gone = bool(hooks.elsewhere(ifindex, programs))
+    hooks.free(ifindex, programs)
+    for hook in Hook:
+        for kind in AttachKind:
+            hooks.detach(ifindex, hook, kind)
+    others = ifindex is not None and not hooks.remove_qdisc(ifindex)
+    real.loads.clear()
+    files = [each(interface) for each in (paths.state_of, paths.kept_of, paths.live_of)]
+    had_files = any(each.exists() for each in files)
+    for each in (*files, paths.ready_of(interface), paths.lock_of(interface)):
+        each.unlink(missing_ok=True)
     return Left(
         interface_is_there=link is not None,
         was_enforcing=was_enforcing,

@@ -14,7 +14,8 @@ from functools import partial
 import structlog
 
 from krait.agent.hearing import keep_hearing
-from krait.agent.rounds import Rounds, Setup
+from krait.agent.rounds import Rounds
+from krait.agent.setup import Setup
 from krait.common.errors import KraitError
 from krait.kernel.link import Change, LinkEvent, Resync
 
@@ -49,6 +50,7 @@ class Agent:
         try:
             await asyncio.to_thread(self._rounds.start)
             self._setup.notifier.ready(self._rounds.status())
+            self._setup.on_ready()
             await self._go_on()
         finally:
             self._setup.enforcement.close()

@@ -7,14 +7,12 @@ tried again by the next: only a start can fail. One thread at a time plays a rou
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from krait.agent import source, state
-from krait.agent.apply import Enforcement
 from krait.agent.backoff import Backoff
 from krait.agent.desired import Desired, Source
 from krait.agent.diff import Action, Commit, Load, Observed, plan
@@ -22,36 +20,18 @@ from krait.agent.faults import Faults
 from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.managed.diff import Stage
-from krait.agent.managed.keeper import Away, Keeper
-from krait.agent.notify import Notifier
+from krait.agent.managed.keeper import Away
 from krait.agent.places import Behind, Elsewhere, Gone
-from krait.agent.ports import Eyes
+from krait.agent.reading import Reading
+from krait.agent.setup import Setup
 from krait.common import collector
-from krait.common.errors import KraitError, UsageError
+from krait.common.errors import KraitError
 from krait.kernel.files import sweep, writing
 from krait.kernel.seat import AttachKind
 
 _PLANS = 6  # a start needs three; more would mean that somebody works against us
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What an agent works with."""
-
-    interface: str
-    document: Path
-    kept: Path  # what was put in force last
-    live: Path
-    eyes: Eyes
-    enforcement: Enforcement
-    notifier: Notifier
-    keeper: Callable[[Callable[[], None]], Keeper] | None = None
-    """Of the device, where Krait makes it; given how to wake the agent from another thread."""
-    is_overdue: Callable[[], bool] = lambda: False
-    """Whether what is done here was on trial, and nobody has ended that."""
-    changes: Callable[[Path], AsyncGenerator[None, None]] = source.changes
 
 
 class Rounds:
@@ -64,7 +44,7 @@ class Rounds:
         self._keeper = setup.keeper and setup.keeper(wake)
         self._lookout = Lookout(setup.eyes)
         self._intent = Intent(setup.enforcement)
-        self._unheard = source.Unheard(setup.document)
+        self._reading = Reading(setup.document, setup.kept, setup.interface)
         self._faults = Faults()
         self._leading = Backoff()
         self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
@@ -74,7 +54,6 @@ class Rounds:
         self._sight = Sight(None)
         self._is_elsewhere = False
         self._has_moved = False
-        self._must_read = False
 
     @collector.paused(then_sweep=True)
     def start(self) -> None:
@@ -83,17 +62,20 @@ class Rounds:
             sweep(each)
         self._sight = self._lookout.look(time.monotonic())
         self._enforcement.start(self._sight.ifindex)
-        if self._enforcement.is_enforcing(self._sight.ifindex):
-            self._must_read = True
+        is_enforcing = self._enforcement.is_enforcing(self._sight.ifindex)
+        try:
+            self._read()
+        except KraitError as error:
+            if not self._reading.go_back(self._take) and not is_enforcing:
+                raise
+            self._faults.note("document", error)
+        if is_enforcing:
             self.play()
             return
         try:
             self._begin()
         except Exception:
-            if self._keeper is not None:
-                self._keeper.withdraw()
-            self._enforcement.withdraw(self._sight.ifindex)
-            self._lower_if_bare()
+            self._withdraw()
             raise
         self._write()
 
@@ -101,8 +83,7 @@ class Rounds:
     def play(self) -> None:
         """One round. Never raises: see `faults` of the live state."""
         self._faults.collect()
-        if self._must_read or self._unheard.is_due(time.monotonic()):
-            self._must_read = False
+        if self._reading.is_due(time.monotonic()):
             self._faults.attempt("document", self._read)
         self._faults.attempt("enforcement", self._enforce)
         self._faults.attempt("device", self._make)
@@ -110,12 +91,12 @@ class Rounds:
 
     def read_again(self) -> None:
         """The next round reads the document."""
-        self._must_read = True
+        self._reading.ask()
 
     @property
     def has_read(self) -> bool:
         """Whether one has read it since."""
-        return not self._must_read
+        return not self._reading.is_asked
 
     def appeared(self, ifindex: int) -> None:
         """The kernel told of this interface just now."""
@@ -136,6 +117,8 @@ class Rounds:
         pauses = [INTERVAL_S, self._lookout.next_s(now_s)]
         if self._keeper is not None:
             pauses.append(self._keeper.next_s(now_s))
+        if (again_s := self._reading.next_s(now_s)) is not None:
+            pauses.append(again_s)
         return min(pauses)
 
     def status(self) -> str:
@@ -147,10 +130,6 @@ class Rounds:
         return f"{name}: revision {self._enforcement.revision} in force{faults}"
 
     def _begin(self) -> None:
-        try:
-            self._read()
-        except UsageError as error:
-            self._go_back(error)
         if self._sight.fault is not None:
             raise self._sight.fault
         if self._sight.interface is None:  # without a key yet: it waits for it shut
@@ -161,15 +140,20 @@ class Rounds:
             if fault is not None:
                 raise fault
 
+    def _withdraw(self) -> None:
+        """After a start that failed: what it made goes, and no device of ours is left bare."""
+        withdraw = self._keeper.withdraw if self._keeper else None
+        off = partial(self._enforcement.withdraw, self._sight.ifindex)
+        for step in (withdraw, self._lower_if_bare, off, self._lower_if_bare):
+            try:
+                if step is not None:
+                    step()
+            except Exception:  # noqa: BLE001 - the others all the more
+                _log.exception("cannot be taken back")
+
     def _read(self) -> None:
-        setup, known = self._setup, self._intent.source
-        self._unheard.reading()
-        found = source.read(
-            setup.document, setup.interface, known, if_missing=self._how_to_restore()
-        )
-        if found != known:
-            self._take(found)
-            _log.info("document read", path=found.path, sha256=found.sha256[:12])
+        restore = self._how_to_restore()
+        self._reading.read(time.monotonic(), self._take, if_missing=restore)
 
     def _take(self, found: Source) -> None:
         """This document counts from here on; not if it is none that the device can be made from."""
@@ -184,18 +168,6 @@ class Rounds:
             return f"{hint} (a copy of it: {kept})"
         return hint if self._enforcement.is_enforcing(self._sight.ifindex) else ""
 
-    def _go_back(self, error: UsageError) -> None:
-        """What was in force before, say, a reboot stays in force where there is nothing better.
-
-        Raises `error` if there is nothing to go back to.
-        """
-        try:
-            self._take(source.read(self._setup.kept, self._setup.interface))
-        except UsageError:
-            raise error from None
-        self._faults.note("document", error)
-        _log.warning("going on with the document that was in force last")
-
     def _write(self) -> None:
         """What a disk refuses is tried again; it holds nothing up."""
         self._faults.attempt("records", self._enforcement.write_down)
@@ -204,7 +176,9 @@ class Rounds:
 
     def _keep(self) -> None:
         committed = self._enforcement.committed
-        if committed is not None and committed.source != self._kept:
+        if committed is None or committed.source == self._kept:
+            return
+        if not self._setup.is_on_trial():
             source.keep(self._setup.kept, committed.source)
             self._kept = committed.source
 
@@ -302,6 +276,8 @@ class Rounds:
             warnings=self._enforcement.warnings,
             withheld=tuple(sorted(map(str, self._sight.withheld))),
             node=self._keeper.node if self._keeper else "",
+            document=self._reading.taken.path if self._reading.taken else "",
+            readings=self._reading.attempts,
         )
         if live != self._told:
             with writing(self._setup.live):

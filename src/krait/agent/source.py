@@ -5,6 +5,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import closing
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
@@ -50,7 +51,7 @@ def read(
 ) -> Source:
     """Read and check a document, for an interface if one is named, its own tests included.
 
-    One with the same bytes as `known` is `known`: it is not worked through again; and of one that
+    One with the same bytes as `known` is not worked through again; and of one that
     differs a little, only that is. `if_missing` is what to do if it cannot be read; empty: begin
     with a first one, which nobody may be told while a policy is in force, for it allows everything.
     Raises UsageError: DocumentError with every problem, or what else makes it unusable.
@@ -65,7 +66,7 @@ def read(
         ) from error
     digest = sha256(data).hexdigest()
     if known is not None and known.sha256 == digest:
-        return known
+        return known if known.path == str(path) else replace(known, path=str(path))
     document = None
     if known is not None and known.path == str(path):
         document = reread(known.document, known.data, data)

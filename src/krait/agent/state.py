@@ -28,6 +28,7 @@ MAX_REVISION = 1 << 31
 
 _VERSION = 1
 _KEY_BYTES = 32
+_MANY = 1 << 63
 _END_S = 1 << 37  # wall clock: thousands of years on, and still a date
 
 T = TypeVar("T")
@@ -91,6 +92,8 @@ class Fault:
     hint: str
     since_s: float
     """Wall clock."""
+    subject: str = ""
+    """What it is about, such as `document`; it has one fault at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,14 @@ class Live:
     """Prefixes that moved from one peer to another and are nobody's for a moment."""
     node: str = ""
     """Which node of the document this machine is, where Krait makes the interface."""
+    document: str = ""
+    """Path of the one that counts; empty: none was taken yet."""
+    readings: int = 0
+    """How often it was read, or tried to be, since the agent started."""
+
+    def fault_of(self, subject: str) -> Fault | None:
+        """What is wrong with it, if anything is."""
+        return next((each for each in self.faults if each.subject == subject), None)
 
 
 def read_live(path: Path, tell: Tell = lambda _: None) -> Live | None:
@@ -208,12 +219,15 @@ def _live(found: object) -> Live:
         warnings=_strings(top["warnings"]),
         withheld=_strings(top["withheld"]),
         node=_string(top.get("node", "")),
+        document=_string(top.get("document", "")),
+        readings=_number(top.get("readings", 0), _MANY),
     )
 
 
 def _fault(found: object) -> Fault:
     top = _mapping(found)
-    return Fault(_string(top["message"]), _string(top["hint"]), _moment(top["since_s"]))
+    subject = _string(top.get("subject", ""))
+    return Fault(_string(top["message"]), _string(top["hint"]), _moment(top["since_s"]), subject)
 
 
 def _of(kind: type[T], found: object) -> T:

@@ -25,7 +25,7 @@ from krait.agent.managed.sessions import Sessions
 from krait.agent.notify import Notifier
 from krait.agent.paths import Paths
 from krait.agent.ports import Eyes, Filter, Loads
-from krait.agent.rounds import Setup
+from krait.agent.setup import Setup
 from krait.common.errors import SystemRefused, UsageError
 from krait.kernel import capability, wireguard
 from krait.kernel.bpf.folder import require_private
@@ -48,6 +48,10 @@ class Adapters:
     eyes: Eyes
     loads: Loads
     hooks: Filter
+
+    def programs(self) -> frozenset[int]:
+        """Those of every load that is pinned, by kernel id."""
+        return frozenset(each for load in self.loads.found() for each in load.programs.values())
 
 
 def adapters(interface: str, paths: Paths, kind: AttachKind | None = None) -> Adapters:
@@ -108,7 +112,7 @@ def holding(real: Adapters, interface: str, paths: Paths, what: str) -> Iterator
     Raises Held, beginning with `what`, or Taken: the pins are of another network namespace, and a
     device there is judged by them.
     """
-    _require_ours(real, interface, paths)
+    _require_this_namespace(real, interface, paths)
     try:
         lock = Lock.take(paths.lock_of(interface), what)
     except Held as error:
@@ -116,7 +120,7 @@ def holding(real: Adapters, interface: str, paths: Paths, what: str) -> Iterator
             raise Taken(interface, paths) from error
         raise
     with lock:
-        _require_ours(real, interface, paths)
+        _require_this_namespace(real, interface, paths)
         yield
 
 
@@ -126,18 +130,24 @@ def keep(
     config: Path | None = None,
     kind: AttachKind | None = None,
     paths: Paths | None = None,
+    as_ordered: bool = False,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Keep the policy of an interface until SIGTERM or SIGINT.
 
     `config` is the document, searched for if None; `kind` the way to attach, the kernel's best if
-    None. Raises UsageError (no such document, not a WireGuard interface) or SystemRefused (missing
-    capability, no bpf file system, a folder that cannot be written, another agent), or TrialOver.
+    None; `as_ordered` is for nothing but a device that Krait makes; `on_ready` is called once it is
+    in force. Raises UsageError (no such document, not a WireGuard interface) or SystemRefused
+    (missing capability, no bpf file system, a folder that cannot be written, another agent), or
+    TrialOver.
     """
     paths = paths or Paths.here()
     paths.pins_of(interface)  # refuses what is no name
     capability.require(*capability.NEEDED)
     paths.require()
     orders, kept = read_orders(paths.orders_of(interface)), paths.kept_of(interface)
+    if as_ordered and orders is None:
+        raise Overtaken(interface)
     if orders is not None:
         if config is not None:
             raise MadeHere(interface)
@@ -157,7 +167,9 @@ def keep(
             enforcement=Enforcement(real.loads, real.hooks, paths.state_of(interface)),
             notifier=Notifier.of(),
             keeper=None if orders is None else partial(_keeper, interface, orders, paths),
+            is_on_trial=paths.trial_of(interface).exists,
             is_overdue=partial(is_overdue, interface, paths),
+            on_ready=on_ready,
         )
         try:
             asyncio.run(Agent(setup).run())
@@ -191,7 +203,7 @@ def _keeper(interface: str, orders: Orders, paths: Paths, wake: Callable[[], Non
     )
 
 
-def _require_ours(real: Adapters, interface: str, paths: Paths) -> None:
+def _require_this_namespace(real: Adapters, interface: str, paths: Paths) -> None:
     if is_foreign(paths.pins_of(interface)):
         link = real.eyes.link()
         if real.hooks.elsewhere(link.ifindex if link else None, frozenset()):

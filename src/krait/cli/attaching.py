@@ -13,11 +13,10 @@ def option(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--attach",
         choices=[_BEST, *(kind.value for kind in AttachKind)],
-        default=_BEST,
         help="how to attach the filter (default: the best this kernel knows)",
     )
 
 
 def chosen(options: Namespace) -> AttachKind | None:
     """None: the best that the kernel knows."""
-    return None if options.attach == _BEST else AttachKind(options.attach)
+    return None if options.attach in (None, _BEST) else AttachKind(options.attach)

@@ -10,27 +10,39 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from krait.agent.ourselves import ourselves
 from krait.agent.paths import Paths
+from krait.agent.state import Fault, Live, read_live
+from krait.cli import systemd
 from krait.common.errors import ExitCode, KraitError, SystemRefused
-from krait.kernel import netns
 from krait.kernel.files import writing
 from krait.kernel.lock import holder
 
 PATIENCE_S = 90.0
-"""For an agent to be ready, or to end: that of systemd."""
+"""For an agent to be ready, to end, or to answer: longer than its unit has."""
 
+_DECISIVE = "document", "policy", "commit", "enforcement", "device"
+"""What an agent may find wrong with, so that it did not do what it was told."""
 _POLL_S = 0.05
 _LOG_BYTES = 16 << 20
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not used as such
 _KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SHIV_ROOT")
-_SYSTEMD = Path("/run/systemd/system")
+
+
+class _NotInForce(SystemRefused):
+    """The agent lives, and went on with something else."""
+
+    def __init__(self, what: str, fault: Fault | None) -> None:
+        super().__init__(
+            f"{what}: {fault.message}" if fault else what,
+            hint=fault.hint if fault else "its log may say why",
+        )
 
 
 class CannotStart(KraitError):
@@ -46,9 +58,9 @@ def restart(interface: str, paths: Paths) -> None:
 
     What is enforced stays enforced in between. Raises KraitError, and then no agent lives.
     """
-    if _has_unit(interface, paths):
+    if systemd.has_unit(interface, paths):
         stop_process(interface, paths)
-        _systemctl("restart", interface)
+        systemd.tell("restart", interface)
         return
     stop(interface, paths)
     _spawn(interface, paths)
@@ -56,15 +68,15 @@ def restart(interface: str, paths: Paths) -> None:
 
 def stop(interface: str, paths: Paths) -> None:
     """End the agent, whoever started it; no error if there is none. What is enforced stays so."""
-    if _has_unit(interface, paths):
-        _systemctl("stop", interface)
+    if systemd.has_unit(interface, paths):
+        systemd.tell("stop", interface)
     stop_process(interface, paths)
 
 
 def stop_process(interface: str, paths: Paths) -> None:
     """End an agent that is no unit's: ask, wait, and kill it, as systemd does with a unit."""
     lock = paths.lock_of(interface)
-    if _has_unit(interface, paths) and _is_active(interface):
+    if systemd.has_unit(interface, paths) and systemd.is_active(interface):
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
         if (left := _end(lock, number)) is None:
@@ -76,26 +88,65 @@ def stop_process(interface: str, paths: Paths) -> None:
 
 
 def reload(interface: str, paths: Paths) -> None:
-    """Have the living agent read its document again; no error if there is none."""
-    if pid := holder(paths.lock_of(interface)):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGHUP)
+    """Have the living agent read its document again; returns when it has.
+
+    Raises SystemRefused if it cannot be told, or does not answer.
+    """
+    live_path, pid = paths.live_of(interface), holder(paths.lock_of(interface))
+    before = read_live(live_path)
+    if not pid or before is None:
+        raise SystemRefused(
+            f"the agent of {interface} cannot be told to read its document again",
+            hint=f"see whether it lives, and here: krait status {interface}",
+        )
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGHUP)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while (live := read_live(live_path)) is None or live.readings == before.readings:
+        if holder(paths.lock_of(interface)) != pid or time.monotonic() > deadline_s:
+            raise SystemRefused(
+                f"the agent of {interface} did not read its document again (pid {pid})",
+                hint=f"its log may say why: {where_it_logs(interface, paths)}",
+            )
+        time.sleep(_POLL_S)
+
+
+def require_in_force(interface: str, paths: Paths, config: str, *others: str) -> Live:
+    """What a living agent says of itself that made what a document says, or one of others.
+
+    Raises SystemRefused, with its own words, if it did not.
+    """
+    live = read_live(paths.live_of(interface))
+    if live is None:
+        raise SystemRefused(
+            f"the agent of {interface} does not tell what it does",
+            hint=f"its log may say why: {where_it_logs(interface, paths)}",
+        )
+    refusals = map(live.fault_of, _DECISIVE)
+    fault = next((each for each in refusals if each is not None), None)
+    if live.document not in (config, *others):
+        raise _NotInForce(f"the agent of {interface} does not take {config}", fault)
+    if fault is not None and fault.subject != "document":
+        raise _NotInForce(f"{interface} is not as {config} says", fault)
+    if not live.enforcing:
+        raise _NotInForce(f"{interface} is not up", next(iter(live.faults), None))
+    return live
 
 
 def where_it_logs(interface: str, paths: Paths) -> str:
     """What shows the agent's log."""
-    if _has_unit(interface, paths):
-        return f"journalctl -u {_unit(interface)}"
+    if systemd.has_unit(interface, paths):
+        return f"journalctl -u {systemd.unit(interface)}"
     return str(paths.log_of(interface))
 
 
 def command_for_boot(interface: str, paths: Paths, *, wanted: bool = True) -> str:
     """What has systemd start it at boot, or not; empty: so it is, or there is no systemd."""
-    if not _has_unit(interface, paths):
+    if not systemd.has_unit(interface, paths):
         return ""
-    is_enabled = _run("is-enabled", interface).returncode == 0
+    is_enabled = systemd.is_enabled(interface)
     verb = "enable" if wanted else "disable"
-    return "" if is_enabled == wanted else f"systemctl {verb} {_unit(interface)}"
+    return "" if is_enabled == wanted else f"systemctl {verb} {systemd.unit(interface)}"
 
 
 def _end(lock: Path, number: int) -> int | None:
@@ -117,51 +168,9 @@ def leave_behind(interface: str, paths: Paths, *arguments: str) -> None:
         _start(arguments, output)
 
 
-def _ourselves() -> tuple[str, ...]:
-    """The command that is running, for another process of it."""
-    command = Path(sys.argv[0])
-    if command.is_file() and os.access(command, os.X_OK) and command.name == "krait":
-        return (str(command.absolute()),)
-    return sys.executable, "-m", "krait.cli.main"
-
-
 def sees(path: Path, interface: str, paths: Paths) -> bool:
     """Whether the agent will: homes and temporary files are hidden from its unit."""
-    return not (_has_unit(interface, paths) and any(map(path.is_relative_to, _HIDDEN)))
-
-
-def _unit(interface: str) -> str:
-    return f"krait@{interface}.service"
-
-
-def _has_unit(interface: str, paths: Paths) -> bool:
-    """A unit lives in the first process's network namespace, unless a drop-in says otherwise."""
-    if paths.namespace or not _SYSTEMD.is_dir() or not netns.is_of(1):
-        return False
-    return _run("cat", interface).returncode == 0
-
-
-def _is_active(interface: str) -> bool:
-    return _run("is-active", interface).stdout.strip() in ("active", "activating", "reloading")
-
-
-def _systemctl(verb: str, interface: str) -> None:
-    if (done := _run(verb, interface)).returncode:
-        said = next(iter(done.stderr.strip().splitlines()), "no reason given")
-        raise SystemRefused(
-            f"systemd could not {verb} {_unit(interface)}: {said}",
-            hint=f"journalctl -u {_unit(interface)} -n 20",
-        )
-
-
-def _run(verb: str, interface: str) -> subprocess.CompletedProcess[str]:
-    command = ["systemctl", "--no-pager", verb, _unit(interface)]
-    try:
-        return subprocess.run(  # noqa: S603 - a fixed command, and a name that was checked
-            command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S
-        )
-    except OSError as error:
-        return subprocess.CompletedProcess(command, 127, "", error.strerror or "")
+    return not (systemd.has_unit(interface, paths) and any(map(path.is_relative_to, _HIDDEN)))
 
 
 def _spawn(interface: str, paths: Paths) -> None:
@@ -170,16 +179,37 @@ def _spawn(interface: str, paths: Paths) -> None:
     ready = paths.ready_of(interface)
     with _listening(ready) as listener, _appending(log) as output:
         began = output.tell()
-        process = _start(("agent", "--iface", interface), output, NOTIFY_SOCKET=str(ready))
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not _is_ready(listener):
-            if process.poll() is not None:
-                raise _why(log, began, process.returncode)
-            if time.monotonic() > deadline_s:
-                process.kill()
+        process = _start(
+            ("agent", "--iface", interface, "--as-ordered"), output, NOTIFY_SOCKET=str(ready)
+        )
+        with _ended_on_error(process):
+            if not _becomes_ready(process, listener):
                 raise SystemRefused(
-                    f"the agent of {interface} was not ready within {PATIENCE_S:g} s", hint=str(log)
+                    f"the agent of {interface} was not ready within {PATIENCE_S:g} s",
+                    hint=f"its log may say why: {log}",
                 )
+        if process.returncode is not None:
+            raise _why(log, began, process.returncode)
+
+
+@contextmanager
+def _ended_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Nor does it go on as if nobody had called it off by an interruption."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _becomes_ready(process: subprocess.Popen[bytes], listener: socket.socket) -> bool:
+    """Whether it does, or ends; False: neither, within our patience."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        if _is_ready(listener) or process.poll() is not None:
+            return True
+    return False
 
 
 def _start(
@@ -190,7 +220,7 @@ def _start(
     """
     kept = {name: value for name, value in os.environ.items() if name in _KEPT}
     return subprocess.Popen(  # noqa: S603 - ourselves
-        [*_ourselves(), *arguments],
+        [*ourselves(), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -60,6 +60,11 @@ class Lock:
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return cls(fd)
 
+    @property
+    def is_held(self) -> bool:
+        """Not after close()."""
+        return self._fd >= 0
+
     def close(self) -> None:
         """Let the next one have it; the file stays. May be repeated."""
         fd, self._fd = self._fd, -1

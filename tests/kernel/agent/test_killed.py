@@ -29,7 +29,8 @@ import pytest
 from krait.agent.apply import Enforcement
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
-from krait.agent.rounds import Rounds, Setup
+from krait.agent.rounds import Rounds
+from krait.agent.setup import Setup
 from krait.agent.state import read_live, read_records
 from krait.common.abi import ABI_VERSION
 from krait.kernel import clsact

@@ -14,7 +14,8 @@ import pytest
 from krait.agent.apply import Enforcement
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
-from krait.agent.rounds import Rounds, Setup
+from krait.agent.rounds import Rounds
+from krait.agent.setup import Setup
 from krait.agent.state import Live, read_live
 from krait.common.abi import MAX_LIST_LENGTH
 from krait.kernel.bpf.errors import BpfRefused, MapFull

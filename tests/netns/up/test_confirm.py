@@ -118,3 +118,30 @@ def test_up_again_says_that_a_trial_goes_on(site: Site) -> None:
     assert "up already" in outcome.stdout
     assert "krait confirm wg0" in outcome.stderr
     assert site["alice"].run(["krait", "confirm", "wg0"]).code == 0
+
+
+def test_a_document_of_before_that_went_bad_is_replaced_by_the_copy_of_when_it_was_in_force(
+    site: Site,
+) -> None:
+    site.start(None, "alice")
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
+    begin(site, OTHER, length="10m")
+    site.write("alice", "nonsense: true\n")
+    outcome = site["alice"].run(["krait", "rollback", "wg0"], timeout_s=PATIENCE_S)
+    assert outcome.code == 0, outcome.stderr
+    assert "nonsense" in outcome.stderr
+    assert site.status("alice")["policy"]["document"] == "/var/lib/krait/wg0.yaml"
+    assert "tcp/80" in site["alice"].succeed("cat /var/lib/krait/wg0.yaml")
+    site["alice"].succeed("ip link delete wg0")  # it is kept as well
+    site.wait("alice", "ip -o link show group 1802658153 up | grep wg0")
+    site.write("alice", site.document())
+    site.wait("alice", f"krait status wg0 | grep 'document.*{CONFIG}'")
+
+
+def test_nothing_is_tried_that_there_would_be_no_way_back_from(site: Site) -> None:
+    site.start(None, "alice")
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
+    site.write("alice", "nonsense: true\n")
+    outcome = site.up("alice", "--confirm", "60s", config=OTHER)
+    assert (outcome.code, "no way back" in outcome.stderr) == (2, True)
+    assert site.status("alice")["enforced"]

@@ -14,6 +14,7 @@ from krait.lab.machine import Process
 from tests.netns.up.conftest import CONFIG, PATIENCE_S, RULES, USERSPACE, Site
 
 OTHER = "/run/site/other.yaml"
+ANY = "/etc/krait/wg0.yaml"  # where an agent that nobody gave orders would look
 SEED = int(os.environ.get("KRAIT_SEED", str(random.randrange(1 << 32))))  # noqa: S311 - no secret
 KILLS = 4
 TURN = "another command works on wg0"
@@ -41,7 +42,6 @@ def assert_down(site: Site) -> None:
     assert site.traces("alice") == ""
     assert site["alice"].succeed("ls -A /run/krait /var/lib/krait").split() == [
         "/run/krait:",
-        "wg0.turn",
         "/var/lib/krait:",
         "wg0.key",
     ]
@@ -82,6 +82,7 @@ def test_whatever_up_had_done_when_it_was_killed_the_next_command_ends_well(
     site: Site, following: str
 ) -> None:
     chance = random.Random(f"{SEED} {following}")  # noqa: S311 - no secret
+    site.write("alice", site.document(), ANY)
     began_s = time.monotonic()
     site.start(None, "alice")
     length_s = time.monotonic() - began_s
@@ -131,33 +132,49 @@ def test_two_rollbacks_at_once_go_back_once(site: Site) -> None:
     assert_up(site)
 
 
-def test_a_confirmation_at_the_last_moment_counts_or_is_told_to_be_too_late(site: Site) -> None:
+def test_a_confirmation_counts_until_the_trial_is_over_and_is_told_to_be_too_late_then(
+    site: Site,
+) -> None:
     site.start(None, "alice")
     site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
-    confirmed = []
-    for after_s in (0.5, 2.3, 3.0):
-        outcome = site.up("alice", "--confirm", "10m", config=OTHER)
-        assert outcome.code == 0, outcome.stderr
-        # So that the moment is near, however long the start took.
-        site["alice"].succeed(["python", "-c", _SHORTEN])
-        rollback = site["alice"].spawn(["krait", "rollback", "wg0", "--when-due"])
-        time.sleep(after_s)  # the moment is what is tried here
-        code = site["alice"].run(["krait", "confirm", "wg0"]).code
-        rollback.wait(PATIENCE_S)
-        confirmed.append(code == 0)
+    for left_s, outcome in ((5.0, 0), (-1.0, 2)):
+        assert site.up("alice", "--confirm", "10m", config=OTHER).code == 0
+        site["alice"].succeed("pkill -9 -f '[k]rait rollback'")
+        # So that the moment is near, however long the start took; nobody goes back but who is told.
+        site["alice"].succeed(["python", "-c", _SHORTEN, str(left_s)])
+        confirmed = site["alice"].run(["krait", "confirm", "wg0"])
+        assert confirmed.code == outcome, confirmed.stderr
+        assert ("too late" in confirmed.stderr) == (outcome != 0)
+        site["alice"].run(["krait", "rollback", "wg0", "--when-due"], timeout_s=PATIENCE_S)
         document = site.status("alice")["policy"]["document"]
-        assert document == (OTHER if code == 0 else CONFIG), rollback.stderr
+        assert document == (CONFIG if outcome else OTHER)
         assert_up(site)
-        if code == 0:
-            assert site.up("alice").code == 0
-    print(f"confirmed: {confirmed}")  # noqa: T201
+        assert site.up("alice").code == 0
+
+
+def test_a_confirmation_while_it_goes_back_is_one_or_the_other(site: Site) -> None:
+    site.start(None, "alice")
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
+    assert site.up("alice", "--confirm", "10m", config=OTHER).code == 0
+    site["alice"].succeed(["python", "-c", _SHORTEN, "0.3"])
+    both = [
+        site["alice"].spawn(["krait", *each])
+        for each in (("rollback", "wg0", "--when-due"), ("confirm", "wg0"))
+    ]
+    rollback, confirm = (each.wait(PATIENCE_S) for each in both)
+    assert confirm in (0, 2, 3), both[1].stderr
+    document = site.status("alice")["policy"]["document"]
+    assert document == (OTHER if confirm == 0 else CONFIG), (rollback, both[0].stderr)
+    assert_up(site)
 
 
 _SHORTEN = """
+import sys
 from dataclasses import replace
-from krait.agent.managed.orders import begin_trial, read_standing, write_standing
+from krait.agent.managed.orders import begin_trial
+from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
-standing = read_standing("wg0", Paths.here())
-trial = begin_trial(3.0, standing.trial.before)
-write_standing("wg0", Paths.here(), replace(standing, trial=trial))
+with Turn.take("wg0", Paths.here()) as turn:
+    trial = begin_trial(float(sys.argv[1]), turn.standing.trial.before)
+    turn.restore(replace(turn.standing, trial=trial))
 """

@@ -12,7 +12,8 @@ from krait.agent.apply import Enforcement
 from krait.agent.loop import Agent
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes, Filter, Loads, Program
-from krait.agent.rounds import Rounds, Setup
+from krait.agent.rounds import Rounds
+from krait.agent.setup import Setup
 from krait.agent.state import Live, read_live
 from krait.common.abi import ABI_VERSION
 from krait.common.errors import SystemRefused

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from krait.agent import key, source
-from krait.agent.managed.orders import Orders, Standing, begin_trial, end_trial, write_standing
+from krait.agent.managed.orders import Orders, Standing, begin_trial
+from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
 from krait.agent.state import record, write_records
 from krait.policy.numbering import Numbers
 from tests.unit.agent.world import DESIRED
+from tests.unit.standing import stand
 
 NAMING = ("replace", "link", "unlink")
 
@@ -51,7 +53,8 @@ class Disk:
             about = paths[0].stat()
             assert (about.st_ino, about.st_size) in self.synced, f"{paths[1]} could be empty"
         call(*names, **folders)
-        self.unsynced.append(str(paths[-1]))
+        if paths[-1].parent == self.folder:
+            self.unsynced.append(str(paths[-1]))
 
 
 @pytest.fixture
@@ -73,8 +76,8 @@ WRITERS: dict[str, Callable[[Paths], object]] = {
     ),
     "document in force": lambda paths: source.keep(paths.kept_of("wg0"), DESIRED.source),
     "key": lambda paths: key.make(paths.key_of("wg0")),
-    "orders": lambda paths: write_standing("wg0", paths, Standing(ORDERS)),
-    "orders on trial": lambda paths: write_standing("wg0", paths, TRIED),
+    "orders": lambda paths: stand(paths, Standing(ORDERS)),
+    "orders on trial": lambda paths: stand(paths, TRIED),
 }
 
 
@@ -88,14 +91,15 @@ def test_what_is_written_is_on_the_disk_whole_when_it_is_done(
 
 
 def test_a_trial_that_was_confirmed_does_not_come_back(paths: Paths, disk: Disk) -> None:
-    write_standing("wg0", paths, TRIED)
-    assert end_trial("wg0", paths) == TRIED.trial
-    assert end_trial("wg0", paths) is None
+    stand(paths, TRIED)
+    with Turn.take("wg0", paths) as turn:
+        assert turn.confirm() == TRIED.trial
+        assert turn.confirm() is None
     assert not disk.unsynced
 
 
 def test_orders_that_were_taken_back_do_not_come_back(paths: Paths, disk: Disk) -> None:
-    write_standing("wg0", paths, TRIED)
-    write_standing("wg0", paths, Standing())
+    stand(paths, TRIED)
+    stand(paths, Standing())
     assert not list(paths.state.iterdir())
     assert not disk.unsynced

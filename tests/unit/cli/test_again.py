@@ -3,18 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from krait.agent.managed.orders import Orders, Standing, write_standing
+from krait.agent.managed.orders import Orders, Standing
 from krait.agent.paths import Paths
 from krait.agent.state import Record, write_records
 from krait.cli.again import command
 from krait.policy.numbering import Numbers
+from tests.unit.standing import stand
 
 EMPTY_SLOT = Record(8, 2.0, "", "", Numbers())
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return Paths(state=tmp_path / "state", config=tmp_path / "etc")
+    return Paths(state=tmp_path / "state", run=tmp_path / "run", config=tmp_path / "etc")
 
 
 def committed(paths: Paths, source: str) -> None:
@@ -39,7 +40,7 @@ def test_a_document_that_is_found_anyway_is_not_named(paths: Paths) -> None:
 
 def test_what_krait_up_made_is_kept_by_it_again(paths: Paths) -> None:
     committed(paths, "/srv/old.yaml")
-    write_standing("wg0", paths, Standing(Orders("/srv/the mesh.yaml", userspace="wireguard-go")))
+    stand(paths, Standing(Orders("/srv/the mesh.yaml", userspace="wireguard-go")))
     words = "krait up wg0 --config '/srv/the mesh.yaml' --userspace wireguard-go"
     assert command("wg0", paths) == words
 

@@ -27,7 +27,7 @@ with Lock.take(Path(sys.argv[1]), "an agent"):
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    monkeypatch.setattr("krait.cli.service._SYSTEMD", tmp_path / "none")
+    monkeypatch.setattr("krait.cli.systemd._SYSTEMD", tmp_path / "none")
     return Paths(run=tmp_path / "run", state=tmp_path / "state")
 
 

@@ -3,20 +3,21 @@
 
 Orders say that Krait makes the device, and from which document; without them an agent gives policy
 to a device that something else makes. They outlive the agent and the boot. A trial beside them says
-what to go back to if nobody confirms: the orders of before, or none.
+what to go back to if nobody confirms: the orders of before, or none. They are read here by whoever
+asks; only who has the turn changes them (`turn`).
 """
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from krait.agent.paths import Paths
 from krait.common.errors import SystemRefused
-from krait.kernel.files import read_at_most, remove_file, replace_file, sweep, writing
+from krait.kernel.files import read_at_most
 from krait.kernel.lock import holder
 
-_VERSION = 1
+VERSION = 1
 _GRACE_S = 10.0
 _MAX_BYTES = 1 << 16
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -61,6 +62,11 @@ class Standing:
     trial: Trial | None = None
 
     @property
+    def is_over(self) -> bool:
+        """Whether a trial is, that nobody confirmed."""
+        return self.trial is not None and self.trial.left_s() <= 0
+
+    @property
     def confirmed(self) -> Orders | None:
         """The orders that are not on trial: what there is to go back to."""
         return self.trial.before if self.trial else self.orders
@@ -71,36 +77,14 @@ def read_standing(interface: str, paths: Paths) -> Standing:
     return Standing(read_orders(paths.orders_of(interface)), read_trial(paths.trial_of(interface)))
 
 
-def write_standing(interface: str, paths: Paths, standing: Standing) -> None:
-    """A trial is there before its orders, and goes after them: none of them is ever untried."""
-    orders, trial = paths.orders_of(interface), paths.trial_of(interface)
-    for each in (orders, trial):
-        sweep(each)
-    if standing.trial is not None:
-        _write(trial, asdict(standing.trial))
-    if standing.orders is None:
-        _remove(orders)
-    else:
-        _write(orders, asdict(standing.orders))
-    if standing.trial is None:
-        _remove(trial)
-
-
-def end_trial(interface: str, paths: Paths) -> Trial | None:
-    """What is in force is not on trial any more, for good; what was the trial, if there was one."""
-    path = paths.trial_of(interface)
-    trial = read_trial(path)
-    _remove(path)
-    return trial
-
-
 def is_overdue(interface: str, paths: Paths) -> bool:
     """Whether a trial is over and whoever should end it does not: killed, perhaps."""
     try:
         trial = read_trial(paths.trial_of(interface))
     except SystemRefused:
         return False  # nothing to go by; who starts an agent is told
-    return trial is not None and trial.left_s() < -_GRACE_S and not holder(paths.turn_of(interface))
+    is_late = trial is not None and trial.left_s() < -_GRACE_S
+    return is_late and holder(paths.turn_of(interface)) is None
 
 
 def begin_trial(length_s: float, before: Orders | None) -> Trial:
@@ -142,20 +126,6 @@ def _orders(path: Path, found: object) -> Orders:
     raise _strange(path)
 
 
-def _write(path: Path, content: dict[str, object]) -> None:
-    """Replace the file as a whole, and return once it is on the disk."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        data = json.dumps({"version": _VERSION, **content}).encode()
-        replace_file(path, data, mode=0o600, durable=True)
-
-
-def _remove(path: Path) -> None:
-    """Return once that is on the disk: a trial that came back would take away what is confirmed."""
-    with writing(path):
-        remove_file(path)
-
-
 def _read(path: Path) -> dict[str, object] | None:
     try:
         found = json.loads(read_at_most(path, _MAX_BYTES))
@@ -165,7 +135,7 @@ def _read(path: Path) -> dict[str, object] | None:
         raise SystemRefused(f"cannot read {path}: {error.strerror}", hint="run as root") from error
     except (OSError, ValueError) as error:
         raise _strange(path) from error
-    if not isinstance(found, dict) or found.get("version") != _VERSION:
+    if not isinstance(found, dict) or found.get("version") != VERSION:
         raise _strange(path)
     return found
 

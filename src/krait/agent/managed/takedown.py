@@ -3,20 +3,19 @@
 
 from dataclasses import dataclass
 
-from krait.agent.leave import leave
-from krait.agent.managed.orders import Standing, read_standing, write_standing
-from krait.agent.paths import Paths
+from krait.agent.leave import take_off
+from krait.agent.managed.turn import Turn
 from krait.agent.wiring import Adapters, adapters, holding, maker
 from krait.common.errors import UsageError
 from krait.kernel import capability
-from krait.kernel.files import remove_file, sweep
+from krait.kernel.files import sweep
 from krait.kernel.link import Link
 from krait.kernel.lock import holder
 from krait.kernel.seat import AttachKind
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Removed:
     """What there was."""
 
     device: bool
@@ -24,13 +23,14 @@ class Taken:
     policy: bool  # filters, pins or state
 
 
-def take_down(interface: str, paths: Paths) -> Taken:
+def take_down(turn: Turn) -> Removed:
     """Delete the device, its routes, and what Krait knows of it; its key and document stay.
 
-    The routes that keep the mesh's packets from leaving in plaintext go last. May be repeated after
-    a crash. Raises UsageError where another tool made the device, or it was renamed or moved away;
-    Held while an agent keeps it.
+    The routes that keep the mesh's packets from leaving in plaintext go last, but for a trial: who
+    ends that finds the same again after a crash. May be repeated. Raises UsageError where another
+    tool made the device, or it was renamed or moved away; Held while an agent keeps it.
     """
+    interface, paths = turn.interface, turn.paths
     capability.require(*capability.NEEDED)
     paths.require()
     real, make = adapters(interface, paths, AttachKind.CLSACT), maker(interface, paths)
@@ -39,33 +39,33 @@ def take_down(interface: str, paths: Paths) -> Taken:
         if link is not None and not make.is_ours(link):
             raise _made_by_others(interface)
         _require_here(real, interface, link)
-        remove_file(paths.orders_of(interface))  # or the next agent makes it anew
+        turn.withdraw_orders()  # or the next agent makes it anew
         make.delete()
-    left = leave(interface, paths)
-    _, unreachable = make.routes(None)
-    make.change_routes(None, tuple(unreachable), ())
-    write_standing(interface, paths, Standing())
+        left = take_off(real, interface, paths)
+        _, unreachable = make.routes(None)
+        make.change_routes(None, tuple(unreachable), ())
+    turn.clear()
     sweep(paths.key_of(interface))
-    return Taken(link is not None, len(unreachable), left.something_was_removed)
+    return Removed(link is not None, len(unreachable), left.something_was_removed)
 
 
-def require_ours(interface: str, paths: Paths) -> None:
+def require_made_here(turn: Turn) -> None:
     """Raise UsageError for a device, or an agent that waits for one, that `up` did not make, and
     for one that is not where it was made.
     """
+    interface, paths = turn.interface, turn.paths
     make = maker(interface, paths)
     link = make.link()
     _require_here(adapters(interface, paths, AttachKind.CLSACT), interface, link)
     if link is not None:
         if not make.is_ours(link):
             raise _made_by_others(interface)
-    elif read_standing(interface, paths).orders is None and holder(paths.lock_of(interface)):
+    elif turn.standing.orders is None and holder(paths.lock_of(interface)) is not None:
         raise _made_by_others(interface)
 
 
 def _require_here(real: Adapters, interface: str, link: Link | None) -> None:
-    programs = {number for each in real.loads.found() for number in each.programs.values()}
-    if real.hooks.elsewhere(link.ifindex if link else None, programs):
+    if real.hooks.elsewhere(link.ifindex if link else None, real.programs()):
         raise UsageError(
             f"the device that was {interface} was renamed or moved away with its filter, and would "
             "be bare without",

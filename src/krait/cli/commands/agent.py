@@ -2,7 +2,7 @@
 """`krait --iface IFACE [--config FILE]`: keep the policy of an interface true until told to end."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
@@ -16,7 +16,10 @@ from krait.common.errors import ExitCode, KraitError
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Only the interface must be said; the document is searched for if it is not."""
+    """Only the interface must be said; the document is searched for if it is not.
+
+    `--as-ordered` is how `krait up` starts one: it ends if those orders were taken back meanwhile.
+    """
     parser.add_argument(
         "--iface", metavar="IFACE", required=True, help="a WireGuard interface, such as wg0"
     )
@@ -26,6 +29,7 @@ def configure(parser: ArgumentParser) -> None:
         type=Path,
         help="the document (default: /etc/krait/IFACE.yaml, then /etc/krait/krait.yaml)",
     )
+    parser.add_argument("--as-ordered", action="store_true", help=SUPPRESS)
     attaching.option(parser)
 
 
@@ -41,7 +45,7 @@ def run(options: Namespace) -> int:
     config = options.config.absolute() if options.config else None
     try:
         waiting.enter_context(progress(f"starting the agent of {options.iface}"))
-        trials.keep(options.iface, config=config, kind=kind)
+        trials.keep(options.iface, config=config, kind=kind, as_ordered=options.as_ordered)
     except (KraitError, OSError) as error:
         if sys.stderr.isatty():
             raise

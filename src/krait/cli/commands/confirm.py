@@ -3,11 +3,10 @@
 
 from argparse import ArgumentParser, Namespace
 
-from krait.agent.managed.orders import end_trial
+from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
 from krait.cli import output
 from krait.common.errors import ExitCode
-from krait.kernel.lock import Lock
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -17,10 +16,10 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """0: it stays; 1: there was nothing to confirm."""
+    """0: it stays; 1: there was nothing to confirm. Raises TooLate."""
     interface, paths = options.interface, Paths.here()
-    with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
-        trial = end_trial(interface, paths)
+    with Turn.take(interface, paths) as turn:
+        trial = turn.confirm()
     if options.json:
         output.document({"interface": interface, "confirmed": trial is not None})
     elif trial is not None:

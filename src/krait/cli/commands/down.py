@@ -4,14 +4,13 @@
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 
-from krait.agent.managed.takedown import require_ours, take_down
+from krait.agent.managed.takedown import require_made_here, take_down
+from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
 from krait.cli import output, service
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode
 from krait.kernel import capability
-from krait.kernel.files import remove_file
-from krait.kernel.lock import Lock
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -25,12 +24,11 @@ def run(options: Namespace) -> int:
     interface, paths = options.interface, Paths.here()
     capability.require(*capability.NEEDED)
     paths.require()
-    with Lock.take(paths.turn_of(interface), f"another command works on {interface}"):
-        require_ours(interface, paths)
-        remove_file(paths.trial_of(interface))  # or a crash from here would go back
+    with Turn.take(interface, paths) as turn:
+        require_made_here(turn)
         with progress(f"ending the agent of {interface}"):
             service.stop(interface, paths)
-        taken = take_down(interface, paths)
+        taken = take_down(turn)
     if options.json:
         output.document({"interface": interface, **asdict(taken)})
     elif taken.device or taken.routes or taken.policy:

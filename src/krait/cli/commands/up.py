@@ -5,8 +5,7 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,24 +13,19 @@ from krait.agent import key, log, source, wiring
 from krait.agent.desired import Source
 from krait.agent.managed import trials
 from krait.agent.managed.keeper import NotOurs, preshared_keys
-from krait.agent.managed.orders import (
-    Orders,
-    Standing,
-    begin_trial,
-    read_standing,
-    write_standing,
-)
-from krait.agent.managed.takedown import take_down
+from krait.agent.managed.orders import Orders
+from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
-from krait.agent.state import read_live
+from krait.agent.state import Live, read_live
 from krait.cli import attaching, output, service
 from krait.cli.doctor.finding import Level
 from krait.cli.doctor.forwarding import forwarding
+from krait.cli.undoing import Undo
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, KraitError, UsageError
 from krait.kernel import capability, wireguard
 from krait.kernel.facts import observe_facts
-from krait.kernel.lock import Held, Lock, holder
+from krait.kernel.lock import Held, holder
 from krait.policy.device import WantedDevice
 
 _LENGTH = re.compile(r"(\d{1,6})([smh]?)")
@@ -76,9 +70,10 @@ def configure(parser: ArgumentParser) -> None:
 class _Request:
     """What is asked for, found to be possible."""
 
-    interface: str
     orders: Orders
     device: WantedDevice
+    trial_s: float | None
+    stays: bool  # the command is the agent
 
 
 def run(options: Namespace) -> int:
@@ -93,24 +88,23 @@ def run(options: Namespace) -> int:
         raise UsageError(
             f"{found.path} does not say `interface:`", hint="say it there, or: krait up IFACE …"
         )
-    with Lock.take(paths.turn_of(interface), f"another command works on {interface}") as turn:
-        request = _examine(options, interface, found, paths)
-        before = _before(interface, paths)
-        is_up = before.orders == request.orders and _has_ready_agent(interface, paths)
-        if is_up and not options.foreground:
-            _require_no_trial(options, request)
-            service.reload(interface, paths)
-        else:
-            with _else_as_before(options, interface, before, paths):
-                _give_orders(options, request, before, paths)
-                if options.foreground:
-                    turn.close()
-                    log.configure(interface)
-                    trials.keep(interface, paths=paths)
+    with Turn.take(interface, paths) as turn:
+        request = _examine(options, turn, found)
+        is_up = turn.standing.orders == request.orders and _has_ready_agent(interface, paths)
+        if not is_up or request.stays:
+            with Undo(turn) as undo:
+                _order(turn, request)
+                if request.stays:
+                    _stay(turn, undo)
                     return ExitCode.OK
                 with progress(f"starting the agent of {interface}"):
                     service.restart(interface, paths)
-        _tell(options, request, paths, was_up=is_up)
+                live = service.require_in_force(interface, paths, request.orders.config)
+        else:
+            _require_no_trial(interface, request)
+            service.reload(interface, paths)
+            live = service.require_in_force(interface, paths, request.orders.config)
+        _tell(options, turn, request, live, was_up=is_up)
     return ExitCode.OK
 
 
@@ -129,20 +123,17 @@ def _document(options: Namespace, paths: Paths) -> Source:
     )
 
 
-def _examine(options: Namespace, interface: str, found: Source, paths: Paths) -> _Request:
+def _examine(options: Namespace, turn: Turn, found: Source) -> _Request:
     """All that can be told to be wrong before anything is touched. Makes a key if there is none."""
+    interface, paths, standing = turn.interface, turn.paths, turn.standing
     if not options.foreground and not service.sees(Path(found.path), interface, paths):
         raise UsageError(
             f"{found.path} is hidden from the agent's unit, as all homes and temporary files are",
             hint=f"put it at {paths.configs_of(interface)[0]}",
         )
-    kind = attaching.chosen(options)
-    orders = Orders(
-        config=found.path,
-        node=options.node,
-        userspace=options.userspace,
-        attach=kind and kind.value,
-    )
+    if options.confirm is not None and standing.confirmed is not None:
+        _require_way_back(standing.confirmed, interface)
+    orders = _orders(options, found, standing.orders)
     new, is_new = key.make(paths.key_of(interface))
     if is_new:
         output.note(f"this machine has a key now; its node has `public_key: {_text(new.public)}`")
@@ -154,18 +145,33 @@ def _examine(options: Namespace, interface: str, found: Source, paths: Paths) ->
         make.require_free(device)
     elif not make.is_ours(link):
         raise NotOurs(interface)
-    return _Request(interface, orders, device)
+    pid = holder(paths.lock_of(interface))
+    if pid is not None and standing.orders is None:
+        if options.foreground:
+            raise Held(f"an agent waits for {interface}, as if something else made it", pid)
+        output.note(f"the agent that waited for {interface} ends (pid {pid or 'unknown'})")
+    return _Request(orders, device, options.confirm, options.foreground)
 
 
-def _before(interface: str, paths: Paths) -> Standing:
-    before = read_standing(interface, paths)
-    if before.orders is None and (pid := holder(paths.lock_of(interface))) is not None:
-        raise Held(f"an agent gives policy to {interface}, which something else makes", pid)
-    return before
+def _orders(options: Namespace, found: Source, before: Orders | None) -> Orders:
+    """Options that are not given are as they were."""
+    kind = attaching.chosen(options)
+    attach = kind.value if kind else None
+    if before is None:
+        return Orders(found.path, options.node, options.userspace, attach)
+    return Orders(
+        config=found.path,
+        node=options.node or before.node,
+        userspace=options.userspace or before.userspace,
+        attach=before.attach if options.attach is None else attach,
+    )
 
 
-def _has_agent(interface: str, paths: Paths) -> bool:
-    return holder(paths.lock_of(interface)) is not None
+def _require_way_back(before: Orders, interface: str) -> None:
+    try:
+        source.read(Path(before.config), interface)
+    except UsageError as error:
+        raise UsageError(f"there would be no way back: {error.message}", hint=error.hint) from error
 
 
 def _has_ready_agent(interface: str, paths: Paths) -> bool:
@@ -174,52 +180,40 @@ def _has_ready_agent(interface: str, paths: Paths) -> bool:
     return pid is not None and live is not None and pid in (0, live.pid)
 
 
-def _require_no_trial(options: Namespace, request: _Request) -> None:
-    if options.confirm is not None:
+def _require_no_trial(interface: str, request: _Request) -> None:
+    if request.trial_s is not None:
         raise UsageError(
-            f"{request.orders.config} is what {request.interface} is made from already: its "
-            "changes count as they are saved, and there is nothing to go back to",
+            f"{request.orders.config} is what {interface} is made from already: its changes count "
+            "as they are saved, and there is nothing to go back to",
             hint="try a changed copy: krait up --config COPY --confirm 60s",
         )
 
 
-def _give_orders(options: Namespace, request: _Request, before: Standing, paths: Paths) -> None:
+def _order(turn: Turn, request: _Request) -> None:
     """The way back is written down, and walked by a process of its own, before anything is done."""
-    trial = begin_trial(options.confirm, before.confirmed) if options.confirm else None
-    write_standing(request.interface, paths, Standing(request.orders, trial))
-    if trial is not None:
-        service.leave_behind(request.interface, paths, "rollback", request.interface, "--when-due")
+    turn.order(request.orders, request.trial_s)
+    if request.trial_s is not None:
+        service.leave_behind(turn.interface, turn.paths, "rollback", turn.interface, "--when-due")
 
 
-@contextmanager
-def _else_as_before(
-    options: Namespace, interface: str, before: Standing, paths: Paths
-) -> Iterator[None]:
-    """What fails, or is interrupted, leaves things as they were. In the foreground it is us."""
-    had_agent = _has_agent(interface, paths)
-    try:
-        yield
-    except BaseException:
-        write_standing(interface, paths, before)
-        try:
-            if before.orders is None:
-                if not options.foreground:
-                    service.stop(interface, paths)
-                take_down(interface, paths)
-            elif had_agent and not _has_agent(interface, paths):
-                service.restart(interface, paths)
-        except KraitError as error:
-            output.warning(f"{interface} is not as it was before: {error.message}")
-        raise
+def _stay(turn: Turn, undo: Undo) -> None:
+    """Be the agent; once it is up, others have their turn, and nothing that happens undoes it."""
+
+    def is_up() -> None:
+        undo.dismiss()
+        turn.close()
+
+    log.configure(turn.interface)
+    trials.keep(turn.interface, paths=turn.paths, on_ready=is_up)
 
 
-def _tell(options: Namespace, request: _Request, paths: Paths, *, was_up: bool) -> None:
-    interface, device = request.interface, request.device
+def _tell(options: Namespace, turn: Turn, request: _Request, live: Live, *, was_up: bool) -> None:
+    interface, paths, device = turn.interface, turn.paths, request.device
     addresses = [str(each.ip) for each in device.addresses]
     at_boot = service.command_for_boot(interface, paths)
-    trial = read_standing(interface, paths).trial
+    trial = turn.standing.trial
     left_s = round(trial.left_s()) if trial else None
-    faults = _faults(request, paths)
+    faults = _faults(interface, request, live, paths)
     if options.json:
         output.document(
             {
@@ -247,17 +241,16 @@ def _tell(options: Namespace, request: _Request, paths: Paths, *, was_up: bool) 
     for message, hint in faults:
         output.warning(message)
         if hint:
-            output.note(f"mend: {hint}")
+            output.note(f"hint: {hint}")
     if left_s is not None:
         output.warning(f"it goes back in {left_s} s, unless: krait confirm {interface}")
 
 
-def _faults(request: _Request, paths: Paths) -> list[tuple[str, str]]:
+def _faults(interface: str, request: _Request, live: Live, paths: Paths) -> list[tuple[str, str]]:
     """What is wrong though it is up, and how to mend it."""
-    live = read_live(paths.live_of(request.interface))
-    found = [(each.message, each.hint) for each in live.faults] if live else []
+    found = [(each.message, each.hint) for each in live.faults]
     with suppress(KraitError):  # it is up, whatever cannot be said of it
-        seen = wireguard.observe(request.interface, sockets=paths.sockets)
+        seen = wireguard.observe(interface, sockets=paths.sockets)
         answer = forwarding(observe_facts(), seen, [Path(request.orders.config)])
         if answer.level is Level.WARN:
             found.append((answer.message, answer.hint))

@@ -2,7 +2,6 @@
 import json
 import time
 from dataclasses import replace
-from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,18 @@ from krait.agent.managed.orders import (
     read_orders,
     read_standing,
     read_trial,
-    write_standing,
 )
 from krait.agent.paths import Paths
 from krait.common.errors import SystemRefused
-from krait.kernel.files import replace_file
 from krait.kernel.lock import Lock
+from tests.unit.standing import stand
 
 ORDERS = Orders("/etc/krait/wg0.yaml", "alice", None, "tcx")
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return Paths(state=tmp_path / "state")
+    return Paths(state=tmp_path / "state", run=tmp_path / "run")
 
 
 @pytest.mark.parametrize("before", [None, ORDERS])
@@ -39,23 +37,22 @@ def test_what_stands_is_read_as_it_was_written(
 ) -> None:
     assert read_standing("wg0", paths) == Standing()
     for standing in (Standing(orders), Standing(orders, begin_trial(60, before)), Standing()):
-        write_standing("wg0", paths, standing)
+        stand(paths, standing)
         assert read_standing("wg0", paths) == standing
 
 
 def test_what_stands_is_for_its_owner_alone(paths: Paths) -> None:
-    write_standing("wg0", paths, Standing(ORDERS, begin_trial(60, None)))
+    stand(paths, Standing(ORDERS, begin_trial(60, None)))
     for path in (paths.orders_of("wg0"), paths.trial_of("wg0")):
         assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_trial_is_overdue_once_whoever_should_end_it_had_time_and_nobody_is_at_it(
-    paths: Paths, tmp_path: Path
+    paths: Paths,
 ) -> None:
-    paths = replace(paths, run=tmp_path / "run")
 
     def begin(length_s: float) -> None:
-        write_standing("wg0", paths, Standing(ORDERS, begin_trial(length_s, None)))
+        stand(paths, Standing(ORDERS, begin_trial(length_s, None)))
 
     assert not is_overdue("wg0", paths)
     begin(-1)
@@ -73,27 +70,6 @@ def test_orders_on_trial_are_not_confirmed() -> None:
     assert Standing(other).confirmed == other
     assert Standing(other, begin_trial(60, ORDERS)).confirmed == ORDERS
     assert Standing(other, begin_trial(60, None)).confirmed is None
-
-
-@pytest.mark.parametrize("ends_at", ["the trial", "the orders"])
-def test_a_crash_while_orders_are_given_never_leaves_them_untried(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch, ends_at: str
-) -> None:
-    write_standing("wg0", paths, Standing(ORDERS))
-    writes: list[Path] = []
-
-    def fails(path: Path, content: bytes, *, mode: int, durable: bool) -> None:
-        writes.append(path)
-        if len(writes) == (1 if ends_at == "the trial" else 2):
-            raise OSError(ENOSPC, "no space")
-        replace_file(path, content, mode=mode, durable=durable)
-
-    monkeypatch.setattr("krait.agent.managed.orders.replace_file", fails)
-    other = Standing(Orders("/other"), begin_trial(60, ORDERS))
-    with pytest.raises(SystemRefused):
-        write_standing("wg0", paths, other)
-    assert read_standing("wg0", paths).orders == ORDERS
-    assert read_standing("wg0", paths).confirmed == ORDERS
 
 
 def test_a_trial_is_over_after_its_time_and_after_its_boot() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.agent.managed.orders import Orders, Standing, write_standing
+from krait.agent.managed.orders import Orders, Standing
 from krait.agent.paths import Paths
 from krait.agent.state import Record, write_records
 from krait.cli.doctor import documents, finding
@@ -13,6 +13,7 @@ from krait.cli.doctor.finding import Level
 from krait.common.errors import UsageError
 from krait.policy.numbering import Numbers
 from tests.unit.cli.doctor.test_interface import DEVICE, KEY
+from tests.unit.standing import stand
 
 DOCUMENT = f"""
 nodes:
@@ -73,5 +74,5 @@ def test_a_document_that_does_not_name_this_machine_raises_what_a_check_fails_by
 def test_what_krait_up_was_given_is_the_document_whatever_was_committed(tmp_path: Path) -> None:
     paths = Paths(state=tmp_path, config=Path("/etc/krait"))
     write_records(paths.state_of("wg0"), (Record(1, 0.0, "/srv/mesh.yaml", "", Numbers()),))
-    write_standing("wg0", paths, Standing(Orders("/srv/new.yaml")))
+    stand(paths, Standing(Orders("/srv/new.yaml")))
     assert [str(each) for each in documents.places("wg0", paths)] == ["/srv/new.yaml"]
