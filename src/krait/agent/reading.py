@@ -14,7 +14,7 @@ import structlog
 from krait.agent import source
 from krait.agent.backoff import Backoff
 from krait.agent.desired import Source
-from krait.common.errors import KraitError, UsageError
+from krait.common.errors import KraitError
 
 _log = structlog.get_logger()
 
@@ -77,13 +77,10 @@ class Reading:
         self.taken, self._untaken = found, None
         _log.info("document read", path=found.path, sha256=found.sha256[:12])
 
-    def go_back(self, take: Callable[[Source], None]) -> bool:
-        """Have what was in force last count where nothing does, of before a reboot perhaps."""
-        if self.taken is not None:
-            return False
-        with suppress(UsageError):
+    def go_back(self, take: Callable[[Source], None]) -> None:
+        """Have what was in force last count, of before a reboot perhaps; if that can be used."""
+        with suppress(KraitError):
             found = source.read(self._kept, self._interface)
             take(found)
             self.taken = found
             _log.warning("going on with the document that was in force last")
-        return self.taken is not None

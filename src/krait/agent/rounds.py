@@ -62,14 +62,9 @@ class Rounds:
             sweep(each)
         self._sight = self._lookout.look(time.monotonic())
         self._enforcement.start(self._sight.ifindex)
-        is_enforcing = self._enforcement.is_enforcing(self._sight.ifindex)
-        try:
-            self._read()
-        except KraitError as error:
-            if not self._reading.go_back(self._take) and not is_enforcing:
-                raise
-            self._faults.note("document", error)
-        if is_enforcing:
+        if self._enforcement.is_enforcing(self._sight.ifindex):
+            if (error := self._read_or_go_back()) is not None:
+                self._faults.note("document", error)
             self.play()
             return
         try:
@@ -130,6 +125,10 @@ class Rounds:
         return f"{name}: revision {self._enforcement.revision} in force{faults}"
 
     def _begin(self) -> None:
+        if (error := self._read_or_go_back()) is not None:
+            if self._reading.taken is None:
+                raise error
+            self._faults.note("document", error)
         if self._sight.fault is not None:
             raise self._sight.fault
         if self._sight.interface is None:  # without a key yet: it waits for it shut
@@ -150,6 +149,15 @@ class Rounds:
                     step()
             except Exception:  # noqa: BLE001 - the others all the more
                 _log.exception("cannot be taken back")
+
+    def _read_or_go_back(self) -> KraitError | None:
+        """What is wrong with the document, though another one may count now."""
+        try:
+            self._read()
+        except KraitError as error:
+            self._reading.go_back(self._take)
+            return error
+        return None
 
     def _read(self) -> None:
         restore = self._how_to_restore()

@@ -69,7 +69,7 @@ def disk(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 ORDERS = Orders("/etc/krait/wg0.yaml")
-TRIED = Standing(Orders("/other"), begin_trial(60, ORDERS))
+TRIED = Standing(Orders("/other"), begin_trial(3600, ORDERS))
 WRITERS: dict[str, Callable[[Paths], object]] = {
     "records": lambda paths: write_records(
         paths.state_of("wg0"), (record(1, 1.0, DESIRED, Numbers()),)
