@@ -27,8 +27,8 @@ from krait.kernel.lock import holder
 PATIENCE_S = 90.0
 """For an agent to be ready, to end, or to answer: longer than its unit has."""
 
-_DECISIVE = "document", "policy", "commit", "enforcement", "device"
-"""What an agent may find wrong with, so that it did not do what it was told."""
+_DECISIVE = "policy", "commit", "enforcement", "device"
+"""What is wrong with these keeps an agent from doing what a document says."""
 _POLL_S = 0.05
 _LOG_BYTES = 16 << 20
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not used as such
@@ -112,7 +112,7 @@ def reload(interface: str, paths: Paths) -> None:
 
 
 def require_in_force(interface: str, paths: Paths, config: str, *others: str) -> Live:
-    """What a living agent says of itself that made what a document says, or one of others.
+    """What a living agent says of itself that did what a document says, or one of `others`.
 
     Raises SystemRefused, with its own words, if it did not.
     """
@@ -122,12 +122,13 @@ def require_in_force(interface: str, paths: Paths, config: str, *others: str) ->
             f"the agent of {interface} does not tell what it does",
             hint=f"its log may say why: {where_it_logs(interface, paths)}",
         )
-    refusals = map(live.fault_of, _DECISIVE)
-    fault = next((each for each in refusals if each is not None), None)
-    if live.document not in (config, *others):
-        raise _NotInForce(f"the agent of {interface} does not take {config}", fault)
-    if fault is not None and fault.subject != "document":
-        raise _NotInForce(f"{interface} is not as {config} says", fault)
+    unread = live.fault_of("document")
+    is_current = live.document == config and unread is None
+    if not is_current and live.document not in others:
+        raise _NotInForce(f"the agent of {interface} does not take {config}", unread)
+    for fault in map(live.fault_of, _DECISIVE):
+        if fault is not None:
+            raise _NotInForce(f"{interface} is not as {live.document} says", fault)
     if not live.enforcing:
         raise _NotInForce(f"{interface} is not up", next(iter(live.faults), None))
     return live
