@@ -83,12 +83,16 @@ class KernelMaker:
         if device.listen_port:
             udp.require_free(device.listen_port)
 
-    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
-        hosts = (numeric(each)[0] for each in endpoints)
+    def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
         link = self.link()
         own = link.ifindex if link else None
-        ways = (way for way in underlay.ways(hosts) if way and way.ifindex != own)
-        return min((way.mtu for way in ways), default=None)
+        asked = tuple(endpoints)
+        ways = underlay.ways(numeric(each)[0] for each in asked)
+        return {
+            each: way.mtu
+            for each, way in zip(asked, ways, strict=True)
+            if way is not None and way.ifindex != own
+        }
 
     def make(self, mtu: int) -> Link:
         try:

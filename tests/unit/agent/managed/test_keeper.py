@@ -96,8 +96,8 @@ class Machine:
     def require_free(self, device: WantedDevice) -> None:
         assert device.mesh
 
-    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
-        return 1400 if endpoints else None
+    def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
+        return dict.fromkeys(endpoints, 1400)
 
     def make(self, mtu: int) -> Link:
         if self.is_taken:
@@ -294,6 +294,18 @@ def test_an_mtu_that_was_guessed_gives_way_once_an_endpoint_is_known(
     assert not reach(keeper, machine)
     machine.bench.do(SetMtu(1300))
     assert not reach(keeper, machine)
+
+
+def test_after_a_restart_an_mtu_that_was_guessed_gives_way_too(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    assert machine.mtu == 1420
+    begun_again = Keeper(machine, machine.want, Endpoints(lambda: None), Sessions())
+    begun_again.adopt(read(tmp_path, called("192.0.2.2:1")))
+    assert reach(begun_again, machine)
+    assert machine.mtu == 1320
 
 
 def test_without_ipv6_the_rest_is_made_and_it_is_said(
