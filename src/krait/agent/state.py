@@ -127,9 +127,9 @@ def read_live(path: Path, tell: Tell = lambda _: None) -> Live | None:
 
 
 def write_live(path: Path, live: Live) -> None:
-    """Replace the file as a whole; anybody may read it."""
+    """Replace the file as a whole. For its owner alone: faults tell of the document."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    replace_file(path, json.dumps(asdict(live)).encode(), mode=0o644, durable=False)
+    replace_file(path, json.dumps(asdict(live)).encode(), mode=0o600, durable=False)
 
 
 def _written(each: Record) -> dict[str, object]:
