@@ -19,6 +19,7 @@ from krait.agent.managed.calls import Calls
 from krait.agent.managed.diff import (
     Addresses,
     Configure,
+    Listen,
     Make,
     Routes,
     Seen,
@@ -35,11 +36,15 @@ from krait.agent.managed.ports import Maker
 from krait.agent.managed.sessions import Sessions
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Link
+from krait.kernel.udp import PortInUse
 from krait.policy.device import WantedDevice, without_ipv6
 from krait.policy.numbering import Numbers
 from krait.policy.view import Interface, Peer
 
 LOOK_S = 30.0
+
+_PORT_S = 5.0
+"""Between two looks while somebody has the device's port."""
 
 _log = structlog.get_logger()
 
@@ -110,6 +115,7 @@ class Keeper:
         self._again_s = float("-inf")
         self._has_made = False
         self._no_ipv6: NoIpv6 | None = None
+        self._port_in_use: PortInUse | None = None
 
     def adopt(self, source: Source) -> None:
         """From here on the device that this document wants is wanted.
@@ -132,7 +138,11 @@ class Keeper:
     @property
     def faults(self) -> Mapping[str, KraitError | None]:
         """What is wrong, by subject, though the device is as far as it can be."""
-        return {"endpoints": self._endpoints.fault, "ipv6": self._no_ipv6}
+        return {
+            "endpoints": self._endpoints.fault,
+            "ipv6": self._no_ipv6,
+            "port": self._port_in_use,
+        }
 
     def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
         """Do what a stage lacks; whether anything was done. `now_s` is monotonic.
@@ -154,16 +164,15 @@ class Keeper:
             self._scene = None  # it holds keys
         if any(isinstance(each, Make) for each in steps):
             self._maker.require_free(self._wanted)
-        link = sight.link
-        for step in steps:
-            began_s = time.perf_counter()
-            link = self._do(step, link)
-            _log.info(str(step), took_ms=round((time.perf_counter() - began_s) * 1e3, 1))
-        if stage is Stage.RAISE and not steps:
-            self._settled, self._again_s = state, now_s + LOOK_S
+        if stage is Stage.RAISE:
+            self._port_in_use = None
+        done = self._do_all(steps, sight.link)
         if stage is Stage.GROW:
             self._calls.made(wish.device.peers, wish.endpoints)
-        return bool(steps)
+        if stage is Stage.RAISE and not done:
+            self._settled = state
+            self._again_s = now_s + (_PORT_S if self._port_in_use else LOOK_S)
+        return done
 
     def next_s(self, now_s: float) -> float:
         """When to come again though nothing happens: in so many seconds."""
@@ -213,6 +222,22 @@ class Keeper:
         self._no_ipv6 = NoIpv6(wanted.interface)
         return without
 
+    def _do_all(self, steps: tuple[Step, ...], link: Link | None) -> bool:
+        """Whether anything was done. A port that somebody has holds up nothing else."""
+        done = False
+        for step in steps:
+            began_s = time.perf_counter()
+            try:
+                link = self._do(step, link)
+            except PortInUse as error:
+                if not isinstance(step, Listen):
+                    raise
+                self._port_in_use = error
+                continue
+            done = True
+            _log.info(str(step), took_ms=round((time.perf_counter() - began_s) * 1e3, 1))
+        return done
+
     def _do(self, step: Step, link: Link | None) -> Link | None:
         """The link that the next step is about: the one that was looked at, or was made."""
         match step:
@@ -229,6 +254,8 @@ class Keeper:
             case SetMtu(mtu):
                 self._maker.set_mtu(_there(link).ifindex, mtu)
                 self._mtu.given(mtu)
+            case Listen(port):
+                self._maker.listen(_there(link), port)
             case Up():
                 self._maker.set_up(_there(link).ifindex)
         return link

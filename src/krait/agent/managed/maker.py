@@ -113,6 +113,11 @@ class KernelMaker:
     def configure(self, link: Link, change: DeviceChange) -> None:
         configure(link, change, sockets=self._paths.sockets)
 
+    def listen(self, link: Link, port: int) -> None:
+        # Asked first: a userspace WireGuard lets go of the port that it has, then tries another.
+        udp.require_free(port)
+        self.configure(link, DeviceChange(listen_port=port))
+
     def change_addresses(
         self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]
     ) -> None:

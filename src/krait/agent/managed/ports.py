@@ -53,6 +53,9 @@ class Maker(Protocol):
     def configure(self, link: Link, change: DeviceChange) -> None:
         """Change WireGuard's settings; not those of another device that has its name by now."""
 
+    def listen(self, link: Link, port: int) -> None:
+        """Take another UDP port. Raises PortInUse where somebody has it; its own stays then."""
+
     def change_addresses(
         self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]
     ) -> None:
