@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from krait.common.errors import SystemRefused, UsageError
-from krait.kernel.files import sync_folder, writing
+from krait.kernel.files import located, read_located, sync_folder, writing
 from krait.kernel.wireguard.x25519 import public_key
 
 _BYTES = 32
@@ -73,12 +73,9 @@ def read(path: Path) -> PrivateKey | None:
     SystemRefused where it cannot be read.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
+        with located(path) as file:
             _require_own(path, os.fstat(file))
-            content = os.read(file, _MOST_BYTES)
-        finally:
-            os.close(file)
+            content = read_located(file, _MOST_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:

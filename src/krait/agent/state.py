@@ -7,8 +7,6 @@ newer one in force. `Live` is what the living agent says of itself, for `krait s
 """
 
 import json
-import os
-import stat
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from krait.agent.desired import Desired, Named
-from krait.kernel.files import replace_file
+from krait.kernel.files import read_at_most, replace_file
 from krait.policy.numbering import Numbers
 
 KEPT = 2
@@ -129,9 +127,9 @@ def read_live(path: Path, tell: Tell = lambda _: None) -> Live | None:
 
 
 def write_live(path: Path, live: Live) -> None:
-    """Replace the file as a whole; anybody may read it."""
+    """Replace the file as a whole. For its owner alone: faults tell of the document."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    replace_file(path, json.dumps(asdict(live)).encode(), mode=0o644, durable=False)
+    replace_file(path, json.dumps(asdict(live)).encode(), mode=0o600, durable=False)
 
 
 def _written(each: Record) -> dict[str, object]:
@@ -163,17 +161,10 @@ def _understood(path: Path, read: Callable[[Any], T], tell: Tell) -> T | None:
 
 def _content(path: Path) -> bytes:
     """Of a regular file that is not too large; anything else could be without an end."""
-    with open(path, "rb", opener=_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is no regular file")
-        content = file.read(MAX_BYTES + 1)
+    content = read_at_most(path, MAX_BYTES)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES} bytes")
     return content
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for who writes
 
 
 def _records(found: object) -> Records:

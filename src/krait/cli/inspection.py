@@ -132,7 +132,7 @@ def _own_words(live: Live, now_s: float) -> Iterator[tuple[str, str]]:
         yield "error", f"{printable(first)} ({ago(now_s - fault.since_s)})"
         yield from (("", printable(each)) for each in others.splitlines())
         if fault.hint:
-            yield "", f"mend: {printable(fault.hint)}"
+            yield "", f"hint: {printable(fault.hint)}"
     for warning in live.warnings:
         yield "warning", printable(warning)
     if live.withheld:

@@ -90,9 +90,10 @@ def error(message: str, hint: str = "", details: Sequence[str] = ()) -> None:
     _notes("hint", hint, Style.CYAN)
 
 
-def warning(message: str) -> None:
-    """What the reader may not have meant, on standard error."""
+def warning(message: str, hint: str = "") -> None:
+    """What the reader may not have meant, and how to mend it, on standard error."""
     _notes("warning", message, Style.YELLOW)
+    _notes("hint", hint, Style.CYAN)
 
 
 def note(message: str) -> None:

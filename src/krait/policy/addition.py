@@ -1,38 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """One more node in the text of a document, all else as it was: comments, order, layout.
 
-The text is not written anew but cut where the last node ends. What comes out is read again, and has
-to be the old document and the new node, nothing else.
+The text is not written anew but cut where the last node ends, or where the first is missing. What
+comes out is read again, and has to be the old document and the new node, nothing else.
 """
 
-from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import yaml
 
 from krait.common.errors import UsageError
 from krait.policy.document import load
-from krait.policy.draft import scalar
 from krait.policy.model import Address, Document, Mark, Network, Node, Policy
-from krait.policy.problems import DocumentError, quoted
+from krait.policy.newcomer import Newcomer, block, flow
+from krait.policy.problems import DocumentError, Problems, quoted
+from krait.policy.reader import is_nothing
+from krait.policy.yaml_source import Mapping, read
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BYTE_ORDER_MARK = "\ufeff"
 _INDENT = 2
 _SOMEWHERE = Mark(1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """A node to add. In ranges of the mesh where it says no address it gets the next free one."""
-
-    name: str
-    public_key: bytes  # 32 bytes
-    tags: tuple[str, ...] = ()
-    addresses: tuple[Address, ...] = ()
-    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +46,20 @@ def add(data: bytes, source: str, newcomer: Newcomer) -> Added:
     Raises UsageError: where the document is wrong already, or would be with it, or where a range of
     the mesh has no free address left. The document's tests are not run.
     """
-    old = load(data, source)
+    try:
+        old = load(data, source)
+    except DocumentError:
+        if not _awaits_first(data, source):
+            raise
+        alone = _load_with(_begun(data.decode(), newcomer), source, newcomer)
+        return _added(replace(alone, nodes=()), newcomer, partial(_begun, data.decode()))
     for node in old.nodes:
         if node.name == newcomer.name:
             raise UsageError(
                 f"{source} has a node {quoted(node.name)} already, in line {node.mark.line}",
                 hint="choose another name, or edit that one",
             )
-    newcomer = replace(newcomer, addresses=(*newcomer.addresses, *_free(old, newcomer.addresses)))
-    text = _inserted(data.decode(), newcomer)
-    try:
-        new = load(text.encode(), source)
-    except DocumentError as error:
-        lines = (f"{each.message}; {each.hint}".rstrip("; ") for each in error.problems)
-        raise UsageError(
-            f"{source} would be wrong with {newcomer.name} in it:\n" + "\n".join(lines)
-        ) from None
-    if not _is_sum(old, newcomer, new):
-        raise UsageError(
-            f"{source}: cannot tell where its last node ends",
-            hint=f"add this by hand: {_flow(newcomer)}",
-        )
-    return Added(text.encode(), new)
+    return _added(old, newcomer, partial(_inserted, data.decode()))
 
 
 def next_free(document: Document, cidr: Network) -> Address | None:
@@ -103,6 +87,40 @@ def next_free(document: Document, cidr: Network) -> Address | None:
     return cidr[free - lowest] if free <= highest else None
 
 
+def _added(old: Document, newcomer: Newcomer, insert: Callable[[Newcomer], str]) -> Added:
+    newcomer = replace(newcomer, addresses=(*newcomer.addresses, *_free(old, newcomer.addresses)))
+    text = insert(newcomer)
+    new = _load_with(text, old.source, newcomer)
+    if not _is_sum(old, newcomer, new):
+        raise UsageError(
+            f"{old.source}: cannot tell where its last node ends",
+            hint=f"add this by hand: {flow(newcomer)}",
+        )
+    return Added(text.encode(), new)
+
+
+def _load_with(text: str, source: str, newcomer: Newcomer) -> Document:
+    try:
+        return load(text.encode(), source)
+    except DocumentError as error:
+        lines = (f"{each.message}; {each.hint}".rstrip("; ") for each in error.problems)
+        raise UsageError(
+            f"{source} would be wrong with {newcomer.name} in it:\n" + "\n".join(lines)
+        ) from None
+
+
+def _awaits_first(data: bytes, source: str) -> bool:
+    """Whether nobody is in it yet, and nothing is wrong with how it is written."""
+    problems = Problems(source)
+    with suppress(DocumentError):
+        root = problems.settle(read(data, problems))
+        if isinstance(root, Mapping):
+            nodes = root.values.get("nodes")
+            nobody = isinstance(nodes, Mapping) and not nodes.keys
+            return nodes is None or nobody or is_nothing(nodes)
+    return False
+
+
 def _free(document: Document, given: tuple[Address, ...]) -> Iterator[Address]:
     for cidr in document.mesh.cidrs if document.mesh else ():
         if any(address in cidr for address in given):
@@ -113,10 +131,28 @@ def _free(document: Document, given: tuple[Address, ...]) -> Iterator[Address]:
         yield address
 
 
+def _begun(text: str, newcomer: Newcomer) -> str:
+    """The text with the newcomer as its first node: below `nodes`, or both at the end."""
+    start, text = _bare(text)
+    root: Any = yaml.compose(text, Loader=_LOADER)  # it was read: no aliases, no depth
+    between = "\r\n" if "\r\n" in text else "\n"
+    for key, value in root.value:
+        if key.value == "nodes":
+            column, head = key.start_mark.column, text[: value.start_mark.index].rstrip()
+            comment, newline, tail = text[value.end_mark.index :].partition("\n")
+            head += comment.rstrip()
+            break
+    else:
+        column, head, newline, tail = root.start_mark.column, text.rstrip("\r\n"), "\n", ""
+        head += f"{between}{' ' * column}nodes:"
+    indent = " " * (column + _INDENT)
+    lines = [f"{indent}{line}" for line in block(newcomer, _INDENT)]
+    return f"{start}{between.join((head, *lines))}{between if newline else ''}{tail}"
+
+
 def _inserted(text: str, newcomer: Newcomer) -> str:
     """The text with the newcomer behind the last node, in its style."""
-    bare = text.removeprefix(_BYTE_ORDER_MARK)
-    start, text = text[: len(text) - len(bare)], bare
+    start, text = _bare(text)
     root: Any = yaml.compose(text, Loader=_LOADER)  # `load` went first: no aliases, no depth
     nodes = next(value for key, value in root.value if key.value == "nodes")
     key, last = nodes.value[-1]
@@ -124,12 +160,12 @@ def _inserted(text: str, newcomer: Newcomer) -> str:
     if nodes.flow_style:
         apart = nodes.start_mark.line != key.start_mark.line
         between = f",\n{' ' * column}" if apart else ", "
-        return f"{start}{text[:end]}{between}{_flow(newcomer)}{text[end:]}"
+        return f"{start}{text[:end]}{between}{flow(newcomer)}{text[end:]}"
     if last.flow_style:
-        lines = [f"{' ' * column}{_flow(newcomer)}"]
+        lines = [f"{' ' * column}{flow(newcomer)}"]
     else:
         step = last.start_mark.column - column
-        lines = [f"{' ' * column}{line}" for line in _block(newcomer, step)]
+        lines = [f"{' ' * column}{line}" for line in block(newcomer, step)]
     if len(nodes.value) > 1:
         gap = text[_end(text, nodes.value[-2][1]) : key.start_mark.index]
         if any(not line.strip() for line in gap.splitlines()[1:-1]):
@@ -140,33 +176,18 @@ def _inserted(text: str, newcomer: Newcomer) -> str:
     return f"{start}{text[:end]}{between.join((head, *lines))}{between if newline else ''}{tail}"
 
 
+def _bare(text: str) -> tuple[str, str]:
+    """The byte order mark, if there is one, and all that follows."""
+    bare = text.removeprefix(_BYTE_ORDER_MARK)
+    return text[: len(text) - len(bare)], bare
+
+
 def _end(text: str, node: Any) -> int:  # noqa: ANN401 - the stubs know nothing of YAML's nodes
     """Where the last word of a value ends; YAML ends a block only before the next one's first."""
     while not isinstance(node, yaml.ScalarNode) and not node.flow_style:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last
     return len(text[: node.end_mark.index].rstrip())
-
-
-def _block(newcomer: Newcomer, step: int) -> Iterator[str]:
-    yield f"{scalar(newcomer.name)}:"
-    yield from (f"{' ' * step}{key}: {value}" for key, value in _fields(newcomer))
-
-
-def _flow(newcomer: Newcomer) -> str:
-    fields = ", ".join(f"{key}: {value}" for key, value in _fields(newcomer))
-    return f"{scalar(newcomer.name)}: {{{fields}}}"
-
-
-def _fields(newcomer: Newcomer) -> Iterator[tuple[str, str]]:
-    yield "public_key", f'"{b64encode(newcomer.public_key).decode()}"'
-    if newcomer.tags:
-        yield "tags", f"[{', '.join(map(scalar, newcomer.tags))}]"
-    addresses = [f'"{each}"' if each.version == 6 else str(each) for each in newcomer.addresses]
-    if addresses:
-        yield "address", addresses[0] if len(addresses) == 1 else f"[{', '.join(addresses)}]"
-    if newcomer.endpoint:
-        yield "endpoint", f'"{newcomer.endpoint}"'
 
 
 def _is_sum(old: Document, newcomer: Newcomer, new: Document) -> bool:

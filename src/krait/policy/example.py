@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The document that `krait example` prints: every key in use, each with a word of what it is for.
+"""The documents that `krait example` prints: one with every key in use, each with a word of what it
+is for, and one with nobody in it.
 
-To enforce it as it is would take the private keys of these nodes, which nobody has.
+To enforce the first as it is would take the private keys of its nodes, which nobody has.
 """
 
 EXAMPLE = """\
@@ -71,4 +72,25 @@ policy:
     - {from: db, to: web, expect: deny}
     - {from: "*", to: db, port: tcp/22, expect: deny}
     - {from: office, to: web1, port: tcp/443, expect: allow}
+"""
+
+MINIMAL = """\
+# A mesh for Krait with nobody in it yet. Once for each machine, with the key that
+# `krait genkey wg0` prints there (on laptops behind a NAT without --endpoint):
+#
+#   krait add FILE NAME --key KEY --endpoint HOST:51820 --tags A,B
+version: 1
+interface: wg0
+
+mesh:
+  cidr: 10.8.0.0/24       # the addresses to give out
+  listen_port: 51820
+
+nodes: {}
+
+policy:
+  rules:
+    # Who may open a connection to whom; what no rule allows is dropped. Tags may be named once
+    # a node has them: {name: sql, from: web, to: db, ports: tcp/5432}. More: krait example
+    - {name: ping, from: "*", to: "*", ports: icmp}
 """

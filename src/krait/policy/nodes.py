@@ -65,7 +65,11 @@ def read_nodes(
     Nodes that are `kept` were read before, and stand in the file beside those of the tree.
     """
     if not isinstance(tree, Mapping) or not tree.keys:
-        reader.problems.add(tree, "nodes: expected a mapping of names to nodes, with at least one")
+        reader.problems.add(
+            tree,
+            "nodes: expected a mapping of names to nodes, with at least one",
+            "`krait add` puts one in",
+        )
         return (), Names(frozenset(), frozenset())
     section = _Section(reader, mesh)
     read = [section.node(key, tree.values[name]) for name, key in tree.keys.items()]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong with a document: every problem with its place, reported together."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ MAX_PROBLEMS = 50
 """After so many a reader has the idea; suggestions for the rest would only cost time."""
 
 _SHOWN_CHARACTERS = 48
+_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64, public or not
 
 
 class Place(Protocol):
@@ -85,9 +87,18 @@ class Problems:
 
 
 def quoted(text: str) -> str:
-    """Text of the document as it may be shown: short, and without control sequences."""
+    """Text of the document as it may be shown: short, without keys and control sequences.
+
+    A key that stands where none is expected may well be a secret one.
+    """
+    text = _KEY.sub("(a key)", text)
     short = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
     return f'"{printable(short)}"'
+
+
+def has_key(text: str) -> bool:
+    """Whether there is something in it that can be a key of WireGuard."""
+    return _KEY.search(text) is not None
 
 
 def printable(text: str) -> str:

@@ -47,7 +47,7 @@ class Reader:
         """The items of a list."""
         if isinstance(tree, Sequence):
             return tree.items
-        hint = "write [] for none" if _is_nothing(tree) else ""
+        hint = "write [] for none" if is_nothing(tree) else ""
         self._expected("a list", what, tree, hint)
         return []
 
@@ -57,7 +57,7 @@ class Reader:
             return []
         if isinstance(tree, Sequence):
             return tree.items
-        if _is_nothing(tree):
+        if is_nothing(tree):
             self._expected("a value or a list", what, tree)
             return []
         return [tree]
@@ -66,7 +66,7 @@ class Reader:
         """What `parse` makes of a scalar; its UsageError becomes a problem of this place."""
         if tree is None:
             return None
-        if not isinstance(tree, Scalar) or _is_nothing(tree):
+        if not isinstance(tree, Scalar) or is_nothing(tree):
             self._expected("one value", what, tree)
             return None
         try:
@@ -105,7 +105,8 @@ class Reader:
         self.problems.add(tree, f"{what}: expected {expected}, found {_kind(tree)}", hint)
 
 
-def _is_nothing(tree: Tree) -> bool:
+def is_nothing(tree: Tree) -> bool:
+    """Whether a value was left out, or is YAML's word for that."""
     return isinstance(tree, Scalar) and tree.plain and tree.text in _NOTHING
 
 
@@ -114,4 +115,4 @@ def _kind(tree: Tree) -> str:
         return "a list"
     if isinstance(tree, Mapping):
         return "a mapping"
-    return "nothing" if _is_nothing(tree) else quoted(tree.text)
+    return "nothing" if is_nothing(tree) else quoted(tree.text)

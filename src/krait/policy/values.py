@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from krait.common.errors import UsageError
 from krait.policy import endpoint as endpoints
 from krait.policy.model import Address, Network
-from krait.policy.problems import quoted
+from krait.policy.problems import has_key, quoted
 
 RESERVED_NAMES = frozenset({"all", "any", "self"})
 
@@ -141,12 +141,19 @@ def keepalive_s(text: str) -> int:
 def preshared_key_file(text: str) -> str:
     """An absolute path, the same wherever the agent was started.
 
-    `{pair}` in it stands for the two nodes that share the key.
+    `{pair}` in it stands for the two nodes that share the key. No error quotes it: who mistakes
+    what belongs here writes the key itself.
     """
+    if has_key(text):
+        raise UsageError(
+            "this looks like a key, which belongs in a file",
+            hint="name a file of mode 0600 here, on this node; if others may read this document, "
+            "they know the key: make another one",
+        )
     if not text.startswith("/"):
-        raise UsageError(f"{quoted(text)} is not an absolute path", hint="start it with /")
+        raise UsageError("this is not an absolute path", hint="start it with /")
     if not text.isprintable() or text.endswith("/"):
-        raise UsageError(f"{quoted(text)} is not the path of a file")
+        raise UsageError("this is not the path of a file")
     if not {"{", "}"}.isdisjoint(text.replace(PAIR, "")):
-        raise UsageError(f"{quoted(text)} has braces", hint=f"only `{PAIR}` stands for something")
+        raise UsageError("this has braces", hint=f"only `{PAIR}` stands for something")
     return text

@@ -26,6 +26,7 @@ MAX_EVENTS = 1 << 22
 MAX_DEPTH = 16
 """A document that means something needs seven."""
 
+_BEGIN = "start with `nodes:` and `policy:`, or with what `krait example` prints"
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -87,7 +88,7 @@ def read(data: bytes, problems: Problems) -> Tree:
     except (yaml.YAMLError, ValueError) as error:  # the pure parser lets chr() of an escape fail
         problems.stop(Mark(1, 1), f"not valid YAML: {error}".splitlines()[0])
     if not roots:
-        problems.stop(Mark(1, 1), "the document is empty", "start with `nodes:` and `policy:`")
+        problems.stop(Mark(1, 1), "the document is empty", _BEGIN)
     return roots[0]
 
 

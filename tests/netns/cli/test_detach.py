@@ -15,7 +15,7 @@ def test_the_command_to_protect_it_again_finds_the_document_again() -> None:
         agent.kill()
         agent.wait()
         doctor = " ".join(x.run(["krait", "doctor", "wg0"]).stdout.split())
-        assert f"mend: krait --iface wg0 --config {DOCUMENT}" in doctor
+        assert f"hint: krait --iface wg0 --config {DOCUMENT}" in doctor
         said = x.run(["krait", "detach", "wg0"]).stderr
         (again,) = (line.partition("again: ")[2] for line in said.splitlines() if "again: " in line)
         assert again == f"krait --iface wg0 --config {DOCUMENT}"

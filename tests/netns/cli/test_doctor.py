@@ -98,7 +98,7 @@ def test_a_user_with_capabilities_alone_is_told_which_folders_to_make() -> None:
         assert "run doctor as root" not in words
         assert (
             "this user may not write to /sys/fs/bpf/krait, /var/lib/krait, /run/krait "
-            "mend: as root, where the file system is mounted for writing: "
+            "hint: as root, where the file system is mounted for writing: "
             "install -d -m 700 -o 65534 /sys/fs/bpf/krait "
             "install -d -m 700 -o 65534 /var/lib/krait "
         ) in words

@@ -47,8 +47,15 @@ def test_a_saved_port_that_somebody_has_is_told_and_taken_once_it_is_free(site: 
     other = site["alice"].spawn(["python3", "-c", LISTEN.format(port=51900)])
     other.wait_for_output("there")
     try:
-        site.write("alice", site.document().replace("listen_port: 51820", "listen_port: 51900"))
+        nodes = site.nodes()
+        del nodes["carol"]
+        text = site.document(nodes=nodes).replace("listen_port: 51820", "listen_port: 51900")
+        site.write("alice", text)
         site.wait("alice", "krait status wg0 | grep 'is in use'")
+        site.wait("alice", f"! wg show wg0 peers | grep -F '{site.key('carol')}'")
+        assert site["alice"].succeed("wg show wg0 listen-port").strip() == "51820"
+        site.start(None, "bob")
+        site.ping("alice", "bob")  # all else goes on, over the port that it has
     finally:
         other.kill()
     site.wait("alice", "wg show wg0 listen-port | grep 51900")

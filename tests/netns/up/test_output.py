@@ -110,4 +110,4 @@ def test_the_doctor_knows_who_made_it_and_how_to_have_it_kept_again(site: Site) 
     assert f"by `krait up`, from {CONFIG}" in site["alice"].succeed("krait doctor wg0")
     site["alice"].succeed("pkill -9 -f '[k]rait agent'")
     said = " ".join(site["alice"].succeed("krait doctor wg0").split())
-    assert f"mend: krait up wg0 --config {CONFIG} --userspace wireguard-go" in said
+    assert f"hint: krait up wg0 --config {CONFIG} --userspace wireguard-go" in said

@@ -148,6 +148,24 @@ def test_a_folder_or_a_pipe_is_no_key_and_is_not_waited_for(place: Path) -> None
         key.read(place)
 
 
+def test_what_is_no_key_file_is_judged_before_it_is_opened(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    really = os.open
+
+    def opened(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        asked.append(flags & os.O_PATH)
+        return really(path, flags, mode, dir_fd=dir_fd)
+
+    put(place, TEXT, 0o644)
+    monkeypatch.setattr(os, "open", opened)
+    for path in (Path("/dev/ptmx"), place):
+        with pytest.raises(UsageError):
+            key.read(path)
+    assert asked == [os.O_PATH, os.O_PATH]
+
+
 def test_no_key_is_written_where_others_may_replace_it(place: Path) -> None:
     place.parent.mkdir()
     place.parent.chmod(0o777)

@@ -170,9 +170,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_lives_is_readable_by_anybody(tmp_path: Path) -> None:
+def test_what_lives_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "run" / "wg0.json"
     write_live(path, LIVE)
     assert read_live(path) == LIVE
-    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text())["withheld"] == ["10.8.0.2/32"]

@@ -114,7 +114,7 @@ def test_errors_peers_rules_and_drops_are_told(
 ) -> None:
     text = " ".join(shown(found, capsys).split())
     for part in (
-        "error wg0.yaml:3:5: unknown tag (1 min ago) mend: did you mean web?",
+        "error wg0.yaml:3:5: unknown tag (1 min ago) hint: did you mean web?",
         "warning web1: not in its peer's allowed IPs",
         "withheld 10.8.0.7/32: just moved",
         "web1 web (identity 256)",

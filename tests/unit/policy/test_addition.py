@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krait.common.errors import UsageError
-from krait.policy.addition import Newcomer, add, next_free
+from krait.policy.addition import add, next_free
 from krait.policy.document import load
+from krait.policy.newcomer import Newcomer
 from tests.documents import key, mesh, nodes, policy
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "small.yaml"
@@ -115,6 +116,71 @@ def test_a_node_is_put_behind_the_last_in_its_style_and_nothing_else_changes(lay
     added = add((before + after).encode(), "krait.yaml", NEW)
     assert added.data.decode() == before + inserted + after
     assert added.node.name == "new"
+
+
+FIRST = {
+    "no nodes": """
+mesh: {cidr: 10.8.0.0/24}
+policy: {}
+»nodes:
+  new:
+    public_key: "B"
+    tags: [web]
+    address: 10.8.0.1
+«""",
+    "nobody": """
+mesh: {cidr: 10.8.0.0/24}
+nodes:  # to come»
+  new:
+    public_key: "B"
+    tags: [web]
+    address: 10.8.0.1«
+
+# the rules
+policy: {}
+""",
+    "an empty mapping": """
+  nodes:< {}>   # to come»
+    new:
+      public_key: "B"
+      tags: [web]«
+  policy: {}
+""",
+    "the end of the file": """
+policy: {}
+nodes:< ~>»
+  new:
+    public_key: "B"
+    tags: [web]«""",
+}
+FIRST["lines of DOS"] = FIRST["nobody"].replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize("layout", FIRST.values(), ids=FIRST.keys())
+def test_the_first_node_is_put_where_nobody_is_yet(layout: str) -> None:
+    layout = layout.replace('"B"', f'"{key(7)}"')
+    before, inserted, after = re.split("[»«]", layout)
+    text = re.sub("[<>]", "", before) + after
+    expected = re.sub("<.*>", "", before) + inserted + after
+    added = add(text.encode(), "krait.yaml", NEW)
+    assert added.data.decode() == expected
+    assert [node.name for node in added.document.nodes] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nodes: {}", "lacks `policy`"),
+        ("nodes: []\npolicy: {}", "nodes: expected a mapping"),
+        ("nodes: {}\nnodes: {}\npolicy: {}", 'duplicate key "nodes"'),
+        ("nodes: {}\npolicy: {rules: [{from: web, to: db}]}", 'unknown tag or node "db"'),
+        ("{nodes: {}, policy: {}}", "would be wrong with new in it"),
+    ],
+)
+def test_a_first_node_mends_nothing_else(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as told:
+        add(text.encode(), "krait.yaml", NEW)
+    assert message in told.value.message
 
 
 def test_a_node_has_all_that_was_said_of_it() -> None:

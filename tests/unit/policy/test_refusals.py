@@ -201,7 +201,12 @@ BAD = {
     "a folder as a key file": (nodes(f"preshared_key_file: {HERE}/psk/"), "not the path of a file"),
     "an unknown placeholder": (
         nodes(f"preshared_key_file: {HERE}'/psk/{{peer}}'"),
-        '"/psk/{peer}" has braces',
+        "this has braces",
+    ),
+    "a key for its file": (nodes(f"preshared_key_file: {HERE}{key(1)}"), "looks like a key"),
+    "a key for its file, with a slash": (
+        nodes(f"preshared_key_file: {HERE}/{key(1)[1:]}"),
+        "looks like a key",
     ),
     "an odd character in a key file": (
         nodes(f'preshared_key_file: {HERE}"/psk\\0"'),
@@ -345,6 +350,39 @@ def test_every_problem_is_reported_at_once_in_order_of_line() -> None:
         (8, 12),
         (8, 24),
     ]
+
+
+KEY = b64encode(bytes(range(200, 232))).decode()
+
+MISPLACED = {
+    "a preshared key": nodes(f"preshared_key_file: {KEY}"),
+    "with a slash": nodes(f"preshared_key_file: /{KEY[1:]}"),
+    "a part of one": nodes(f"preshared_key_file: {KEY[:40]}"),
+    "one as wg-quick writes it": nodes(f"preshared_key_file: PresharedKey = {KEY}"),
+    "a setting with it": nodes(f"private_key: {KEY}"),
+    "as a setting": nodes(f'"{KEY}": 1'),
+    "twice": nodes(f'"{KEY}": 1, "{KEY}": 2'),
+    "two as a public key": several(f"a: {{public_key: '{KEY}{KEY}'}}"),
+    "as an endpoint": nodes(f"endpoint: {KEY}"),
+    "as an endpoint with a port": nodes(f"endpoint: '{KEY}:51820'"),
+    "as an address": nodes(f"address: '{KEY}'"),
+    "as a route": nodes(f"routes: '{KEY}'"),
+    "as a tag": nodes(f"tags: '{KEY}'"),
+    "as a hub": nodes(f"via: '{KEY}'"),
+    "as a node": several(f"{KEY}: {{public_key: {key(1)}}}"),
+    "as a flag": nodes(f"transit: {KEY}"),
+    "in a list of flags": nodes(f"listen_port: {KEY}, mtu: {KEY}, keepalive: {KEY}"),
+    "in a rule": rule(f"from: '{KEY}', to: db"),
+    "as ports": rule(f"from: web, to: db, ports: ['{KEY}']"),
+}
+
+
+@pytest.mark.parametrize("text", MISPLACED.values(), ids=MISPLACED.keys())
+def test_a_key_in_the_wrong_place_is_never_quoted(text: str) -> None:
+    """It may be a secret one, and what is wrong with a document goes to logs."""
+    assert KEY[4:24] in text
+    for problem in problems(text):
+        assert KEY[4:24] not in problem.render("krait.yaml")
 
 
 def test_problems_are_in_order_of_line_whatever_the_order_of_sections() -> None:

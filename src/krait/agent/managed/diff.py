@@ -3,7 +3,7 @@
 
     SHRINK  the device exists; whatever it should not have is taken from it
     GROW    peers, prefixes and addresses that it lacks
-    RAISE   it goes up, and routes lead to it
+    RAISE   it goes up, on its port, and routes lead to it
 
 The filter is brought up to date after each stage, and nothing grows or goes up before it is on. A
 prefix that moves from one peer to another is nobody's between SHRINK and GROW, and the policy says
@@ -118,6 +118,16 @@ class SetMtu:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Take another UDP port: a step of its own, for others may have it, and nothing waits."""
+
+    port: int
+
+    def __str__(self) -> str:
+        return f"listen on port {self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Up:
     """Let it carry traffic."""
 
@@ -125,7 +135,7 @@ class Up:
         return "up"
 
 
-Step = Make | Configure | Addresses | Routes | SetMtu | Up
+Step = Make | Configure | Addresses | Routes | SetMtu | Listen | Up
 
 
 def plan(stage: Stage, wish: Wish, seen: Seen) -> tuple[Step, ...]:
@@ -151,12 +161,9 @@ def _shrink(wish: Wish, seen: Seen) -> Iterator[Step]:
     wanted = {peer.public_key: peer for peer in wish.device.peers}
     peers = () if seen.device is None else seen.device.peers
     less = tuple(change for peer in peers if (change := _less(peer, wanted.get(peer.public_key))))
-    port = wish.device.listen_port
     has_key = seen.device is not None and seen.device.public_key == wish.device.public_key
-    has_port = seen.device is not None and port in (None, seen.device.listen_port)
-    if less or not has_key or not has_port:
-        key = None if has_key else wish.private_key
-        yield Configure(DeviceChange(key, None if has_port else port, peers=less))
+    if less or not has_key:
+        yield Configure(DeviceChange(None if has_key else wish.private_key, peers=less))
     gone = tuple(each for each in _own(seen.link) if each not in wish.device.addresses)
     if gone:
         yield Addresses(gone=gone)
@@ -190,10 +197,13 @@ def _grow(wish: Wish, seen: Seen) -> Iterator[Step]:
 
 
 def _raise(wish: Wish, seen: Seen) -> Iterator[Step]:
-    if seen.link is None:
+    if seen.link is None or seen.device is None:
         return
     if seen.link.mtu != wish.mtu:
         yield SetMtu(wish.mtu)
+    port = wish.device.listen_port
+    if port is not None and port != seen.device.listen_port:
+        yield Listen(port)
     if not seen.link.up:
         yield Up()
     missing = set(wish.device.routes) - seen.routes

@@ -9,7 +9,7 @@ died.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -19,6 +19,7 @@ from krait.agent.managed.calls import Calls
 from krait.agent.managed.diff import (
     Addresses,
     Configure,
+    Listen,
     Make,
     Routes,
     Seen,
@@ -30,20 +31,20 @@ from krait.agent.managed.diff import (
     plan,
 )
 from krait.agent.managed.endpoints import Endpoints
+from krait.agent.managed.mtu import Mtu
 from krait.agent.managed.ports import Maker
 from krait.agent.managed.sessions import Sessions
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Link
-from krait.kernel.wireguard import Device
+from krait.kernel.udp import PortInUse
 from krait.policy.device import WantedDevice, without_ipv6
 from krait.policy.numbering import Numbers
 from krait.policy.view import Interface, Peer
 
 LOOK_S = 30.0
 
-_OVERHEAD_BYTES = 80  # of a tunnelled packet over IPv6; over IPv4 it is 20 less
-_MTU = 1420  # an Ethernet's
-_LEAST_MTU = 1280  # RFC 8200, 5; without it the device loses IPv6
+_PORT_S = 5.0
+"""Between two looks while somebody has the device's port."""
 
 _log = structlog.get_logger()
 
@@ -108,12 +109,13 @@ class Keeper:
         self._sessions = sessions
         self._wanted: WantedDevice | None = None
         self._calls = Calls()
+        self._mtu = Mtu()
         self._scene: tuple[Wish, Seen] | None = None
         self._settled: object = None
         self._again_s = float("-inf")
         self._has_made = False
         self._no_ipv6: NoIpv6 | None = None
-        self._knows_mtu = True  # until it is chosen here while no endpoint is known
+        self._port_in_use: PortInUse | None = None
 
     def adopt(self, source: Source) -> None:
         """From here on the device that this document wants is wanted.
@@ -136,7 +138,11 @@ class Keeper:
     @property
     def faults(self) -> Mapping[str, KraitError | None]:
         """What is wrong, by subject, though the device is as far as it can be."""
-        return {"endpoints": self._endpoints.fault, "ipv6": self._no_ipv6}
+        return {
+            "endpoints": self._endpoints.fault,
+            "ipv6": self._no_ipv6,
+            "port": self._port_in_use,
+        }
 
     def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
         """Do what a stage lacks; whether anything was done. `now_s` is monotonic.
@@ -158,16 +164,15 @@ class Keeper:
             self._scene = None  # it holds keys
         if any(isinstance(each, Make) for each in steps):
             self._maker.require_free(self._wanted)
-        link = sight.link
-        for step in steps:
-            began_s = time.perf_counter()
-            link = self._do(step, link)
-            _log.info(str(step), took_ms=round((time.perf_counter() - began_s) * 1e3, 1))
-        if stage is Stage.RAISE and not steps:
-            self._settled, self._again_s = state, now_s + LOOK_S
+        if stage is Stage.RAISE:
+            self._port_in_use = None
+        done = self._do_all(steps, sight.link)
         if stage is Stage.GROW:
             self._calls.made(wish.device.peers, wish.endpoints)
-        return bool(steps)
+        if stage is Stage.RAISE and not done:
+            self._settled = state
+            self._again_s = now_s + (_PORT_S if self._port_in_use else LOOK_S)
+        return done
 
     def next_s(self, now_s: float) -> float:
         """When to come again though nothing happens: in so many seconds."""
@@ -195,16 +200,18 @@ class Keeper:
             now_s=self._clocks.boot_s(),
             wall_s=self._clocks.wall_s(),
         )
-        wish = self._wish(self._possible(wanted), link, device, lost, now_s)
         through, unreachable = self._maker.routes(link.ifindex if link else None)
-        seen = Seen(
-            link=link,
-            device=device,
-            routes=through,
-            unreachable=unreachable,
-            lost=lost,
+        wanted = self._possible(wanted)
+        endpoints = self._endpoints.choose_all(wanted.peers, device, lost, now_s)
+        wish = Wish(
+            device=wanted,
+            private_key=self._maker.private_key(),
+            preshared_keys=preshared_keys(wanted, self._maker),
+            endpoints=endpoints,
+            called=self._calls.due(wanted.peers),
+            mtu=self._mtu.choose(wanted.mtu, link, endpoints.values(), self._maker.underlay_mtus),
         )
-        return wish, seen
+        return wish, Seen(link, device, through, unreachable, lost)
 
     def _possible(self, wanted: WantedDevice) -> WantedDevice:
         """What this machine can have of it."""
@@ -215,32 +222,21 @@ class Keeper:
         self._no_ipv6 = NoIpv6(wanted.interface)
         return without
 
-    def _wish(
-        self,
-        wanted: WantedDevice,
-        link: Link | None,
-        device: Device | None,
-        lost: frozenset[bytes],
-        now_s: float,
-    ) -> Wish:
-        wish = Wish(
-            device=wanted,
-            private_key=self._maker.private_key(),
-            preshared_keys=preshared_keys(wanted, self._maker),
-            endpoints=self._endpoints.choose_all(wanted.peers, device, lost, now_s),
-            called=self._calls.due(wanted.peers),
-        )
-        return replace(wish, mtu=self._mtu(wish, link))
-
-    def _mtu(self, wish: Wish, link: Link | None) -> int:
-        if wish.device.mtu is not None:
-            return wish.device.mtu
-        if link is not None and link.up and (self._knows_mtu or not wish.endpoints):
-            return link.mtu  # a route that moves is no reason to change what connections count on
-        underlay = self._maker.underlay_mtu(set(wish.endpoints.values()))
-        mtu = _MTU if underlay is None else max(underlay - _OVERHEAD_BYTES, _LEAST_MTU)
-        self._knows_mtu = underlay is not None and link is not None and link.mtu == mtu
-        return mtu
+    def _do_all(self, steps: tuple[Step, ...], link: Link | None) -> bool:
+        """Whether anything was done. A port that somebody has holds up nothing else."""
+        done = False
+        for step in steps:
+            began_s = time.perf_counter()
+            try:
+                link = self._do(step, link)
+            except PortInUse as error:
+                if not isinstance(step, Listen):
+                    raise
+                self._port_in_use = error
+                continue
+            done = True
+            _log.info(str(step), took_ms=round((time.perf_counter() - began_s) * 1e3, 1))
+        return done
 
     def _do(self, step: Step, link: Link | None) -> Link | None:
         """The link that the next step is about: the one that was looked at, or was made."""
@@ -248,6 +244,7 @@ class Keeper:
             case Make(mtu):
                 link = self._maker.make(mtu)
                 self._has_made = True
+                self._mtu.given(mtu)
             case Configure(change):
                 self._maker.configure(_there(link), change)
             case Addresses(gone, new):
@@ -256,6 +253,9 @@ class Keeper:
                 self._maker.change_routes(_there(link).ifindex if through else None, gone, new)
             case SetMtu(mtu):
                 self._maker.set_mtu(_there(link).ifindex, mtu)
+                self._mtu.given(mtu)
+            case Listen(port):
+                self._maker.listen(_there(link), port)
             case Up():
                 self._maker.set_up(_there(link).ifindex)
         return link

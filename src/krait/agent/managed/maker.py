@@ -83,12 +83,16 @@ class KernelMaker:
         if device.listen_port:
             udp.require_free(device.listen_port)
 
-    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
-        hosts = (numeric(each)[0] for each in endpoints)
+    def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
         link = self.link()
         own = link.ifindex if link else None
-        ways = (way for way in underlay.ways(hosts) if way and way.ifindex != own)
-        return min((way.mtu for way in ways), default=None)
+        asked = tuple(endpoints)
+        ways = underlay.ways(numeric(each)[0] for each in asked)
+        return {
+            each: way.mtu
+            for each, way in zip(asked, ways, strict=True)
+            if way is not None and way.ifindex != own
+        }
 
     def make(self, mtu: int) -> Link:
         try:
@@ -108,6 +112,11 @@ class KernelMaker:
 
     def configure(self, link: Link, change: DeviceChange) -> None:
         configure(link, change, sockets=self._paths.sockets)
+
+    def listen(self, link: Link, port: int) -> None:
+        # Asked first: a userspace WireGuard lets go of the port that it has, then tries another.
+        udp.require_free(port)
+        self.configure(link, DeviceChange(listen_port=port))
 
     def change_addresses(
         self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]

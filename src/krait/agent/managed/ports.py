@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeping a device asks of the system. `krait.agent.wiring` alone chooses who answers."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Protocol
 
 from krait.kernel.link import Link
@@ -41,8 +41,8 @@ class Maker(Protocol):
         ranges; SystemRefused where somebody has the port.
         """
 
-    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
-        """The smallest on the way to them, in bytes; None where it is not known."""
+    def underlay_mtus(self, endpoints: Set[str]) -> Mapping[str, int]:
+        """In bytes, on the way to each of them; without those that no way is known to."""
 
     def make(self, mtu: int) -> Link:
         """Make the device, down. Raises SystemRefused, also if there is one."""
@@ -52,6 +52,9 @@ class Maker(Protocol):
 
     def configure(self, link: Link, change: DeviceChange) -> None:
         """Change WireGuard's settings; not those of another device that has its name by now."""
+
+    def listen(self, link: Link, port: int) -> None:
+        """Take another UDP port. Raises PortInUse where somebody has it; its own stays then."""
 
     def change_addresses(
         self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]

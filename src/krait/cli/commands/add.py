@@ -41,7 +41,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """0: the document has the node, and is right. Else it is as it was."""
     with ExitStack() as stack:
-        with reading(options.file):
+        with reading(options.file, begin="krait example --minimal"):
             old = stack.enter_context(original(Path(options.file), MAX_BYTES))
         added = _added(old.content, options)
         with writing(Path(options.file)):

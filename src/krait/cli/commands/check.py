@@ -19,7 +19,7 @@ from krait.policy.model import Document
 
 def configure(parser: ArgumentParser) -> None:
     """No interface: a document is right or wrong on any machine."""
-    parser.add_argument("file", metavar="FILE", help="the policy document")
+    parser.add_argument("file", metavar="FILE", help="the policy document; - is standard input")
     output.json_option(parser)
 
 

@@ -10,10 +10,11 @@ from itertools import groupby
 from krait.agent.paths import Paths
 from krait.cli import output
 from krait.cli.amounts import plural
-from krait.cli.doctor import documents, interface, limits, machine, underlay
-from krait.cli.doctor.finding import Answer, Finding, Level, examine, refusal
+from krait.cli.doctor import documents, interface, limits, machine, made, underlay
+from krait.cli.doctor.finding import Answer, Finding, Level, answer, examine, refusal
 from krait.cli.output import Json, Style, has_colour, paint
 from krait.common.errors import ExitCode, KraitError
+from krait.kernel.link import NoSuchInterface
 
 _TICKS = {Level.OK: "✓", Level.NOTE: "·", Level.WARN: "!", Level.FAIL: "✗"}
 _STYLES = {
@@ -49,6 +50,9 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
     yield from examine("interface", {"agent": lambda: interface.agent(name, paths)})
     try:
         subject = interface.observe(name)
+    except NoSuchInterface:
+        yield Finding("interface", "wireguard", answer(lambda: made.absent(name, paths)))
+        return
     except KraitError as error:
         yield Finding("interface", "wireguard", refusal(error))
         return
@@ -78,11 +82,11 @@ def _print(name: str | None, findings: tuple[Finding, ...]) -> None:
 
 
 def _rows(finding: Finding, width: int) -> Iterator[tuple[str, str, str]]:
-    answer = finding.answer
-    yield _mark(answer), finding.name.ljust(width), answer.message
-    yield from (("", "", each) for each in answer.details)
-    if answer.hint:
-        yield from (("", "", each) for each in f"mend: {answer.hint}".splitlines())
+    said = finding.answer
+    yield _mark(said), finding.name.ljust(width), said.message
+    yield from (("", "", each) for each in said.details)
+    if said.hint:
+        yield from (("", "", each) for each in f"hint: {said.hint}".splitlines())
 
 
 def _mark(answer: Answer) -> str:

@@ -28,7 +28,8 @@ def run(options: Namespace) -> int:
     try:
         scene = _observe(options.interface)
     except NoSuchInterface as error:  # a slip of the pen, not a fault of the system
-        raise UsageError(error.message, hint=error.hint) from None
+        begin = "To have Krait make it, begin with: krait example --minimal"
+        raise UsageError(error.message, hint=f"{error.hint}\n{begin}") from None
     _require_of_others(options.interface)
     text = draft(scene)
     if options.json:

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of an interface that `krait up` made: whether what it left for the agent still holds."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from krait.agent.managed.orders import Standing
+from krait.agent.managed.orders import Standing, read_standing
+from krait.agent.paths import Paths
+from krait.cli import again
+from krait.cli.doctor.documents import first
 from krait.cli.doctor.finding import Answer, fail, ok, warn
+from krait.cli.files import load_document
+from krait.common.errors import UsageError
 from krait.kernel import device
-from krait.kernel.link import Link
+from krait.kernel.link import Link, NoSuchInterface
 
 
 def made(link: Link, standing: Standing) -> Answer:
@@ -36,3 +42,16 @@ def made(link: Link, standing: Standing) -> Answer:
             f"put it back, or name another: krait up {name} --config FILE",
         )
     return ok(f"by `krait up`, from {orders.config}")
+
+
+def absent(name: str, paths: Paths) -> Answer:
+    """An interface that is not there, and who is to make it: `krait up`, as far as that is said."""
+    refused = NoSuchInterface(name)
+    if (orders := read_standing(name, paths).orders) is not None:
+        made_from = f"{refused.message}, where `krait up` is to make it from {orders.config}"
+        return fail(made_from, again.command(name, paths))
+    if (document := first(paths.configs_of(name))) is not None:
+        with suppress(UsageError):  # whatever is wrong with it, `krait up` says
+            if load_document(str(document)).mesh is not None:
+                return fail(f"{refused.message}; {document} has a mesh for it", f"krait up {name}")
+    return fail(refused.message, refused.hint)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from krait.agent.managed.diff import (
     Addresses,
     Configure,
+    Listen,
     Make,
     Routes,
     Seen,
@@ -59,6 +60,9 @@ class Bench:
             case SetMtu(mtu):
                 assert self.link is not None
                 self.link = replace(self.link, mtu=mtu)
+            case Listen(port):
+                assert self.device is not None
+                self.device = replace(self.device, listen_port=port)
             case Up():
                 assert self.link is not None
                 self.link = replace(self.link, up=True)

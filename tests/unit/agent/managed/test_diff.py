@@ -6,7 +6,7 @@ from ipaddress import ip_interface, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krait.agent.managed.diff import Configure, Seen, Stage, Wish, plan
+from krait.agent.managed.diff import Configure, Listen, Seen, Stage, Wish, plan
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.device import seal
@@ -197,6 +197,14 @@ def test_an_endpoint_that_the_document_changed_counts_at_once() -> None:
     (step,) = plan(Stage.GROW, *roaming(called=True))
     assert isinstance(step, Configure)
     assert [each.endpoint for each in step.change.peers] == [ENDPOINTS[0]]
+
+
+def test_another_port_is_a_step_of_its_own_after_all_that_must_not_wait_for_it() -> None:
+    wish, seen = roaming()
+    wish = replace(wish, device=replace(wish.device, listen_port=51820))
+    assert not plan(Stage.SHRINK, wish, seen)
+    assert not plan(Stage.GROW, wish, seen)
+    assert Listen(51820) in plan(Stage.RAISE, wish, seen)
 
 
 def test_link_local_addresses_are_the_kernels() -> None:

@@ -15,6 +15,7 @@ from krait.agent.lookout import Sight
 from krait.agent.managed.diff import (
     Addresses,
     Configure,
+    Listen,
     Make,
     Routes,
     SetMtu,
@@ -27,6 +28,7 @@ from krait.agent.managed.keeper import LOOK_S, Clocks, Keeper, NoIpv6, NotOurs
 from krait.agent.managed.sessions import Sessions
 from krait.common.errors import SystemRefused, UsageError
 from krait.kernel.link import Link
+from krait.kernel.udp import PortInUse
 from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange
 from krait.policy.device import WantedDevice, wanted
@@ -55,6 +57,7 @@ class Machine:
     ipv6: bool = True
     secrets: dict[str, bytes] = field(default_factory=dict)
     is_taken: bool = False
+    used: set[int] = field(default_factory=set)
     deleted: int = 0
     bench: Bench = field(init=False)
 
@@ -96,8 +99,8 @@ class Machine:
     def require_free(self, device: WantedDevice) -> None:
         assert device.mesh
 
-    def underlay_mtu(self, endpoints: Set[str]) -> int | None:
-        return 1400 if endpoints else None
+    def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
+        return dict.fromkeys(endpoints, 1400)
 
     def make(self, mtu: int) -> Link:
         if self.is_taken:
@@ -112,6 +115,12 @@ class Machine:
     def configure(self, link: Link, change: DeviceChange) -> None:
         assert self.is_ours(link)
         self.bench.do(Configure(change))
+
+    def listen(self, link: Link, port: int) -> None:
+        assert self.is_ours(link)
+        if port in self.used:
+            raise PortInUse(port)
+        self.bench.do(Listen(port))
 
     def change_addresses(
         self, ifindex: int, gone: tuple[InterfaceAddress, ...], new: tuple[InterfaceAddress, ...]
@@ -157,9 +166,9 @@ def read(folder: Path, text: str = DOCUMENT) -> Source:
     return source.read(path, "wg0")
 
 
-def reach(keeper: Keeper, machine: Machine) -> bool:
+def reach(keeper: Keeper, machine: Machine, now_s: float = 0.0) -> bool:
     """All stages, with a look before each; whether anything was done."""
-    done = [keeper.reach(each, look(machine), 0.0) for each in Stage]
+    done = [keeper.reach(each, look(machine), now_s) for each in Stage]
     return any(done)
 
 
@@ -241,28 +250,24 @@ def test_a_changed_endpoint_moves_a_living_peer_also_where_a_name_is_known_late(
     endpoints = Endpoints(names.answered.set, names)
     keeper = Keeper(machine, machine.want, endpoints, Sessions(), clocks)
 
-    def reach_at(now_s: float) -> None:
-        for each in Stage:
-            keeper.reach(each, look(machine), now_s)
-
     keeper.adopt(read(tmp_path, called("192.0.2.2:1")))
-    reach_at(0.0)
+    reach(keeper, machine, 0.0)
     machine.bench.hear_from("198.51.100.7:9", handshake_s=4990)
-    reach_at(LOOK_S)
+    reach(keeper, machine, LOOK_S)
     (peer,) = machine.device().peers
     assert peer.endpoint == "198.51.100.7:9"  # it roams, and lives
     keeper.adopt(read(tmp_path, called("hub.example:1")))
-    reach_at(LOOK_S + 1.0)
+    reach(keeper, machine, LOOK_S + 1.0)
     names.wait()
-    reach_at(LOOK_S + 2.0)
+    reach(keeper, machine, LOOK_S + 2.0)
     names.known = {"hub.example:1": "192.0.2.77:1"}
-    reach_at(LOOK_S + 20.0)
+    reach(keeper, machine, LOOK_S + 20.0)
     names.wait()
-    reach_at(LOOK_S + 21.0)
+    reach(keeper, machine, LOOK_S + 21.0)
     (peer,) = machine.device().peers
     assert peer.endpoint == "192.0.2.77:1"
     machine.bench.hear_from("198.51.100.7:9", handshake_s=4999)
-    reach_at(3 * LOOK_S)
+    reach(keeper, machine, 3 * LOOK_S)
     (peer,) = machine.device().peers
     assert peer.endpoint == "198.51.100.7:9"  # called once, and it may roam again
 
@@ -294,6 +299,55 @@ def test_an_mtu_that_was_guessed_gives_way_once_an_endpoint_is_known(
     assert not reach(keeper, machine)
     machine.bench.do(SetMtu(1300))
     assert not reach(keeper, machine)
+
+
+def test_after_a_restart_an_mtu_that_was_guessed_gives_way_too(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    assert machine.mtu == 1420
+    begun_again = Keeper(machine, machine.want, Endpoints(lambda: None), Sessions())
+    begun_again.adopt(read(tmp_path, called("192.0.2.2:1")))
+    assert reach(begun_again, machine)
+    assert machine.mtu == 1320
+
+
+def test_a_port_that_somebody_has_holds_up_nothing_else_and_is_taken_once_it_is_free(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    port = DOCUMENT.replace("mesh: {", "mesh: {listen_port: 7, ")
+    keeper.adopt(read(tmp_path, port))
+    reach(keeper, machine)
+    machine.used = {9}
+    other = port.replace("listen_port: 7", "listen_port: 9, mtu: 1300")
+    keeper.adopt(read(tmp_path, other.replace("10.8.0.2", "10.8.0.3")))
+    assert reach(keeper, machine)
+    (peer,) = machine.device().peers
+    assert "10.8.0.3/32" in map(str, peer.allowed_ips)
+    assert (machine.mtu, machine.device().listen_port) == (1300, 7)
+    assert isinstance(keeper.faults["port"], PortInUse)
+    assert not reach(keeper, machine)
+    machine.used = set()
+    assert reach(keeper, machine, LOOK_S / 2)
+    assert machine.device().listen_port == 9
+    assert not reach(keeper, machine)
+    assert keeper.faults["port"] is None
+
+
+def test_a_port_that_the_document_gives_up_is_no_fault_any_more(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    port = DOCUMENT.replace("mesh: {", "mesh: {listen_port: 7, ")
+    keeper.adopt(read(tmp_path, port))
+    reach(keeper, machine)
+    machine.used = {9}
+    keeper.adopt(read(tmp_path, port.replace("listen_port: 7", "listen_port: 9")))
+    assert not reach(keeper, machine)
+    assert keeper.faults["port"] is not None
+    keeper.adopt(read(tmp_path, port))
+    assert not reach(keeper, machine)
+    assert keeper.faults["port"] is None
 
 
 def test_without_ipv6_the_rest_is_made_and_it_is_said(

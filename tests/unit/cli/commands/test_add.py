@@ -107,6 +107,13 @@ def test_what_is_odd_about_the_node_is_a_warning(file: Path, capsys: Capture) ->
     assert "web2 has no tags, and no rule names it" in capsys.readouterr().out
 
 
+def test_a_file_that_is_not_there_is_begun_with_an_example(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "the mesh.yaml"
+    assert main(["add", str(file), "web2", "--key", key(9)]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"begin one: krait example --minimal >'{file}'" in told
+
+
 def test_without_a_mesh_no_address_is_told(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "krait.yaml"
     file.write_text(policy("{}"))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,14 @@ def file(tmp_path: Path) -> Path:
 def test_a_right_document_is_ok_and_counted(capsys: Capture) -> None:
     assert main(["check", str(EXAMPLE)]) == 0
     assert capsys.readouterr().out == "ok: 4 nodes, 4 identities, 6 rules, 5 tests passed\n"
+
+
+def test_standard_input_is_a_document_too(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(EXAMPLE.read_bytes())))
+    assert main(["check", "-"]) == 0
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"nodes:\n")))
+    assert main(["check", "-"]) == 2
+    assert "<stdin>:1:1: the document lacks `policy`" in capsys.readouterr().err
 
 
 def test_one_is_written_in_the_singular(file: Path, capsys: Capture) -> None:
@@ -107,7 +117,7 @@ def test_json_of_a_missing_file_is_a_problem_without_a_place(
         "line": None,
         "column": None,
         "message": f"{path}: no such file",
-        "hint": "mend the path, or begin one: krait init wg0 >krait.yaml",
+        "hint": f"mend the path, or begin one: krait example >{path}",
     }
 
 

@@ -33,7 +33,7 @@ def test_a_pipe_gets_words_and_every_mend(capsys: pytest.CaptureFixture[str]) ->
         "machine",
         "  ok    jit        compiled",
         "  warn  wireguard  in userspace",
-        "                   mend: now:",
+        "                   hint: now:",
         "                   modprobe wireguard",
         "",
         "nothing fails, 1 warning",

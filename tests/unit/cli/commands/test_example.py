@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from krait.policy.device import wanted
 from krait.policy.document import DOCUMENT_KEYS, load
 from krait.policy.nodes import MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.rules import POLICY_KEYS, RULE_KEYS, TEST_KEYS
+from tests.documents import key
 
 Capture = pytest.CaptureFixture[str]
 KEYS = DOCUMENT_KEYS | MESH_KEYS | NODE_KEYS | ROUTE_KEYS | POLICY_KEYS | RULE_KEYS | TEST_KEYS
@@ -53,3 +55,20 @@ def test_the_example_is_good_to_read(example: str) -> None:
 def test_json_holds_the_same_text(example: str, capsys: Capture) -> None:
     assert main(["example", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"document": example}
+
+
+def test_the_minimal_one_is_filled_by_add(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "mesh.yaml"
+    assert main(["example", "--minimal"]) == 0
+    file.write_text(capsys.readouterr().out)
+    assert main(["check", str(file)]) == 2
+    assert "`krait add` puts one in" in capsys.readouterr().err
+    for number, name in enumerate(("db1", "web1"), start=1):
+        arguments = ["--key", key(number), "--endpoint", f"192.0.2.{number}:51820"]
+        assert main(["add", str(file), name, *arguments, "--tags", "prod"]) == 0
+    assert main(["check", str(file)]) == 0
+    document = load(file.read_bytes(), "mesh.yaml")
+    assert len(wanted(document, "web1").peers) == 1
+    capsys.readouterr()
+    assert main(["example", "--minimal", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["document"].startswith("# A mesh")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import io
 import json
+import os
 import sys
 from base64 import b64decode, b64encode
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_json_says_where_it_is_and_whether_it_is_new(state: Path, capsys: Captur
     for made in (True, False):
         assert main(["genkey", "wg0", "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
-        assert report.keys() == {"interface", "file", "made", "public_key"}
+        assert report.keys() == {"interface", "file", "made", "public_key", "warnings"}
         assert (report["interface"], report["made"]) == ("wg0", made)
         assert report["file"] == str(state / "wg0.key")
 
@@ -50,6 +51,31 @@ def test_a_key_is_imported_from_a_file_of_wg_quick(
     assert main(["genkey", "wg0", "--import", str(tmp_path / "wg0.conf")]) == 0
     assert capsys.readouterr().out == f"{PUBLIC}\n"
     assert (state / "wg0.key").read_text() == f"{KEY}\n"
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o644, True)])
+def test_a_file_that_others_may_read_is_imported_with_a_warning(
+    mode: int, warned: bool, tmp_path: Path, capsys: Capture
+) -> None:
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    file.chmod(mode)
+    assert main(["genkey", "wg0", "--import", str(file)]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{PUBLIC}\n"
+    assert ("others may have read the key" in told.err) is warned
+    assert ("hint: chmod 600" in told.err) is warned
+    assert main(["genkey", "wg0", "--import", str(file), "--json"]) == 0
+    assert bool(json.loads(capsys.readouterr().out)["warnings"]) is warned
+
+
+def test_a_key_is_imported_from_a_pipe(capsys: Capture) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, KEY.encode())
+    os.close(writer)
+    assert main(["genkey", "wg0", "--import", f"/dev/fd/{reader}"]) == 0
+    os.close(reader)
+    assert capsys.readouterr() == (f"{PUBLIC}\n", "")
 
 
 def test_a_key_is_imported_from_standard_input(

@@ -4,10 +4,13 @@ from pathlib import Path
 import pytest
 
 from krait.agent.managed.orders import Orders, Standing, begin_trial
+from krait.agent.paths import Paths
 from krait.cli.doctor.finding import Level
-from krait.cli.doctor.made import made
+from krait.cli.doctor.made import absent, made
 from krait.kernel.device import MARK
 from krait.kernel.link import Link
+from tests.documents import mesh, policy
+from tests.unit.standing import stand
 
 OURS = Link(7, "wg0", "wireguard", 1420, up=True, group=MARK)
 THEIRS = Link(7, "wg0", "wireguard", 1420, up=True)
@@ -45,3 +48,16 @@ def test_anothers_in_its_place_fails(orders: Orders) -> None:
     answer = made(THEIRS, Standing(orders))
     assert answer.level is Level.FAIL
     assert "ip link delete wg0" in answer.hint
+
+
+def test_one_that_is_not_there_is_krait_ups_to_make_where_that_is_said(tmp_path: Path) -> None:
+    paths = Paths(state=tmp_path, run=tmp_path, config=tmp_path)
+    nobodys = absent("wg0", paths)
+    assert (nobodys.level, nobodys.message) == (Level.FAIL, "there is no interface wg0")
+    assert "krait up" not in nobodys.hint
+    paths.any_config.write_text(policy("{}"))  # one for an interface of others
+    assert absent("wg0", paths) == nobodys
+    paths.any_config.write_text(mesh("{cidr: 10.8.0.0/24}"))
+    assert absent("wg0", paths).hint == "krait up wg0"
+    stand(paths, Standing(Orders("/srv/mesh.yaml")))
+    assert absent("wg0", paths).hint == "krait up wg0 --config /srv/mesh.yaml"
