@@ -13,6 +13,7 @@ from krait.kernel.route import (
     METRIC,
     PROTOCOL,
     Route,
+    Table,
     add_routes,
     observe_routes,
     remove_routes,
@@ -163,6 +164,20 @@ def test_routes_of_another_table_are_not_ours_to_see(ifindex: int) -> None:
     ip(f"route add 10.20.0.0/24 dev br7 table 4711 proto {PROTOCOL}")
     assert ifindex
     assert observe_routes() == frozenset()
+
+
+def test_a_route_is_ours_in_either_table(ifindex: int) -> None:
+    mesh = ip_network("10.8.0.0/24")
+    routes = [
+        each
+        for table in Table
+        for each in (through(mesh, ifindex, table), unreachable(mesh, "wg0", table))
+    ]
+    add_routes(routes)
+    assert observe_routes() == frozenset(routes)
+    assert ip(f"route show table {int(Table.OWN)}").count("10.8.0.0/24") == 2
+    remove_routes(routes[:2])
+    assert observe_routes() == frozenset(routes[2:])
 
 
 def test_an_unreachable_route_outlives_the_device_and_refuses(ifindex: int) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes of Krait's own, in the main table: through its device, or unreachable.
+"""Routes of Krait's own: through its device, or unreachable.
+
+In the main table they are two among all. In a table of Krait's own they are alone, and rules
+(`rule`) have it asked first: no route of anybody else's, however narrow, leads past the tunnel.
 
 They are known by their protocol, a number that the kernel keeps and gives no meaning to. Taking a
 route away names it, too, so that no route of anybody else's ever goes. An unreachable route has no
@@ -11,10 +14,11 @@ Sources: include/uapi/linux/rtnetlink.h; net/ipv4/fib_{trie,semantics}.c, net/ip
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from errno import EEXIST, ENOENT, EOPNOTSUPP, ESRCH
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
-from itertools import chain
+from itertools import chain, product
 from struct import Struct
 from zlib import crc32
 
@@ -47,7 +51,6 @@ _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _HEADER = Struct("=BBBBBBBBI")
 # rtmsg: family, prefix length, the source's, TOS, table, protocol, scope, type, flags
 _DST, _OIF, _PRIORITY, _TABLE = 1, 4, 6, 15  # RTA_*
-_MAIN = 254  # RT_TABLE_MAIN
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_ANY = 0, 253, 255  # RT_SCOPE_*, the last one NOWHERE
 _UNICAST, _UNREACHABLE = 1, 7  # RTN_*
 
@@ -59,6 +62,13 @@ _NETWORK_OF: dict[int, type[IPv4Network | IPv6Network]] = {
 _NOWHERE = {socket.AF_INET: bytes(4), socket.AF_INET6: bytes(16)}
 
 
+class Table(IntEnum):
+    """Where routes of ours are."""
+
+    MAIN = 254  # RT_TABLE_MAIN
+    OWN = 0x6B72  # `kr` in ASCII: 27506 in `ip route show table 27506`
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route of ours."""
@@ -67,27 +77,31 @@ class Route:
     ifindex: int | None
     """The device that it leads through; None: unreachable."""
     metric: int = METRIC
+    table: Table = Table.MAIN
 
 
-def through(destination: Network, ifindex: int) -> Route:
+def through(destination: Network, ifindex: int, table: Table = Table.MAIN) -> Route:
     """A route through a device, which must be up."""
-    return Route(destination, ifindex)
+    return Route(destination, ifindex, table=table)
 
 
-def unreachable(destination: Network, interface: str) -> Route:
+def unreachable(destination: Network, interface: str, table: Table = Table.MAIN) -> Route:
     """A route that refuses what no other route takes: what is left when the device is gone.
 
     Its metric, behind all others, has 31 bits of the interface's name, by which it is known again
     when there is no device: several meshes of one machine do not take away each other's.
     """
-    return Route(destination, None, _UNREACHABLE_METRIC | crc32(interface.encode()))
+    return Route(destination, None, _UNREACHABLE_METRIC | crc32(interface.encode()), table)
 
 
 def observe_routes() -> frozenset[Route]:
-    """The routes of ours in the main table. Raises SystemRefused."""
+    """The routes of ours, in both tables. Raises SystemRefused."""
     try:
         with Netlink() as netlink:
-            found = [consistent(partial(_dump, netlink, family)) for family in _NETWORK_OF]
+            found = [
+                consistent(partial(_dump, netlink, family, table))
+                for family, table in product(_NETWORK_OF, Table)
+            ]
     except OSError as error:
         raise refused("cannot look at the routes", error) from error
     return frozenset(chain.from_iterable(found))
@@ -120,28 +134,29 @@ def remove_routes(routes: Sequence[Route]) -> None:
             raise refused(f"cannot remove route {each.destination}", error) from error
 
 
-def _dump(netlink: Netlink, family: int) -> list[Route]:
+def _dump(netlink: Netlink, family: int, table: Table) -> list[Route]:
     question = _HEADER.pack(family, 0, 0, 0, 0, PROTOCOL, 0, 0, 0)
-    question += attribute(_TABLE, U32.pack(_MAIN))
+    question += attribute(_TABLE, U32.pack(table))
     try:
-        return [*_ours(netlink.ask(_GETROUTE, question, DUMP))]
+        return [*_ours(netlink.ask(_GETROUTE, question, DUMP), table)]
     except OSError as error:
-        # The main table of IPv4 is made with its first route; a kernel may be without IPv6.
+        # A table is made with its first route; a kernel may be without IPv6.
         if error.errno in (ENOENT, EOPNOTSUPP):
             return []
         raise
 
 
-def _ours(replies: Iterable[Message]) -> Iterator[Route]:
+def _ours(replies: Iterable[Message], table: Table) -> Iterator[Route]:
     for reply in replies:
-        family, length, _, _, table, protocol, _, kind, _ = _HEADER.unpack_from(reply.body)
-        if family not in _NETWORK_OF or (table, protocol) != (_MAIN, PROTOCOL):
-            continue  # from a kernel that leaves it to us to choose
+        family, length, _, _, _, protocol, _, kind, _ = _HEADER.unpack_from(reply.body)
         fields = dict(attributes(reply.body, _HEADER.size))
+        is_there = _TABLE in fields and _number(fields[_TABLE]) == table
+        if family not in _NETWORK_OF or protocol != PROTOCOL or not is_there:
+            continue  # from a kernel that leaves it to us to choose
         address = bytes(fields.get(_DST, _NOWHERE[family]))
         ifindex = None if kind == _UNREACHABLE else _number(fields[_OIF])
         metric = _number(fields[_PRIORITY]) if _PRIORITY in fields else 0
-        yield Route(_NETWORK_OF[family]((address, length)), ifindex, metric)
+        yield Route(_NETWORK_OF[family]((address, length)), ifindex, metric, table)
 
 
 def _number(payload: memoryview) -> int:
@@ -166,8 +181,9 @@ def _requests(kind: int, routes: Iterable[Route], flags: int) -> Iterator[Reques
             scope = _SCOPE_UNIVERSE if route.ifindex is None else _SCOPE_LINK
         body = _HEADER.pack(
             *(_FAMILY[to.version], to.prefixlen, 0, 0),
-            *(_MAIN, PROTOCOL, scope, _UNREACHABLE if route.ifindex is None else _UNICAST, 0),
+            *(0, PROTOCOL, scope, _UNREACHABLE if route.ifindex is None else _UNICAST, 0),
         )
+        body += attribute(_TABLE, U32.pack(route.table))
         body += attribute(_DST, to.network_address.packed)
         body += attribute(_PRIORITY, U32.pack(route.metric))
         if route.ifindex is not None:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of Krait's own: what is for a range of the mesh is asked of Krait's table first.
+
+A host's network may bring along routes that are narrower than the mesh's, by DHCP say, and would
+have its packets leave in plaintext; the main table knows no other order than by length. A rule
+comes before it: one for each range, known as ours by its protocol.
+
+Sources: include/uapi/linux/fib_rules.h, net/core/fib_rules.c.
+"""
+
+import socket
+from collections.abc import Iterable, Iterator
+from errno import EAFNOSUPPORT, EEXIST, ENOENT, EOPNOTSUPP
+from functools import partial
+from ipaddress import ip_network
+from itertools import chain
+from struct import Struct
+
+from krait.kernel.netlink import (
+    CREATE,
+    DUMP,
+    EXCLUSIVE,
+    U32,
+    Message,
+    Netlink,
+    Request,
+    attribute,
+    attributes,
+    consistent,
+    refused,
+)
+from krait.kernel.route import PROTOCOL, Table
+from krait.policy.model import Network
+
+PRIORITY = 1075
+"""After the local table (0) and VRFs (1000), before everybody whom the kernel or a tool numbers."""
+
+_NEWRULE, _DELRULE, _GETRULE = 32, 33, 34
+_HEADER = Struct("=BBBBBBBBI")
+# fib_rule_hdr: family, lengths of destination and source, TOS, table, reserved, action, flags
+_DST, _PRIORITY, _TABLE, _PROTOCOL = 1, 6, 15, 21  # FRA_*
+_TO_TABLE = 1  # FR_ACT_TO_TBL
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def observe_rules() -> frozenset[Network]:
+    """The ranges that rules of ours are for. Raises SystemRefused."""
+    try:
+        with Netlink() as netlink:
+            found = [consistent(partial(_dump, netlink, each)) for each in _FAMILY.values()]
+    except OSError as error:
+        raise refused("cannot look at the routing rules", error) from error
+    return frozenset(chain.from_iterable(found))
+
+
+def add_rules(ranges: Iterable[Network]) -> None:
+    """Have Krait's table asked first for these; one that is there already stays.
+
+    Raises SystemRefused, also on a kernel without CONFIG_IP_MULTIPLE_TABLES.
+    """
+    _change(_NEWRULE, ranges, CREATE | EXCLUSIVE, EEXIST)
+
+
+def remove_rules(ranges: Iterable[Network]) -> None:
+    """Take rules of ours away; no error for one that is gone. Raises as `add_rules`."""
+    _change(_DELRULE, ranges, 0, ENOENT)
+
+
+def _change(kind: int, ranges: Iterable[Network], flags: int, harmless: int) -> None:
+    requests = [Request(kind, _packed(each), flags) for each in ranges]
+    try:
+        with Netlink() as netlink:
+            refusals = netlink.batch(requests)
+    except OSError as error:
+        raise refused("cannot change routing rules", error) from error
+    for refusal in refusals.values():
+        if refusal.errno != harmless:
+            doing = "add" if kind == _NEWRULE else "remove"
+            raise refused(f"cannot {doing} a routing rule for the mesh", refusal) from refusal
+
+
+def _packed(to: Network) -> bytes:
+    header = _HEADER.pack(_FAMILY[to.version], to.prefixlen, 0, 0, 0, 0, 0, _TO_TABLE, 0)
+    return (
+        header
+        + attribute(_DST, to.network_address.packed)
+        + attribute(_PRIORITY, U32.pack(PRIORITY))
+        + attribute(_TABLE, U32.pack(Table.OWN))
+        + attribute(_PROTOCOL, bytes([PROTOCOL]))
+    )
+
+
+def _dump(netlink: Netlink, family: int) -> list[Network]:
+    question = _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+    try:
+        return [*_ours(netlink.ask(_GETRULE, question, DUMP))]
+    except OSError as error:
+        if error.errno in (EAFNOSUPPORT, EOPNOTSUPP):  # no IPv6, or no rules at all
+            return []
+        raise
+
+
+def _ours(replies: Iterable[Message]) -> Iterator[Network]:
+    for reply in replies:
+        _, length, *_ = _HEADER.unpack_from(reply.body)
+        fields = dict(attributes(reply.body, _HEADER.size))
+        if _DST not in fields or _TABLE not in fields or _PROTOCOL not in fields:
+            continue
+        is_ours = bytes(fields[_PROTOCOL]) == bytes([PROTOCOL])
+        if is_ours and U32.unpack(fields[_TABLE])[0] == Table.OWN:
+            yield ip_network((bytes(fields[_DST]), length))
