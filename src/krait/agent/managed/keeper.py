@@ -116,15 +116,18 @@ class Keeper:
         self._has_made = False
         self._no_ipv6: NoIpv6 | None = None
         self._port_in_use: PortInUse | None = None
+        self._overlap: KraitError | None = None
 
     def adopt(self, source: Source) -> None:
         """From here on the device that this document wants is wanted.
 
         Raises KraitError, and nothing changes, if it lacks something, a key that it names is not
-        there, or it would not fit an interface made from it: it is taken whole or not at all.
+        there, its addresses are somebody else's here, or it would not fit an interface made from
+        it: it is taken whole or not at all.
         """
         device = self._want(source)
         preshared_keys(device, self._maker)
+        self._maker.require_apart(device)
         peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
         desire(source, Interface(device.public_key, device.addresses, peers), Numbers())
         self._wanted, self._settled = device, None
@@ -142,6 +145,7 @@ class Keeper:
             "endpoints": self._endpoints.fault,
             "ipv6": self._no_ipv6,
             "port": self._port_in_use,
+            "range": self._overlap,
         }
 
     def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
@@ -170,6 +174,7 @@ class Keeper:
         if stage is Stage.GROW:
             self._calls.made(wish.device.peers, wish.endpoints)
         if stage is Stage.RAISE and not done:
+            self._overlap = self._maker.overlap(self._wanted)
             self._settled = state
             self._again_s = now_s + (_PORT_S if self._port_in_use else LOOK_S)
         return done
