@@ -17,6 +17,7 @@ from krait.kernel.link import (
     OtherName,
     Resync,
     observe_link,
+    observe_links,
     observe_own,
     watch,
 )
@@ -84,6 +85,17 @@ def test_an_interface_is_seen_with_its_kind_state_and_addresses() -> None:
     link = observe_link("v0")
     assert link is not None
     assert link.up
+
+
+def test_all_interfaces_at_once_are_what_they_are_one_by_one() -> None:
+    ip("link add v0 type veth peer name v1")
+    ip("address add 10.8.0.1/24 dev v0")
+    ip("address add fd00::1/64 dev v1 nodad")
+    ip("link set v1 up")
+    names = [name for _, name in socket.if_nameindex()]
+    found = observe_links()
+    assert [each.name for each in found] == names
+    assert found == tuple(map(observe_link, names))
 
 
 def test_an_interface_with_a_dot_in_its_name_is_an_interface() -> None:

@@ -66,7 +66,7 @@ class Inspection:
     interface: str
     link: Link | None
     device: Device | None
-    """None also for an interface that is not WireGuard (any more)."""
+    """None also for an interface that is not WireGuard (any more), or does not answer."""
     seats: Mapping[Hook, tuple[Seat, ...]]
     namespace: str = ""
     """What the network namespace is called, if it is."""
@@ -81,6 +81,8 @@ class Inspection:
     """What the last agent, alive or dead, said of itself."""
     standing: Standing = field(default_factory=Standing)
     """What `krait up` ordered."""
+    unseen: NotWireguard | None = None
+    """Why nothing is known of WireGuard, where there is an interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def inspect(name: str, paths: Paths) -> Inspection:
     real = adapters(name, paths)
     link = real.eyes.link()
     seats = {hook: real.hooks.observe(link.ifindex, hook) if link else () for hook in Hook}
-    found = Inspection(name, link, _device(real) if link else None, seats, paths.namespace)
+    device, unseen = _device(real) if link else (None, None)
+    found = Inspection(name, link, device, seats, paths.namespace, unseen=unseen)
     if is_foreign(paths.pins_of(name)) and not any(seats.values()):
         return found  # a namespace without a name has the name's pins and files
     with closing(real.loads) as loads:
@@ -225,11 +228,11 @@ def _standing(name: str, paths: Paths) -> Standing:
     return Standing()
 
 
-def _device(real: Adapters) -> Device | None:
+def _device(real: Adapters) -> tuple[Device | None, NotWireguard | None]:
     try:
-        return real.eyes.device()
-    except NotWireguard:
-        return None
+        return real.eyes.device(), None
+    except NotWireguard as error:
+        return None, error
 
 
 def _tables(loads: Loads, seats: Mapping[Hook, tuple[Seat, ...]]) -> Tables | None:

@@ -16,7 +16,7 @@ from krait.cli.output import Json, Style, paint
 from krait.common.reason import EXPLANATIONS
 from krait.kernel.generation import Count
 from krait.kernel.hook import Hook
-from krait.kernel.wireguard import Device
+from krait.kernel.wireguard import Device, NotWireguard
 from krait.policy.problems import printable
 
 T = TypeVar("T")
@@ -69,6 +69,7 @@ def report(found: Inspection) -> Json:
         "why": why,
         "enforced": enforces(found),
         "wireguard": _implementation(found.device),
+        "unseen": _unseen(found.unseen),
         "hooks": {
             hook.value: [
                 {"kind": seat.kind.value, "first": not seat.ahead, "ahead": seat.ahead}
@@ -111,6 +112,9 @@ def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
     if found.device is not None:
         userspace = "in userspace, slower than the kernel's"
         yield "wireguard", userspace if found.device.userspace else "in the kernel"
+    if found.unseen is not None:
+        yield "wireguard", f"not seen, nor its peers: {printable(found.unseen.message)}"
+        yield "", f"hint: {printable(found.unseen.hint)}"
     if found.live is not None:
         yield from _own_words(found.live, now_s)
 
@@ -240,6 +244,10 @@ def _implementation(device: Device | None) -> str | None:
     if device is None:
         return None
     return "userspace" if device.userspace else "kernel"
+
+
+def _unseen(error: NotWireguard | None) -> Json:
+    return None if error is None else {"message": error.message, "hint": error.hint}
 
 
 def _peer(seen: PeerSeen) -> Json:

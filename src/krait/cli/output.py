@@ -67,9 +67,18 @@ def table(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
             start = " " * _width(start)
 
 
-def pieces(text: str, columns: int) -> list[str]:
-    """Plain text in lines of so many columns, broken at spaces alone: names and commands have -."""
-    return wrap(text, columns, break_long_words=False, break_on_hyphens=False)
+def pieces(text: str, columns: int, *, indent: str = "") -> list[str]:
+    """Plain text in lines of so many columns, broken at spaces alone: names and commands have -.
+
+    `indent` is for all lines but the first.
+    """
+    return wrap(
+        text,
+        columns,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def document(value: Json) -> None:
@@ -102,8 +111,13 @@ def note(message: str) -> None:
 
 
 def _notes(kind: str, text: str, style: Style) -> None:
-    label = paint(f"{kind}:", style, Style.BOLD, stream=sys.stderr)
-    sys.stderr.writelines(f"{label} {each}\n" for each in text.splitlines())
+    """Lines of a kind; on a terminal each is kept within WIDTH, what follows indented."""
+    label, plain = paint(f"{kind}:", style, Style.BOLD, stream=sys.stderr), f"{kind}:"
+    for each in text.splitlines():
+        said = f"{plain} {each}"
+        if sys.stderr.isatty() and len(said) > WIDTH:
+            said = "\n".join(pieces(said, WIDTH, indent=_GAP))
+        sys.stderr.write(f"{label}{said.removeprefix(plain)}\n")
 
 
 def _width(text: str) -> int:

@@ -126,12 +126,30 @@ def observe_link(name: str) -> Link | None:
     try:
         with Netlink() as netlink:
             (link,) = [_link(reply.body) for reply in netlink.ask(_GETLINK, question)]
-            addresses = consistent(lambda: tuple(_addresses(netlink, link.ifindex)))
+            held = consistent(lambda: tuple(_addresses(netlink, link.ifindex)))
     except OSError as error:
         if error.errno == ENODEV:
             return None
         raise refused(f"cannot look at interface {name}", error) from error
-    return replace(link, addresses=addresses)
+    return replace(link, addresses=tuple(each for at, each in held if at == link.ifindex))
+
+
+def observe_links() -> tuple[Link, ...]:
+    """Every interface of this network namespace, in two questions. Raises SystemRefused."""
+
+    def look() -> tuple[Link, ...]:
+        held: dict[int, list[IPv4Interface | IPv6Interface]] = {}
+        with Netlink() as netlink:
+            question = _LINK.pack(0, 0, 0, 0, 0) + _NO_STATISTICS
+            links = [_link(reply.body) for reply in netlink.ask(_GETLINK, question, DUMP)]
+            for ifindex, address in _addresses(netlink):
+                held.setdefault(ifindex, []).append(address)
+        return tuple(replace(each, addresses=tuple(held.get(each.ifindex, ()))) for each in links)
+
+    try:
+        return consistent(look)
+    except OSError as error:
+        raise refused("cannot look at the interfaces", error) from error
 
 
 def observe_own(name: str) -> Link | None:
@@ -256,16 +274,19 @@ def _link(body: memoryview) -> Link:
     )
 
 
-def _addresses(netlink: Netlink, ifindex: int) -> Iterator[IPv4Interface | IPv6Interface]:
+def _addresses(
+    netlink: Netlink, ifindex: int = 0
+) -> Iterator[tuple[int, IPv4Interface | IPv6Interface]]:
+    """Addresses, each after the number of its interface; the kernel may tell more than is asked."""
     question = _ADDRESS_HEADER.pack(0, 0, 0, 0, ifindex)
     for reply in netlink.ask(_GETADDR, question, DUMP):
         family, length, _, _, index = _ADDRESS_HEADER.unpack_from(reply.body)
-        if index != ifindex or family not in _INTERFACE_OF:
+        if family not in _INTERFACE_OF:
             continue
         fields = dict(attributes(reply.body, _ADDRESS_HEADER.size))
         # On a point-to-point link IFA_ADDRESS is the other end's.
         own = bytes(fields.get(_LOCAL) or fields[_ADDRESS])
-        yield _INTERFACE_OF[family]((own, length))
+        yield index, _INTERFACE_OF[family]((own, length))
 
 
 _INTERFACE_OF: dict[int, type[IPv4Interface | IPv6Interface]] = {

@@ -5,13 +5,13 @@ Sources: include/uapi/linux/{rtnetlink,if_link}.h, net/ipv4/route.c, net/ipv6/ro
 """
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from struct import Struct
 
-from krait.kernel.link import Link, NoSuchInterface, observe_link
+from krait.kernel.link import Link, NoSuchInterface, observe_links
 from krait.kernel.netlink import (
     DUMP,
     U32,
@@ -23,7 +23,7 @@ from krait.kernel.netlink import (
     refused,
 )
 from krait.kernel.route import PROTOCOL
-from krait.policy.model import EVERYTHING_BITS, Network
+from krait.policy.model import EVERYTHING_BITS, Network, is_within
 
 _GETLINK, _GETROUTE = 18, 26
 
@@ -82,14 +82,18 @@ class Conflict:
 
 
 def conflicts(
-    ranges: Iterable[Network], occupants: Iterable[Occupant], *, ifindex: int
+    ranges: Iterable[Network],
+    occupants: Iterable[Occupant],
+    *,
+    ifindex: int,
+    behind: Collection[Network] = (),
 ) -> tuple[Conflict, ...]:
     """Who is in the mesh's way, or has the mesh in theirs. Pure.
 
-    What is on the mesh's own interface (`ifindex`, 0 if there is none yet) is not, nor are
-    unreachable routes of Krait's, which outlive their device, default routes, and refusals of more
-    than the range, which the mesh's route overrides. A route that came with an address is told as
-    that.
+    What is on the mesh's own interface (`ifindex`, 0 if there is none yet) is not, nor is what is
+    wholly in a subnet that the mesh has `behind` this machine, nor are unreachable routes of
+    Krait's, which outlive their device, default routes, and refusals of more than the range, which
+    the mesh's route overrides. A route that came with an address is told as that.
     """
     found = tuple(occupants)
     addressed = {(each.ifindex, each.cidr) for each in found if each.address is not None}
@@ -98,6 +102,8 @@ def conflicts(
         if each.cidr.version != wanted.version or not each.cidr.overlaps(wanted):
             return False
         if each.ifindex and each.ifindex == ifindex:
+            return False
+        if any(is_within(each.cidr, subnet) for subnet in behind):
             return False
         if each.address is not None:
             return True
@@ -117,7 +123,7 @@ def occupants() -> tuple[Occupant, ...]:
 
     `lo` among them, but not what only says that an address is one's own.
     """
-    links = _links()
+    links = observe_links()
     addresses = [
         Occupant(each.network, link.name, link.ifindex, address=each.ip)
         for link in links
@@ -142,7 +148,7 @@ def occupants() -> tuple[Occupant, ...]:
 
 def ways(addresses: Iterable[IPv4Address | IPv6Address]) -> tuple[Way | None, ...]:
     """How a packet without a mark would leave to each; None: it would not, or to this machine."""
-    links = {link.ifindex: link for link in _links()}
+    links = {link.ifindex: link for link in observe_links()}
     with Netlink() as netlink:
         return tuple(_way(netlink, address, links) for address in addresses)
 
@@ -218,11 +224,6 @@ def _leaves_by(fields: dict[int, memoryview]) -> Iterator[int]:
         length, _, _, ifindex = _NEXT_HOP.unpack_from(hops, at)
         yield ifindex
         at += max(length + 3 & ~3, _NEXT_HOP.size)
-
-
-def _links() -> tuple[Link, ...]:
-    found = (observe_link(name) for _, name in socket.if_nameindex())
-    return tuple(link for link in found if link is not None)
 
 
 _EMPTY, _ZERO = memoryview(b""), memoryview(bytes(4))

@@ -11,7 +11,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from krait.common.errors import UsageError
 from krait.policy.endpoint import parse
-from krait.policy.model import EVERYTHING_BITS, Address, Document, Mark, Mesh, Network, Node
+from krait.policy.model import (
+    EVERYTHING_BITS,
+    Address,
+    Document,
+    Mark,
+    Mesh,
+    Network,
+    Node,
+    is_within,
+)
 from krait.policy.problems import Problems, quoted
 from krait.policy.values import PAIR
 from krait.policy.view import InterfaceAddress
@@ -50,7 +59,8 @@ class WantedDevice:
     peers: tuple[WantedPeer, ...]
     routes: tuple[Network, ...]
     unreachable: tuple[Network, ...]
-    mesh: tuple[Network, ...] = ()  # its ranges, which are nobody else's on this machine
+    mesh: tuple[Network, ...] = ()  # its ranges, which are nobody else's on this machine, but for
+    behind: tuple[Network, ...] = ()  # what is reached by another interface of it
 
 
 def wanted(document: Document, node: str, *, interface: str | None = None) -> WantedDevice:
@@ -75,7 +85,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         for other in document.nodes
         if other is not own and (other.public_key or other.via != own.name)
         for route in other.routes
-        if not any(_holds(cidr, route.cidr) for cidr in mesh.cidrs)
+        if not any(is_within(route.cidr, cidr) for cidr in mesh.cidrs)
     )
     bare = (cidr for cidr in mesh.cidrs if not any(each in cidr for each in own.addresses))
     return WantedDevice(
@@ -96,6 +106,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         routes=(*bare, *subnets),
         unreachable=(*mesh.cidrs, *subnets),
         mesh=mesh.cidrs,
+        behind=tuple(_behind(document, own)),
     )
 
 
@@ -236,9 +247,13 @@ def _alone(address: Address) -> Network:
     return (IPv4Network if address.version == 4 else IPv6Network)(int(address))
 
 
+def _behind(document: Document, own: Node) -> Iterator[Network]:
+    """What no tunnel leads to: this node's subnets, and who is in the mesh by it, without a key."""
+    yield from (route.cidr for route in own.routes)
+    for node in document.nodes:
+        if node.public_key is None and node.via == own.name:
+            yield from _prefixes(node)
+
+
 def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
-
-
-def _holds(wide: Network, narrow: Network) -> bool:
-    return wide.version == narrow.version and narrow.subnet_of(wide)  # type: ignore[arg-type]

@@ -22,6 +22,11 @@ ICMP4, TCP, UDP, ICMP6 = 1, 6, 17, 58
 """IANA protocol numbers."""
 
 
+def is_within(narrow: Network, wide: Network) -> bool:
+    """Whether all of `narrow` is in `wide`; what is of another IP version is not."""
+    return narrow.version == wide.version and narrow.subnet_of(wide)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A place in the document; line and column count from 1."""

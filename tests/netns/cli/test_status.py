@@ -168,3 +168,15 @@ def test_a_user_without_privileges_is_told_which_are_missing(lab: Lab) -> None:
     assert outcome.code == 3
     assert "this process lacks CAP_NET_ADMIN" in outcome.stderr
     assert "Run it as root" in outcome.stderr
+
+
+def test_a_userspace_wireguard_whose_socket_is_out_of_sight_is_told(lab: Lab) -> None:
+    if not lab.userspace:
+        cannot_run("this kernel has WireGuard, which has no socket")
+    enforce(lab["x"])
+    hidden = "unshare --mount sh -c 'mount -t tmpfs none /run/wireguard && krait status wg0 --json'"
+    outcome = lab["x"].run(hidden)
+    assert outcome.code == 0
+    (found,) = json.loads(outcome.stdout)["interfaces"]
+    assert found["condition"] == "enforcing"
+    assert "nobody answers at /var/run/wireguard/wg0.sock" in found["unseen"]["hint"]

@@ -117,6 +117,37 @@ def test_an_overlap_with_what_the_host_has_is_refused_with_the_mend(site: Site) 
     assert "another range" in said
 
 
+def test_a_range_that_the_host_has_is_refused_in_an_edit_too_and_what_is_in_force_stays(
+    site: Site,
+) -> None:
+    site.start(None, "alice", "bob")
+    alice, address = site["alice"], "10.50.0.9/16 dev eth0"
+    other = site.document().replace("10.8.0.", "10.50.0.")
+    with site.altered("alice", f"ip address add {address}", f"ip address del {address}"):
+        site.write("alice", other)
+        site.wait("alice", "krait status wg0 | grep 'eth0 has 10.50.0.9/16'")
+        assert "dev eth0" in alice.succeed("ip route get 10.50.0.2")
+        site.ping("alice", "bob")
+        copy = "/run/site/copy.yaml"
+        site.write("alice", other, copy)
+        outcome = site.up("alice", config=copy)
+        assert outcome.code
+        assert "eth0 has 10.50.0.9/16" in outcome.stderr
+        site.ping("alice", "bob")
+
+
+def test_an_overlap_that_comes_later_is_told_and_an_agent_begins_over_it(site: Site) -> None:
+    site.start(None, "alice", "bob")
+    alice, address = site["alice"], "10.8.0.77/16 dev eth0"
+    with site.altered("alice", f"ip address add {address}", f"ip address del {address}"):
+        alice.succeed("pkill -9 -f '[k]rait agent'")
+        outcome = site.up("alice")
+        assert outcome.code == 0, outcome.stderr
+        site.wait("alice", "krait status wg0 | grep 'eth0 has 10.8.0.77/16'")
+        site.ping("alice", "bob")
+        assert site.status("alice")["enforced"]
+
+
 def test_a_changed_file_changes_the_device_and_the_policy(site: Site) -> None:
     site.start()
     site.ping("alice", "carol")

@@ -17,7 +17,7 @@ from krait.cli.inspection import enforces, report, show
 from krait.common.reason import Reason
 from krait.kernel.generation import Count
 from krait.kernel.hook import Hook
-from krait.kernel.wireguard import Peer
+from krait.kernel.wireguard import NotWireguard, Peer
 from tests.unit.agent.test_inspect import FOUND, RECORD, TABLES, WEB
 
 NOW_S = RECORD.committed_s + 200
@@ -107,6 +107,19 @@ def test_what_krait_makes_is_told_with_its_document_and_its_trial(
     assert "over, and goes back, unless: krait confirm wg0" in shown(over, capsys)
     told = json.loads(json.dumps(report(found)))
     assert (told["made"], told["trial"]) == (None, None)
+
+
+def test_peers_that_cannot_be_seen_are_missed_aloud(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert json.loads(json.dumps(report(found)))["unseen"] is None
+    gone = NotWireguard("wg0", "tun", hint="nobody answers at /var/run/wireguard/wg0.sock.")
+    text = " ".join(shown(replace(found, device=None, unseen=gone), capsys).split())
+    assert "wireguard not seen, nor its peers: wg0 is not a WireGuard interface (kind tun)" in text
+    assert "hint: nobody answers at /var/run/wireguard/wg0.sock." in text
+    told = json.loads(json.dumps(report(replace(found, device=None, unseen=gone))))
+    assert told["wireguard"] is None
+    assert told["unseen"] == {"message": gone.message, "hint": gone.hint}
 
 
 def test_errors_peers_rules_and_drops_are_told(

@@ -61,6 +61,23 @@ def test_errors_are_coloured_by_their_own_stream(monkeypatch: pytest.MonkeyPatch
     assert terminal.getvalue() == f"{label} no\n{label} no again\n{hint} mend it\n"
 
 
+def test_a_long_error_is_folded_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    message = f"/etc/krait/wg0.yaml: {'word ' * 30}end"
+    output.error(message, "short")
+    assert capsys.readouterr().err == f"error: {message}\nhint: short\n"
+    terminal = on_terminal(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.error(message, "short")
+    first, *more, hint = terminal.getvalue().splitlines()
+    assert first.startswith("error: /etc/krait/wg0.yaml: word")
+    assert all(each.startswith("  word") for each in more)
+    assert max(map(len, (first, *more))) <= WIDTH
+    assert " ".join([first, *more]).split() == ["error:", *message.split()]
+    assert hint == "hint: short"
+
+
 def test_columns_line_up_although_cells_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     output.table([(paint("a", Style.RED), "x"), ("bbb", "y")], indent=" ")

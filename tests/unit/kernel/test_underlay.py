@@ -66,6 +66,18 @@ def test_what_is_the_meshs_own_or_everybodys_or_beside_it_is_no_conflict(
     assert conflicts(MESH, [occupant], ifindex=WG0) == ()
 
 
+@pytest.mark.parametrize(
+    "occupant",
+    [address("10.8.128.1/17"), route("10.8.200.0/24"), route("10.8.128.0/17", protocol=KERNEL)],
+    ids=str,
+)
+def test_what_the_mesh_has_behind_this_machine_is_no_conflict(occupant: Occupant) -> None:
+    subnet = ip_network("10.8.128.0/17")
+    assert conflicts(MESH, [occupant], ifindex=WG0) != ()
+    assert conflicts(MESH, [occupant], ifindex=WG0, behind=[subnet]) == ()
+    assert conflicts(MESH, [address("10.8.3.1/16")], ifindex=WG0, behind=[subnet]) != ()
+
+
 def test_before_there_is_an_interface_nothing_is_its_own() -> None:
     refusal = route("10.8.1.0/24", ifindex=0)
     assert len(conflicts(MESH, [refusal, address("10.8.0.1/16", WG0)], ifindex=0)) == 2

@@ -69,6 +69,14 @@ def test_a_device_has_all_that_the_document_says_of_it() -> None:
     )
 
 
+def test_what_is_behind_a_node_itself_is_its_subnets_and_who_has_no_key_there() -> None:
+    hub = PAIR[1].replace("b: ", "b: transit: true, ")
+    nodes = (PAIR[0], hub, "printer: via: b, address: 10.8.0.50")
+    assert device("a", *nodes).behind == ()
+    behind = ("10.20.0.0/24", "10.8.0.128/25", "10.8.0.50/32")
+    assert device("b", *nodes).behind == tuple(map(ip_network, behind))
+
+
 def test_without_ipv6_addresses_and_routes_of_it_go_and_it_stays_unreachable() -> None:
     found = device("b", *PAIR, 'c: address: [10.8.0.3, "fd7a::3"], routes: ["fd20::/64"]')
     left = without_ipv6(found)

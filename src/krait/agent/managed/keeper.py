@@ -15,18 +15,15 @@ import structlog
 
 from krait.agent.desired import Source, desire
 from krait.agent.lookout import Sight
+from krait.agent.managed.apply import apply
 from krait.agent.managed.calls import Calls
 from krait.agent.managed.diff import (
-    Addresses,
-    Configure,
     Listen,
     Make,
-    Routes,
     Seen,
     SetMtu,
     Stage,
     Step,
-    Up,
     Wish,
     plan,
 )
@@ -102,29 +99,30 @@ class Keeper:
         clocks: Clocks | None = None,
     ) -> None:
         """`want` reads what the device should be from a document; it raises UsageError."""
-        self._clocks = clocks or Clocks()
         self._maker = maker
         self._want = want
         self._endpoints = endpoints
         self._sessions = sessions
-        self._wanted: WantedDevice | None = None
+        self._clocks = clocks or Clocks()
         self._calls = Calls()
         self._mtu = Mtu()
+        self._wanted: WantedDevice | None = None
         self._scene: tuple[Wish, Seen] | None = None
         self._settled: object = None
         self._again_s = float("-inf")
         self._has_made = False
-        self._no_ipv6: NoIpv6 | None = None
-        self._port_in_use: PortInUse | None = None
+        self._faults: dict[str, KraitError | None] = {}
 
     def adopt(self, source: Source) -> None:
         """From here on the device that this document wants is wanted.
 
         Raises KraitError, and nothing changes, if it lacks something, a key that it names is not
-        there, or it would not fit an interface made from it: it is taken whole or not at all.
+        there, its addresses are somebody else's here, or it would not fit an interface made from
+        it: it is taken whole or not at all.
         """
         device = self._want(source)
         preshared_keys(device, self._maker)
+        self._maker.require_apart(device)
         peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
         desire(source, Interface(device.public_key, device.addresses, peers), Numbers())
         self._wanted, self._settled = device, None
@@ -138,11 +136,7 @@ class Keeper:
     @property
     def faults(self) -> Mapping[str, KraitError | None]:
         """What is wrong, by subject, though the device is as far as it can be."""
-        return {
-            "endpoints": self._endpoints.fault,
-            "ipv6": self._no_ipv6,
-            "port": self._port_in_use,
-        }
+        return {**self._faults, "endpoints": self._endpoints.fault}
 
     def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
         """Do what a stage lacks; whether anything was done. `now_s` is monotonic.
@@ -165,13 +159,14 @@ class Keeper:
         if any(isinstance(each, Make) for each in steps):
             self._maker.require_free(self._wanted)
         if stage is Stage.RAISE:
-            self._port_in_use = None
-        done = self._do_all(steps, sight.link)
+            self._faults["port"] = None
+        done = self._do(steps, sight.link)
         if stage is Stage.GROW:
             self._calls.made(wish.device.peers, wish.endpoints)
         if stage is Stage.RAISE and not done:
+            self._faults["range"] = self._maker.overlap(self._wanted)
             self._settled = state
-            self._again_s = now_s + (_PORT_S if self._port_in_use else LOOK_S)
+            self._again_s = now_s + (_PORT_S if self._faults["port"] else LOOK_S)
         return done
 
     def next_s(self, now_s: float) -> float:
@@ -216,49 +211,28 @@ class Keeper:
     def _possible(self, wanted: WantedDevice) -> WantedDevice:
         """What this machine can have of it."""
         without = without_ipv6(wanted)
-        self._no_ipv6 = None
-        if without == wanted or self._maker.has_ipv6():
-            return wanted
-        self._no_ipv6 = NoIpv6(wanted.interface)
-        return without
+        has_all = without == wanted or self._maker.has_ipv6()
+        self._faults["ipv6"] = None if has_all else NoIpv6(wanted.interface)
+        return wanted if has_all else without
 
-    def _do_all(self, steps: tuple[Step, ...], link: Link | None) -> bool:
+    def _do(self, steps: tuple[Step, ...], link: Link | None) -> bool:
         """Whether anything was done. A port that somebody has holds up nothing else."""
         done = False
         for step in steps:
             began_s = time.perf_counter()
             try:
-                link = self._do(step, link)
+                link = apply(step, link, self._maker)
             except PortInUse as error:
                 if not isinstance(step, Listen):
                     raise
-                self._port_in_use = error
+                self._faults["port"] = error
                 continue
             done = True
             _log.info(str(step), took_ms=round((time.perf_counter() - began_s) * 1e3, 1))
+            self._has_made |= isinstance(step, Make)
+            if isinstance(step, Make | SetMtu):
+                self._mtu.given(step.mtu)
         return done
-
-    def _do(self, step: Step, link: Link | None) -> Link | None:
-        """The link that the next step is about: the one that was looked at, or was made."""
-        match step:
-            case Make(mtu):
-                link = self._maker.make(mtu)
-                self._has_made = True
-                self._mtu.given(mtu)
-            case Configure(change):
-                self._maker.configure(_there(link), change)
-            case Addresses(gone, new):
-                self._maker.change_addresses(_there(link).ifindex, gone, new)
-            case Routes(through, gone, new):
-                self._maker.change_routes(_there(link).ifindex if through else None, gone, new)
-            case SetMtu(mtu):
-                self._maker.set_mtu(_there(link).ifindex, mtu)
-                self._mtu.given(mtu)
-            case Listen(port):
-                self._maker.listen(_there(link), port)
-            case Up():
-                self._maker.set_up(_there(link).ifindex)
-        return link
 
 
 def preshared_keys(device: WantedDevice, maker: Maker) -> dict[bytes, bytes]:
@@ -268,9 +242,3 @@ def preshared_keys(device: WantedDevice, maker: Maker) -> dict[bytes, bytes]:
         for each in device.peers
         if each.preshared_key_file is not None
     }
-
-
-def _there(link: Link | None) -> Link:
-    if link is None:
-        raise KraitError("the interface is gone")
-    return link

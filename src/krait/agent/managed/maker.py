@@ -18,6 +18,7 @@ from krait.kernel.route import (
     through,
     unreachable,
 )
+from krait.kernel.underlay import Conflict
 from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange, configure
 from krait.kernel.wireguard.spawn import spawn
@@ -30,7 +31,7 @@ from krait.policy.view import InterfaceAddress
 class Overlap(UsageError):
     """The mesh's addresses are others' on this machine."""
 
-    def __init__(self, conflicts: Sequence[underlay.Conflict]) -> None:
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
         super().__init__(
             "\n".join(f"{each.range} of the mesh overlaps: {each.occupant}" for each in conflicts),
             hint="choose another range for the mesh, or take that address or route away",
@@ -76,11 +77,17 @@ class KernelMaker:
     def has_ipv6(self) -> bool:
         return facts.has_ipv6(self._interface)
 
+    def overlap(self, device: WantedDevice) -> Overlap | None:
+        found = self._conflicts(device, self.link())
+        return Overlap(found) if found else None
+
+    def require_apart(self, device: WantedDevice) -> None:
+        self._require_apart(device, self.link())
+
     def require_free(self, device: WantedDevice) -> None:
-        taken = underlay.conflicts(device.mesh, underlay.occupants(), ifindex=0)
-        if taken:
-            raise Overlap(taken)
-        if device.listen_port:
+        link = self.link()
+        self._require_apart(device, link)
+        if link is None and device.listen_port:
             udp.require_free(device.listen_port)
 
     def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
@@ -138,6 +145,22 @@ class KernelMaker:
 
     def set_down(self, ifindex: int) -> None:
         device.set_down(ifindex)
+
+    def _require_apart(self, device: WantedDevice, link: Link | None) -> None:
+        found = self._conflicts(device, link)
+        if found and link is not None and self.is_ours(link):
+            _, ours = self.routes(link.ifindex)
+            found = tuple(each for each in found if each.range not in ours)
+        if found:
+            raise Overlap(found)
+
+    def _conflicts(self, device: WantedDevice, link: Link | None) -> tuple[Conflict, ...]:
+        return underlay.conflicts(
+            device.mesh,
+            underlay.occupants(),
+            ifindex=link.ifindex if link else 0,  # that of another tool is refused as such
+            behind=device.behind,
+        )
 
     def _route(self, destination: Network, ifindex: int | None = None) -> Route:
         if ifindex is None:

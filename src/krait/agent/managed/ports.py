@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Set
 from typing import Protocol
 
+from krait.common.errors import KraitError
 from krait.kernel.link import Link
 from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange
@@ -36,10 +37,16 @@ class Maker(Protocol):
     def has_ipv6(self) -> bool:
         """Whether the device may have IPv6 addresses, or could, if there is none yet."""
 
-    def require_free(self, device: WantedDevice) -> None:
-        """Raise UsageError where the host has addresses or routes inside, or around, the mesh's
-        ranges; SystemRefused where somebody has the port.
+    def overlap(self, device: WantedDevice) -> KraitError | None:
+        """Who else on this host has addresses or routes inside, or around, the mesh's ranges."""
+
+    def require_apart(self, device: WantedDevice) -> None:
+        """Raise UsageError for an `overlap`, but for one of a range that is on our device already:
+        somebody came later, and nothing gets better by giving the range up.
         """
+
+    def require_free(self, device: WantedDevice) -> None:
+        """As `require_apart`; where there is no device yet, PortInUse if somebody has its port."""
 
     def underlay_mtus(self, endpoints: Set[str]) -> Mapping[str, int]:
         """In bytes, on the way to each of them; without those that no way is known to."""

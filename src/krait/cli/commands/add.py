@@ -13,7 +13,7 @@ from krait.common.errors import ExitCode, UsageError
 from krait.kernel.files import original, writing
 from krait.policy import expectations, values
 from krait.policy.addition import Added, add
-from krait.policy.advice import advise
+from krait.policy.advice import Advice, advise
 from krait.policy.compile import check_size
 from krait.policy.newcomer import Newcomer
 from krait.policy.yaml_source import MAX_BYTES
@@ -80,12 +80,17 @@ def _print(file: str, added: Added) -> None:
     output.line(
         f"{paint('added:', Style.GREEN)} {node.name}, {addresses}, in line {node.mark.line}"
     )
-    for each in advise(added.document):
-        if each.line == node.mark.line:
-            place = f"{file}:{each.line}:{each.column}"
-            output.line(f"{paint('warning:', Style.YELLOW)} {place}: {each.message}")
+    for each in _advice(added):
+        place = f"{file}:{each.line}:{each.column}"
+        output.line(f"{paint('warning:', Style.YELLOW)} {place}: {each.message}")
     shown = shlex.quote(file)
     output.line(f"next: copy {shown} to every node, then there: sudo krait up --config {shown}")
+
+
+def _advice(added: Added) -> tuple[Advice, ...]:
+    """What is odd about the node."""
+    line = added.node.mark.line
+    return tuple(each for each in advise(added.document) if each.line == line)
 
 
 def _report(file: str, added: Added) -> Json:
@@ -95,4 +100,8 @@ def _report(file: str, added: Added) -> Json:
         "node": node.name,
         "line": node.mark.line,
         "addresses": [str(each) for each in node.addresses],
+        "warnings": [
+            {"line": each.line, "column": each.column, "message": each.message}
+            for each in _advice(added)
+        ],
     }

@@ -70,6 +70,11 @@ def _counts(document: Document) -> dict[str, int]:
     }
 
 
+def _place(document: Document, failure: Failure) -> str:
+    """What the message begins with, and JSON has in keys of their own."""
+    return f"{document.source}:{failure.test.mark.line}:{failure.test.mark.column}: "
+
+
 def _report(document: Document, failures: tuple[Failure, ...], advice: tuple[Advice, ...]) -> Json:
     return {
         "ok": not failures,
@@ -83,7 +88,7 @@ def _report(document: Document, failures: tuple[Failure, ...], advice: tuple[Adv
                 "column": failure.test.mark.column,
                 "from": failure.source,
                 "to": failure.destination,
-                "message": failure.message,
+                "message": failure.message.removeprefix(_place(document, failure)),
             }
             for failure in failures
         ],

@@ -5,6 +5,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Set
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from krait.agent.managed.diff import (
 from krait.agent.managed.endpoints import Answer, Endpoints
 from krait.agent.managed.keeper import LOOK_S, Clocks, Keeper, NoIpv6, NotOurs
 from krait.agent.managed.sessions import Sessions
-from krait.common.errors import SystemRefused, UsageError
+from krait.common.errors import KraitError, SystemRefused, UsageError
 from krait.kernel.link import Link
 from krait.kernel.udp import PortInUse
 from krait.kernel.wireguard import Device
@@ -57,6 +58,7 @@ class Machine:
     ipv6: bool = True
     secrets: dict[str, bytes] = field(default_factory=dict)
     is_taken: bool = False
+    others: set[Network] = field(default_factory=set)
     used: set[int] = field(default_factory=set)
     deleted: int = 0
     bench: Bench = field(init=False)
@@ -96,8 +98,16 @@ class Machine:
     def has_ipv6(self) -> bool:
         return self.ipv6
 
+    def overlap(self, device: WantedDevice) -> KraitError | None:
+        taken = self.others.intersection(device.mesh)
+        return UsageError(f"{taken} overlaps") if taken else None
+
+    def require_apart(self, device: WantedDevice) -> None:
+        if (error := self.overlap(device)) and not self.bench.unreachable & self.others:
+            raise error
+
     def require_free(self, device: WantedDevice) -> None:
-        assert device.mesh
+        self.require_apart(device)
 
     def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
         return dict.fromkeys(endpoints, 1400)
@@ -311,6 +321,35 @@ def test_after_a_restart_an_mtu_that_was_guessed_gives_way_too(
     begun_again.adopt(read(tmp_path, called("192.0.2.2:1")))
     assert reach(begun_again, machine)
     assert machine.mtu == 1320
+
+
+def test_a_document_whose_range_is_somebody_elses_changes_nothing(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    machine.others = {ip_network("10.50.0.0/24")}
+    with pytest.raises(UsageError, match="overlaps"):
+        keeper.adopt(read(tmp_path, DOCUMENT.replace("10.8.0.", "10.50.0.")))
+    assert not reach(keeper, machine)
+    assert ip_network("10.8.0.0/24") in machine.bench.unreachable
+
+
+def test_who_comes_into_the_range_later_is_told_and_stops_nothing(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    assert not reach(keeper, machine)
+    machine.others = {ip_network("10.8.0.0/24")}
+    assert not reach(keeper, machine, LOOK_S)
+    assert keeper.faults["range"] is not None
+    keeper.adopt(read(tmp_path, DOCUMENT.replace("10.8.0.2", "10.8.0.3")))
+    assert reach(keeper, machine, LOOK_S)
+    assert not reach(keeper, machine, LOOK_S)
+    machine.others = set()
+    assert not reach(keeper, machine, 2 * LOOK_S)
+    assert keeper.faults["range"] is None
 
 
 def test_a_port_that_somebody_has_holds_up_nothing_else_and_is_taken_once_it_is_free(

@@ -98,6 +98,7 @@ def test_json_tells_what_was_added(file: Path, capsys: Capture) -> None:
         "node": "web2",
         "line": report["line"],
         "addresses": ["10.8.0.4", "fd7a:6b72::4"],
+        "warnings": [],
     }
     assert file.read_text().splitlines()[report["line"] - 1] == "  web2:"
 
@@ -105,6 +106,13 @@ def test_json_tells_what_was_added(file: Path, capsys: Capture) -> None:
 def test_what_is_odd_about_the_node_is_a_warning(file: Path, capsys: Capture) -> None:
     assert main(["add", str(file), "web2", "--key", key(9)]) == 0
     assert "web2 has no tags, and no rule names it" in capsys.readouterr().out
+    assert main(["add", str(file), "web3", "--key", key(8), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["warnings"][0] == {
+        "line": report["line"],
+        "column": 3,
+        "message": "web3 has no tags, and no rule names it",
+    }
 
 
 def test_a_file_that_is_not_there_is_begun_with_an_example(tmp_path: Path, capsys: Capture) -> None:

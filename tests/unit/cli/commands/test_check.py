@@ -82,6 +82,7 @@ def test_json_holds_failures_and_warnings(file: Path, capsys: Capture) -> None:
     assert [(each["line"], each["from"], each["to"]) for each in report["failures"]] == [
         (44, "web1", "db1")
     ]
+    assert report["failures"][0]["message"].startswith("web1 to db1, tcp/5432: expected denied")
     assert [each["message"] for each in report["warnings"]] == [
         'no rule or test names the tag "spare"'
     ]
