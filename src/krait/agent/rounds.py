@@ -166,6 +166,8 @@ class Rounds:
     def _take(self, found: Source) -> None:
         """This document counts from here on; not if it is none that the device can be made from."""
         if self._keeper is not None:
+            if self._reading.taken is None:  # a start, whatever it may fail of
+                self._keeper.fence(found)
             self._keeper.adopt(found)
         self._intent.source = found
 
@@ -233,7 +235,7 @@ class Rounds:
     def _lower_if_bare(self) -> None:
         """A device of ours carries nothing without a filter, whatever else is wrong."""
         if self._keeper is not None and not self._enforcement.covers(self._sight.ifindex):
-            self._keeper.lower(self._sight)
+            self._keeper.lower()
 
     def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
         """Say where Krait is not first, and where it still is though it is not wanted there."""

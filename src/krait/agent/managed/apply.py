@@ -19,8 +19,9 @@ def apply(step: Step, link: Link | None, maker: Maker) -> Link | None:
             maker.configure(_there(link), change)
         case Addresses(gone, new):
             maker.change_addresses(_there(link).ifindex, gone, new)
-        case Routes(through, gone, new):
-            maker.change_routes(_there(link).ifindex if through else None, gone, new)
+        case Routes(lead, gone, new):
+            ifindex = _there(link).ifindex if lead.needs_device else None
+            maker.change_routes(ifindex, lead, gone, new)
         case SetMtu(mtu):
             maker.set_mtu(_there(link).ifindex, mtu)
         case Listen(port):

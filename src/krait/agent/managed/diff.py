@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from krait.agent.managed.ports import Lead
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.configure import DeviceChange, PeerChange
@@ -43,6 +44,24 @@ class Wish:
     called: frozenset[bytes] = frozenset()  # peers whose endpoint the document changed
     mtu: int = 1420
 
+    def routes(self, lead: Lead) -> frozenset[Network]:
+        """Those that should be.
+
+        What is behind nodes is told apart from the host's own networks by the length of the prefix
+        and the metric, as everywhere; the mesh's own ranges go before whatever the host has.
+        """
+        device = self.device
+        match lead:
+            case Lead.THROUGH:
+                return frozenset(device.routes)
+            case Lead.REFUSAL:
+                return frozenset(device.unreachable)
+            case Lead.OWN_REFUSAL | Lead.RULE:
+                return frozenset(device.mesh)
+            case Lead.OWN_THROUGH:
+                own = (each for each in device.mesh if any(a in each for a in device.addresses))
+                return frozenset(device.mesh).intersection(device.routes).union(own)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -50,8 +69,7 @@ class Seen:
 
     link: Link | None
     device: Device | None
-    routes: frozenset[Network]  # of ours, through the device
-    unreachable: frozenset[Network]  # of ours
+    routes: Mapping[Lead, frozenset[Network]]  # of ours
     lost: frozenset[bytes] = frozenset()  # public keys of peers whose session is dead
 
 
@@ -97,14 +115,14 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Routes of ours to take away and to add: through the device, or unreachable ones."""
+    """Routes of ours, or rules, to take away and to add."""
 
-    through: bool
+    lead: Lead
     gone: tuple[Network, ...] = ()
     new: tuple[Network, ...] = ()
 
     def __str__(self) -> str:
-        return _gone_and_new("route" if self.through else "unreachable route", self.gone, self.new)
+        return _gone_and_new(self.lead.value, self.gone, self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +173,7 @@ def _shrink(wish: Wish, seen: Seen) -> Iterator[Step]:
         yield Make(wish.mtu)
         yield Configure(DeviceChange(wish.private_key, wish.device.listen_port))
         return
-    unwanted = seen.routes - set(wish.device.routes)
-    if unwanted:
-        yield Routes(through=True, gone=_sorted(unwanted))
+    yield from _less_routes(wish, seen, Lead.THROUGH, Lead.OWN_THROUGH)
     wanted = {peer.public_key: peer for peer in wish.device.peers}
     peers = () if seen.device is None else seen.device.peers
     less = tuple(change for peer in peers if (change := _less(peer, wanted.get(peer.public_key))))
@@ -171,13 +187,23 @@ def _shrink(wish: Wish, seen: Seen) -> Iterator[Step]:
 
 def _fence(wish: Wish, seen: Seen) -> Iterator[Step]:
     """Where the mesh is, nothing leaves by another way, whether there is a device or not."""
-    wanted = set(wish.device.unreachable)
-    if wanted - seen.unreachable or seen.unreachable - wanted:
-        yield Routes(
-            through=False,
-            gone=_sorted(seen.unreachable - wanted),
-            new=_sorted(wanted - seen.unreachable),
-        )
+    is_up = seen.link is not None and seen.link.up
+    yield from _more_routes(wish, seen, Lead.REFUSAL, Lead.OWN_REFUSAL)
+    if not is_up:  # else only once our table leads through it: it carries traffic
+        yield from _more_routes(wish, seen, Lead.RULE)
+    yield from _less_routes(wish, seen, Lead.RULE, Lead.OWN_REFUSAL, Lead.REFUSAL)
+
+
+def _more_routes(wish: Wish, seen: Seen, *leads: Lead) -> Iterator[Step]:
+    for each in leads:
+        if missing := wish.routes(each) - seen.routes[each]:
+            yield Routes(each, new=_sorted(missing))
+
+
+def _less_routes(wish: Wish, seen: Seen, *leads: Lead) -> Iterator[Step]:
+    for each in leads:
+        if unwanted := seen.routes[each] - wish.routes(each):
+            yield Routes(each, gone=_sorted(unwanted))
 
 
 def _grow(wish: Wish, seen: Seen) -> Iterator[Step]:
@@ -206,9 +232,7 @@ def _raise(wish: Wish, seen: Seen) -> Iterator[Step]:
         yield Listen(port)
     if not seen.link.up:
         yield Up()
-    missing = set(wish.device.routes) - seen.routes
-    if missing:
-        yield Routes(through=True, new=_sorted(missing))
+    yield from _more_routes(wish, seen, Lead.THROUGH, Lead.OWN_THROUGH, Lead.RULE)
 
 
 def _less(peer: Peer, wanted: WantedPeer | None) -> PeerChange | None:

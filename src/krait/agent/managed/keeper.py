@@ -29,7 +29,7 @@ from krait.agent.managed.diff import (
 )
 from krait.agent.managed.endpoints import Endpoints
 from krait.agent.managed.mtu import Mtu
-from krait.agent.managed.ports import Maker
+from krait.agent.managed.ports import Lead, Maker
 from krait.agent.managed.sessions import Sessions
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Link
@@ -174,11 +174,21 @@ class Keeper:
         again = self._endpoints.next_s(now_s)
         return LOOK_S if again is None else again
 
-    def lower(self, sight: Sight) -> None:
+    def fence(self, source: Source) -> None:
+        """Nothing for a document's mesh leaves in plaintext, whatever becomes of the device."""
+        ranges = frozenset(source.document.mesh.cidrs if source.document.mesh else ())
+        link, there = self._maker.link(), self._maker.routes(None)
+        is_up = link is not None and link.up  # then only `reach` adds the rule, after its routes
+        for each in (Lead.REFUSAL, Lead.OWN_REFUSAL, *(() if is_up else (Lead.RULE,))):
+            if missing := ranges - there[each]:
+                self._maker.change_routes(None, each, (), tuple(missing))
+
+    def lower(self) -> None:
         """Without a filter it carries nothing."""
-        if sight.link is not None and sight.link.up and self._maker.is_ours(sight.link):
-            self._maker.set_down(sight.link.ifindex)
-            _log.error("down: it has no filter", ifindex=sight.link.ifindex)
+        link = self._maker.link()
+        if link is not None and link.up and self._maker.is_ours(link):
+            self._maker.set_down(link.ifindex)
+            _log.error("down: it has no filter", ifindex=link.ifindex)
 
     def withdraw(self) -> None:
         """After a start that failed: take away what it made."""
@@ -195,7 +205,7 @@ class Keeper:
             now_s=self._clocks.boot_s(),
             wall_s=self._clocks.wall_s(),
         )
-        through, unreachable = self._maker.routes(link.ifindex if link else None)
+        routes = self._maker.routes(link.ifindex if link else None)
         wanted = self._possible(wanted)
         endpoints = self._endpoints.choose_all(wanted.peers, device, lost, now_s)
         wish = Wish(
@@ -206,7 +216,7 @@ class Keeper:
             called=self._calls.due(wanted.peers),
             mtu=self._mtu.choose(wanted.mtu, link, endpoints.values(), self._maker.underlay_mtus),
         )
-        return wish, Seen(link, device, through, unreachable, lost)
+        return wish, Seen(link, device, routes, lost)
 
     def _possible(self, wanted: WantedDevice) -> WantedDevice:
         """What this machine can have of it."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from krait.agent import key
+from krait.agent.managed.ports import Lead
 from krait.agent.paths import Paths
 from krait.common.errors import UsageError
 from krait.kernel import device, facts, udp, underlay, wireguard
@@ -12,12 +13,14 @@ from krait.kernel.files import writing
 from krait.kernel.link import Link, observe_own
 from krait.kernel.route import (
     Route,
+    Table,
     add_routes,
     observe_routes,
     remove_routes,
     through,
     unreachable,
 )
+from krait.kernel.rule import add_rules, observe_rules, remove_rules
 from krait.kernel.underlay import Conflict
 from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange, configure
@@ -55,12 +58,19 @@ class KernelMaker:
     def device(self) -> Device:
         return wireguard.observe(self._interface, sockets=self._paths.sockets)
 
-    def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
+    def routes(self, ifindex: int | None) -> dict[Lead, frozenset[Network]]:
         found = observe_routes()
-        return (
-            frozenset(each.destination for each in found if each.ifindex == ifindex is not None),
-            frozenset(each.destination for each in found if each == self._route(each.destination)),
-        )
+        there: dict[Lead, frozenset[Network]] = {
+            lead: frozenset(
+                each.destination
+                for each in found
+                if (ifindex is not None or not lead.needs_device)
+                and each == self._route(each.destination, lead, ifindex)
+            )
+            for lead in Lead
+        }
+        # A rule does not tell whose it is: ours are those for what is ours in the table.
+        return {**there, Lead.RULE: observe_rules() & there[Lead.OWN_REFUSAL]}
 
     def private_key(self) -> bytes:
         return key.require(self._paths.key_of(self._interface), self._interface).secret
@@ -132,10 +142,18 @@ class KernelMaker:
         device.add_addresses(ifindex, new)
 
     def change_routes(
-        self, ifindex: int | None, gone: tuple[Network, ...], new: tuple[Network, ...]
+        self,
+        ifindex: int | None,
+        lead: Lead,
+        gone: tuple[Network, ...],
+        new: tuple[Network, ...],
     ) -> None:
-        remove_routes([self._route(each, ifindex) for each in gone])
-        add_routes([self._route(each, ifindex) for each in new])
+        if lead is Lead.RULE:
+            add_rules(new)
+            remove_rules(gone)
+            return
+        add_routes([self._route(each, lead, ifindex) for each in new])
+        remove_routes([self._route(each, lead, ifindex) for each in gone])
 
     def set_mtu(self, ifindex: int, mtu: int) -> None:
         device.set_mtu(ifindex, mtu)
@@ -149,8 +167,8 @@ class KernelMaker:
     def _require_apart(self, device: WantedDevice, link: Link | None) -> None:
         found = self._conflicts(device, link)
         if found and link is not None and self.is_ours(link):
-            _, ours = self.routes(link.ifindex)
-            found = tuple(each for each in found if each.range not in ours)
+            fenced = self.routes(link.ifindex)[Lead.REFUSAL]
+            found = tuple(each for each in found if each.range not in fenced)
         if found:
             raise Overlap(found)
 
@@ -162,7 +180,8 @@ class KernelMaker:
             behind=device.behind,
         )
 
-    def _route(self, destination: Network, ifindex: int | None = None) -> Route:
-        if ifindex is None:
-            return unreachable(destination, self._interface)
-        return through(destination, ifindex)
+    def _route(self, destination: Network, lead: Lead, ifindex: int | None) -> Route:
+        table = Table.OWN if lead.is_in_own_table else Table.MAIN
+        if ifindex is None or not lead.needs_device:
+            return unreachable(destination, self._interface, table)
+        return through(destination, ifindex, table)

@@ -2,6 +2,7 @@
 """What keeping a device asks of the system. `krait.agent.wiring` alone chooses who answers."""
 
 from collections.abc import Mapping, Set
+from enum import Enum
 from typing import Protocol
 
 from krait.common.errors import KraitError
@@ -11,6 +12,29 @@ from krait.kernel.wireguard.configure import DeviceChange
 from krait.policy.device import WantedDevice
 from krait.policy.model import Network
 from krait.policy.view import InterfaceAddress
+
+
+class Lead(Enum):
+    """What of ours leads packets for the mesh: by other routes they would leave in plaintext."""
+
+    THROUGH = "route"
+    """Through the device, in the main table."""
+    REFUSAL = "unreachable route"
+    """For when the device is away; behind all others of the main table."""
+    OWN_THROUGH = "route of our table"
+    OWN_REFUSAL = "unreachable route of our table"
+    RULE = "rule"
+    """That has our table asked first."""
+
+    @property
+    def needs_device(self) -> bool:
+        """Those go with it."""
+        return self is Lead.THROUGH or self is Lead.OWN_THROUGH
+
+    @property
+    def is_in_own_table(self) -> bool:
+        """Not in the main one."""
+        return self is Lead.OWN_THROUGH or self is Lead.OWN_REFUSAL
 
 
 class Maker(Protocol):
@@ -25,8 +49,8 @@ class Maker(Protocol):
     def device(self) -> Device:
         """WireGuard's part, without secrets."""
 
-    def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
-        """Routes of ours: through the device, and unreachable ones that came with it."""
+    def routes(self, ifindex: int | None) -> Mapping[Lead, frozenset[Network]]:
+        """What of ours leads to the mesh, by kind; each of them is there."""
 
     def private_key(self) -> bytes:
         """32 bytes of a file. Raises KraitError if it is not there, or others may read it."""
@@ -69,9 +93,13 @@ class Maker(Protocol):
         """Take addresses away and add some."""
 
     def change_routes(
-        self, ifindex: int | None, gone: tuple[Network, ...], new: tuple[Network, ...]
+        self,
+        ifindex: int | None,
+        lead: Lead,
+        gone: tuple[Network, ...],
+        new: tuple[Network, ...],
     ) -> None:
-        """Take routes of ours away and add some: through the device, or unreachable (None)."""
+        """Add some of one kind, then take some away; through a device only where there is one."""
 
     def set_mtu(self, ifindex: int, mtu: int) -> None:
         """In bytes."""

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from krait.agent.leave import take_off
+from krait.agent.managed.ports import Lead
 from krait.agent.managed.turn import Turn
 from krait.agent.wiring import Adapters, adapters, holding, maker
 from krait.common.errors import UsageError
@@ -42,11 +43,12 @@ def take_down(turn: Turn) -> Removed:
         turn.withdraw_orders()  # or the next agent makes it anew
         make.delete()
         left = take_off(real, interface, paths)
-        _, unreachable = make.routes(None)
-        make.change_routes(None, tuple(unreachable), ())
+        routes = make.routes(None)
+        for each in (Lead.RULE, Lead.OWN_REFUSAL, Lead.REFUSAL):
+            make.change_routes(None, each, tuple(routes[each]), ())
     turn.clear()
     sweep(paths.key_of(interface))
-    return Removed(link is not None, len(unreachable), left.something_was_removed)
+    return Removed(link is not None, len(routes[Lead.REFUSAL]), left.something_was_removed)
 
 
 def require_made_here(turn: Turn) -> None:

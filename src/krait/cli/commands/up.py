@@ -141,10 +141,9 @@ def _examine(options: Namespace, turn: Turn, found: Source) -> _Request:
     make = wiring.maker(interface, paths, orders.userspace)
     preshared_keys(device, make)
     link = make.link()
-    if link is None:
-        make.require_free(device)
-    elif not make.is_ours(link):
+    if link is not None and not make.is_ours(link):
         raise NotOurs(interface)
+    make.require_free(device)
     pid = holder(paths.lock_of(interface))
     if pid is not None and standing.orders is None:
         if options.foreground:

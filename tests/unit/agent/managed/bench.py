@@ -16,6 +16,7 @@ from krait.agent.managed.diff import (
     Up,
     Wish,
 )
+from krait.agent.managed.ports import Lead
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.configure import DeviceChange, PeerChange
@@ -33,13 +34,15 @@ class Bench:
     wish: Wish
     link: Link | None = None
     device: Device | None = None
-    routes: set[Network] = field(default_factory=set)
-    unreachable: set[Network] = field(default_factory=set)
+    routes: dict[Lead, set[Network]] = field(default_factory=lambda: {each: set() for each in Lead})
     moved: list[Network] = field(default_factory=list)
     """Prefixes that one step took from one peer and gave to another."""
 
     def seen(self) -> Seen:
-        return Seen(self.link, self.device, frozenset(self.routes), frozenset(self.unreachable))
+        return Seen(self.link, self.device, self.leads())
+
+    def leads(self) -> dict[Lead, frozenset[Network]]:
+        return {lead: frozenset(each) for lead, each in self.routes.items()}
 
     def do(self, step: Step) -> None:
         match step:
@@ -51,12 +54,10 @@ class Bench:
                 self._configure(change)
             case Addresses(gone, new):
                 self._readdress(set(gone), new)
-            case Routes(through, gone, new):
-                assert not through or self.link is not None
-                routes = self.routes if through else self.unreachable
-                routes -= set(gone)
-                assert routes.isdisjoint(new)
-                routes |= set(new)
+            case Routes(lead, gone, new):
+                assert not lead.needs_device or self.link is not None
+                assert self.routes[lead].isdisjoint(new)
+                self.routes[lead] = self.routes[lead] - set(gone) | set(new)
             case SetMtu(mtu):
                 assert self.link is not None
                 self.link = replace(self.link, mtu=mtu)

@@ -3,10 +3,11 @@ from copy import deepcopy
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from krait.agent.managed.diff import Configure, Listen, Seen, Stage, Wish, plan
+from krait.agent.managed.diff import Configure, Listen, Routes, Seen, Stage, Wish, plan
+from krait.agent.managed.ports import Lead
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.device import seal
@@ -52,6 +53,7 @@ def wishes(draw: st.DrawFn) -> Wish:
             peers=peers,
             routes=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
             unreachable=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
+            mesh=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
         ),
         private_key=PRIVATE,
         preshared_keys={key: SHARED for key in keys if draw(st.booleans())},
@@ -65,11 +67,12 @@ def benches(draw: st.DrawFn) -> Bench:
     """Any wish, and anything that may be there."""
     bench = Bench(
         draw(wishes()),
-        routes=draw(st.sets(st.sampled_from(SUBNETS))),
-        unreachable=draw(st.sets(st.sampled_from(SUBNETS))),
+        routes={lead: draw(st.sets(st.sampled_from(SUBNETS))) for lead in Lead},
     )
     if not draw(st.booleans()):
-        bench.routes.clear()  # routes go with their device
+        for lead in Lead:
+            if lead.needs_device:
+                bench.routes[lead].clear()
         return bench
     addresses = tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True)))
     bench.link = Link(IFINDEX, "wg0", "wireguard", 1420, draw(st.booleans()), addresses)
@@ -113,8 +116,7 @@ def test_the_stages_lead_to_what_is_wanted_and_then_nothing_is_left_to_do(bench:
     assert device.public_key == OWN
     assert wish.device.listen_port in (None, device.listen_port)
     assert wish.device.mtu in (None, link.mtu)
-    assert bench.routes == set(wish.device.routes)
-    assert bench.unreachable == set(wish.device.unreachable)
+    assert bench.leads() == {lead: wish.routes(lead) for lead in Lead}
     peers = {peer.public_key: peer for peer in device.peers}
     assert peers.keys() == {peer.public_key for peer in wish.device.peers}
     for wanted in wish.device.peers:
@@ -142,7 +144,8 @@ def test_after_the_first_stage_nothing_is_there_that_is_not_wanted(bench: Bench)
     for peer in bench.device.peers:
         assert set(peer.allowed_ips) <= wanted[peer.public_key]
     assert set(bench.link.addresses) <= set(bench.wish.device.addresses)
-    assert bench.routes <= set(bench.wish.device.routes)
+    for lead in Lead:
+        assert bench.routes[lead] <= bench.wish.routes(lead)
     had = {peer.public_key for peer in before.device.peers} if before.device else set()
     assert {peer.public_key for peer in bench.device.peers} <= had
 
@@ -150,19 +153,41 @@ def test_after_the_first_stage_nothing_is_there_that_is_not_wanted(bench: Bench)
 @given(benches())
 def test_only_the_last_stage_lets_a_device_carry_traffic(bench: Bench) -> None:
     was_up = bench.link is not None and bench.link.up
-    routes = set(bench.routes)
+    routes = bench.leads()
     reach(bench, Stage.SHRINK, Stage.GROW)
     assert bench.link is not None
     assert bench.link.up == was_up
-    assert bench.routes <= routes
+    for lead in (Lead.THROUGH, Lead.OWN_THROUGH):
+        assert bench.routes[lead] <= routes[lead]
 
 
 @given(benches())
 def test_the_mesh_is_fenced_before_anything_else_is_done(bench: Bench) -> None:
-    steps = plan(Stage.SHRINK, bench.wish, bench.seen())
-    if bench.unreachable != set(bench.wish.device.unreachable):
-        bench.do(steps[0])
-        assert bench.unreachable == set(bench.wish.device.unreachable)
+    leads = [Lead.REFUSAL, Lead.OWN_REFUSAL]
+    if bench.link is None or not bench.link.up:
+        leads.append(Lead.RULE)
+    for step in plan(Stage.SHRINK, bench.wish, bench.seen()):
+        if not isinstance(step, Routes) or step.lead.needs_device:
+            break
+        bench.do(step)
+        # Nothing old goes before all that is new is there.
+        is_fenced = all(bench.wish.routes(each) <= bench.routes[each] for each in leads)
+        assert is_fenced or not step.gone
+    assert all(bench.wish.routes(each) <= bench.routes[each] for each in leads)
+
+
+@given(benches())
+def test_our_table_is_asked_of_a_device_that_is_up_only_once_it_leads_through_it(
+    bench: Bench,
+) -> None:
+    assume(bench.link is not None and bench.link.up)
+    before = bench.leads()[Lead.RULE]
+    for stage in Stage:
+        for step in plan(stage, bench.wish, bench.seen()):
+            bench.do(step)
+            new = bench.routes[Lead.RULE] - before
+            led = bench.wish.routes(Lead.OWN_THROUGH)
+            assert new & led <= bench.routes[Lead.OWN_THROUGH]
 
 
 def roaming(*, lost: bool = False, called: bool = False) -> tuple[Wish, Seen]:
@@ -176,8 +201,7 @@ def roaming(*, lost: bool = False, called: bool = False) -> tuple[Wish, Seen]:
     seen = Seen(
         link,
         Device("wg0", IFINDEX, OWN, 7, False, (there,)),
-        frozenset(),
-        frozenset(),
+        dict.fromkeys(Lead, frozenset()),
         frozenset({key} if lost else ()),
     )
     return wish, seen

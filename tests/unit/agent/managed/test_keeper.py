@@ -26,6 +26,7 @@ from krait.agent.managed.diff import (
 )
 from krait.agent.managed.endpoints import Answer, Endpoints
 from krait.agent.managed.keeper import LOOK_S, Clocks, Keeper, NoIpv6, NotOurs
+from krait.agent.managed.ports import Lead
 from krait.agent.managed.sessions import Sessions
 from krait.common.errors import KraitError, SystemRefused, UsageError
 from krait.kernel.link import Link
@@ -84,8 +85,12 @@ class Machine:
         assert self.bench.device
         return self.bench.device
 
-    def routes(self, ifindex: int | None) -> tuple[frozenset[Network], frozenset[Network]]:
-        return frozenset(self.bench.routes if ifindex else ()), frozenset(self.bench.unreachable)
+    def routes(self, ifindex: int | None) -> dict[Lead, frozenset[Network]]:
+        found = self.bench.leads()
+        return {
+            lead: frozenset() if lead.needs_device and ifindex is None else each
+            for lead, each in found.items()
+        }
 
     def private_key(self) -> bytes:
         return PRIVATE
@@ -103,7 +108,7 @@ class Machine:
         return UsageError(f"{taken} overlaps") if taken else None
 
     def require_apart(self, device: WantedDevice) -> None:
-        if (error := self.overlap(device)) and not self.bench.unreachable & self.others:
+        if (error := self.overlap(device)) and not self.bench.routes[Lead.REFUSAL] & self.others:
             raise error
 
     def require_free(self, device: WantedDevice) -> None:
@@ -139,9 +144,14 @@ class Machine:
         self.bench.do(Addresses(gone, new))
 
     def change_routes(
-        self, ifindex: int | None, gone: tuple[Network, ...], new: tuple[Network, ...]
+        self,
+        ifindex: int | None,
+        lead: Lead,
+        gone: tuple[Network, ...],
+        new: tuple[Network, ...],
     ) -> None:
-        self.bench.do(Routes(ifindex is not None, gone, new))
+        assert lead.needs_device == (ifindex is not None)
+        self.bench.do(Routes(lead, gone, new))
 
     def set_mtu(self, ifindex: int, mtu: int) -> None:
         assert ifindex == IFINDEX
@@ -332,7 +342,7 @@ def test_a_document_whose_range_is_somebody_elses_changes_nothing(
     with pytest.raises(UsageError, match="overlaps"):
         keeper.adopt(read(tmp_path, DOCUMENT.replace("10.8.0.", "10.50.0.")))
     assert not reach(keeper, machine)
-    assert ip_network("10.8.0.0/24") in machine.bench.unreachable
+    assert ip_network("10.8.0.0/24") in machine.bench.routes[Lead.REFUSAL]
 
 
 def test_who_comes_into_the_range_later_is_told_and_stops_nothing(
@@ -397,10 +407,39 @@ def test_without_ipv6_the_rest_is_made_and_it_is_said(
     reach(keeper, machine)
     assert machine.bench.link
     assert [each.version for each in machine.bench.link.addresses] == [4]
-    assert {each.version for each in machine.bench.unreachable} == {4, 6}
+    assert {each.version for each in machine.bench.routes[Lead.REFUSAL]} == {4, 6}
     assert isinstance(keeper.faults["ipv6"], NoIpv6)
     machine.ipv6 = True
     keeper.adopt(read(tmp_path))
     assert reach(keeper, machine)
     assert [each.version for each in machine.bench.link.addresses] == [4, 6]
     assert keeper.faults["ipv6"] is None
+
+
+def test_whatever_a_start_fails_of_the_mesh_is_fenced(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    machine.others = {ip_network("10.8.0.0/25")}
+    source = read(tmp_path)
+    machine.want(source)
+    keeper.fence(source)
+    with pytest.raises(UsageError):
+        keeper.adopt(source)
+    leads = machine.bench.leads()
+    for lead in (Lead.REFUSAL, Lead.OWN_REFUSAL, Lead.RULE):
+        assert ip_network("10.8.0.0/24") in leads[lead]
+    keeper.fence(source)  # what is there already is not made again
+
+
+def test_a_fence_takes_no_traffic_off_a_device_that_is_up(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    for lead in (Lead.RULE, Lead.OWN_THROUGH):
+        machine.bench.routes[lead].clear()  # of an earlier version
+    keeper.fence(read(tmp_path))
+    assert not machine.bench.routes[Lead.RULE]
+    reach(keeper, machine, 2 * LOOK_S)
+    assert machine.bench.routes[Lead.RULE]
+    assert machine.bench.routes[Lead.OWN_THROUGH]
