@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
     sums = [f"{sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in tree.files(folder)]
     (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
     for path in tree.files(folder):
-        print(path)
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":
