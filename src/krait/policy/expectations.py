@@ -2,7 +2,7 @@
 """The tests that a document makes of itself. A document that fails one is refused."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple, TypeAlias
@@ -102,6 +102,9 @@ class _Court:
         self._members = cache(self._by_identity)
         self._between = cache(self._meetings)
         self._about = cache(self._covering)
+        rules = document.policy.rules
+        self._allows = _bits(rule.allow for rule in rules)
+        self._whole = _bits(not rule.ports for rule in rules)
         self._verdicts: dict[tuple[int, tuple[PortSpan, ...]], set[bool]] = {}
 
     def meetings(self, test: PolicyTest) -> Mapping[int, _Identities]:
@@ -129,12 +132,25 @@ class _Court:
         return next(each for each in segments if each.decision.allow != test.allow)
 
     def _agrees(self, test: PolicyTest, rules: int, identities: _Identities) -> bool:
+        settled = self._settled(rules)
+        if settled is not None:
+            return settled == test.allow
         question = rules, test.ports or EVERY_OPEN
         if question not in self._verdicts:
             policy = replace(self._policy, rules=tuple(self._concern.chosen(rules)))
             segments = decide_all(policy, *identities, question[1])
             self._verdicts[question] = {each.decision.allow for each in segments}
         return self._verdicts[question] == {test.allow}
+
+    def _settled(self, rules: int) -> bool | None:
+        """What these rules say of every port, where one need not look at ports to know it."""
+        allows, denies = rules & self._allows, rules & ~self._allows
+        default = self._policy.default_allow
+        if denies & self._whole or not (allows or default):
+            return False
+        if not denies and (allows & self._whole or default):
+            return True
+        return None
 
     def _relevant(self, test: PolicyTest) -> int:
         """The rules that say something of a test's ports; all, where to find out takes longer."""
@@ -145,8 +161,7 @@ class _Court:
 
     def _covering(self, spans: tuple[PortSpan, ...]) -> int:
         """A bit for each rule that says something of these ports."""
-        bits = ("01"[_covers(rule, spans)] for rule in reversed(self._policy.rules))
-        return int("0" + "".join(bits), 2)
+        return _bits(_covers(rule, spans) for rule in self._policy.rules)
 
     def _meetings(self, sources: Terms, destinations: Terms) -> Mapping[int, _Identities]:
         some, others = map(_alike, self._sides(sources, destinations))
@@ -214,6 +229,11 @@ def _alike(groups: list[_Group]) -> list[tuple[_Group, str | None]]:
         if node != each.node:
             found[each.concern] = first, None
     return list(found.values())
+
+
+def _bits(flags: Iterable[bool]) -> int:
+    """A bit for each flag, the first the lowest; by text, as `Concern.chosen` reads it."""
+    return int("".join("01"[flag] for flag in flags)[::-1] or "0", 2)
 
 
 def _covers(rule: Rule, spans: tuple[PortSpan, ...]) -> bool:

@@ -133,6 +133,17 @@ def test_a_test_that_holds_goes_through_sets_of_rules_and_not_through_nodes(
         run_one("{from: '*', to: db, port: tcp/22, expect: allow}")
 
 
+def test_where_no_port_matters_none_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked(*_: object) -> None:
+        raise AssertionError("ports are looked at")
+
+    monkeypatch.setattr(expectations, "decide_all", looked)
+    assert run_one("{from: admin, to: web, expect: allow}") == ()  # by a rule without ports
+    assert run_one("{from: db, to: web, expect: deny}") == ()  # by the default
+    with pytest.raises(AssertionError):
+        run_one("{from: web, to: db, expect: deny}")
+
+
 def plainly(document: Document) -> list[tuple[str | None, str | None]]:
     """The first pair that breaks each test, by asking the reference about every pair."""
     everyone = principals(document)
