@@ -32,7 +32,7 @@ def machines() -> Iterator[tuple[NamespaceMachine, NamespaceMachine]]:
 
 def block(document: str, about: str) -> str:
     """The commands of a fenced block."""
-    fenced = re.findall(r"^```\w*\n(.*?)^```", (ROOT / document).read_text(), re.M | re.S)
+    fenced = re.findall(r"(?ms)^```\w*\n(.*?)^```", (ROOT / document).read_text())
     return next(str(each) for each in fenced if about in each)
 
 
