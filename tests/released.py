@@ -18,6 +18,8 @@ class Released:
     """A folder as dist/ is after a release."""
 
     folder: Path
+    said: str
+    """What the release printed."""
 
     @property
     def wheel(self) -> Path:
@@ -41,7 +43,6 @@ def release(folder: Path) -> Released:
     """Release this checkout into a folder."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": tools, "SOURCE_DATE_EPOCH": str(MADE_S)}
-    subprocess.run(
-        [ROOT / "packaging" / "build", folder], check=True, capture_output=True, env=environment
-    )
-    return Released(folder)
+    build = [ROOT / "packaging" / "build", folder]
+    done = subprocess.run(build, check=True, capture_output=True, text=True, env=environment)
+    return Released(folder, done.stdout)

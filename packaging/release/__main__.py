@@ -25,6 +25,8 @@ def main(folder: Path) -> None:
     deb.write(folder, wheel, version, made_s)
     sums = [f"{sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in tree.files(folder)]
     (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    for path in tree.files(folder):
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class Source:
     path: str
     sha256: str
     data: bytes = field(default=b"", repr=False, compare=False)  # as it was read
+    warnings: tuple[str, ...] = ()
 
 
 class Named(NamedTuple):
@@ -84,7 +85,7 @@ def desire(
             if (node := nodes.get(peer.public_key))
         },
         withheld=frozenset(withheld),
-        warnings=view.warnings,
+        warnings=(*source.warnings, *view.warnings),
         interface=interface,
         view=whole,
     )

@@ -12,9 +12,10 @@ from typing import TypeAlias
 
 from asyncinotify import Event, Inotify, Mask
 
+from krait.agent import trust
 from krait.agent.desired import Source
 from krait.common.errors import SystemRefused, UsageError
-from krait.kernel.files import read_at_most, replace_file, writing
+from krait.kernel.files import located, read_located, replace_file, writing
 from krait.policy import expectations
 from krait.policy.document import load
 from krait.policy.reread import reread
@@ -54,19 +55,26 @@ def read(
     One with the same bytes as `known` is not worked through again; and of one that
     differs a little, only that is. `if_missing` is what to do if it cannot be read; empty: begin
     with a first one, which nobody may be told while a policy is in force, for it allows everything.
-    Raises UsageError: DocumentError with every problem, or what else makes it unusable.
+    Raises UsageError: DocumentError with every problem, or what else makes it unusable, such as
+    that anybody may write to it.
     """
     how_to_begin = _how_to_begin(interface, path) if interface else f"krait example >{path}"
     try:
-        data = read_at_most(path, MAX_BYTES)
+        with located(path) as file:
+            steps = trust.steps(path, os.fstat(file))
+            trust.require(path, steps)
+            data = read_located(file, MAX_BYTES)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}",
             hint=if_missing or f"put it there, or begin with: {how_to_begin}",
         ) from error
+    warnings = trust.warnings(path, steps, (os.geteuid(), os.getegid()))
     digest = sha256(data).hexdigest()
     if known is not None and known.sha256 == digest:
-        return known if known.path == str(path) else replace(known, path=str(path))
+        if (known.path, known.warnings) == (str(path), warnings):
+            return known
+        return replace(known, path=str(path), warnings=warnings)
     document = None
     if known is not None and known.path == str(path):
         document = reread(known.document, known.data, data)
@@ -82,7 +90,7 @@ def read(
             "\n".join(failure.message for failure in failures),
             hint="the document's own tests fail: mend its rules, or the tests",
         )
-    return Source(document, str(path), digest, data)
+    return Source(document, str(path), digest, data, warnings)
 
 
 def keep(path: Path, source: Source) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is seldom meant in a document that `krait up` is to make devices of: part of `advice`.
 
-A document without `mesh`, or without any endpoint, is one for an interface that another tool set
-up, and nothing is said of it.
+A document without `mesh`, or with neither an endpoint nor a port to listen on, is one for an
+interface that another tool set up, and nothing is said of it.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,17 @@ from krait.policy.model import EVERYTHING_BITS, Document, Mark, Node
 
 def remarks(document: Document) -> Iterator[tuple[Mark, str]]:
     """Every remark, with its place."""
-    if document.mesh is None or not any(node.endpoint for node in document.nodes):
+    if not _is_for_up(document):
         return
     for about in (_strangers, _loops, _silent, _disagreements, exits):
         yield from about(document)
+
+
+def _is_for_up(document: Document) -> bool:
+    if document.mesh is None:
+        return False
+    listens = document.mesh.listen_port is not None
+    return listens or any(node.endpoint or node.listen_port for node in document.nodes)
 
 
 def _strangers(document: Document) -> Iterator[tuple[Mark, str]]:

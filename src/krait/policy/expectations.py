@@ -2,17 +2,23 @@
 """The tests that a document makes of itself. A document that fails one is refused."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple, TypeAlias
 
 from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.explain import EVERY_OPEN, describe, why
-from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Selector
+from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Rule
 from krait.policy.owners import Owner, principals
 from krait.policy.pairing import Concern
 
 _PAIR = 2
+_RULES_A_VERDICT = 50
+"""So many rules can be asked for their ports in the time that one verdict takes, or more."""
+
+Terms: TypeAlias = tuple[Labels, ...]
+"""What a selector means, however it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +48,50 @@ def run(document: Document) -> tuple[Failure, ...]:
 
 def _run(test: PolicyTest, document: Document, court: "_Court") -> Failure | None:
     place = f"{document.source}:{test.mark.line}:{test.mark.column}"
-    some = False
-    for source, destination in court.pairs(test):
-        some = True
+    if not court.meetings(test):
+        pair = f"from {test.sources.text} to {test.destinations.text}"
+        return Failure(test, None, None, None, f"{place}: no pair of principals is {pair}")
+    for source, destination in court.wrong_pairs(test):
         wrong = court.disagreement(test, source, destination)
-        if wrong is not None:
-            asked = test.port_text or describe(wrong)
-            expected = "allowed" if test.allow else "denied"
-            return Failure(
-                test,
-                source.name,
-                destination.name,
-                wrong.decision,
-                f"{place}: {source.name} to {destination.name}, {asked}: "
-                f"expected {expected}, but {why(wrong.decision)} it",
-            )
-    if some:
-        return None
-    pair = f"from {test.sources.text} to {test.destinations.text}"
-    return Failure(test, None, None, None, f"{place}: no pair of principals is {pair}")
+        asked = test.port_text or describe(wrong)
+        expected = "allowed" if test.allow else "denied"
+        return Failure(
+            test,
+            source.name,
+            destination.name,
+            wrong.decision,
+            f"{place}: {source.name} to {destination.name}, {asked}: "
+            f"expected {expected}, but {why(wrong.decision)} it",
+        )
+    return None
+
+
+class _Group(NamedTuple):
+    """Those of one identity that a selector means, on one side of a test."""
+
+    identity: Labels | None
+    concern: int  # a bit for each rule that concerns it
+    members: list[Owner]  # the first, and the first on another node
+
+    @property
+    def node(self) -> str | None:
+        """Where they all are; None if they are on several."""
+        return self.members[0].node if len(self.members) == 1 else None
+
+
+_Identities: TypeAlias = tuple[Labels | None, Labels | None]
 
 
 class _Court:
     """Everybody a test can mean, and what is worked out once for all tests.
 
-    Pairs of identities that the same rules concern are judged alike.
+    Pairs that the same rules concern are judged alike, so that a test goes through sets of rules:
+    there may be as many pairs as nodes, squared.
     """
 
     def __init__(self, document: Document) -> None:
         self._policy = document.policy
-        self._everyone = _representatives(document)
+        self._everyone = _representatives(document)  # none of them has identity 0
         self._holders: dict[str, list[int]] = defaultdict(list)  # places in `everyone`
         for place, owner in enumerate(self._everyone):
             for name in owner.names:
@@ -80,54 +100,103 @@ class _Court:
         self._column = {identity: i for i, identity in enumerate(columns)}
         self._concern = Concern(document.policy, columns)
         self._members = cache(self._by_identity)
+        self._between = cache(self._meetings)
+        self._about = cache(self._covering)
+        rules = document.policy.rules
+        self._allows = _bits(rule.allow for rule in rules)
+        self._whole = _bits(not rule.ports for rule in rules)
         self._verdicts: dict[tuple[int, tuple[PortSpan, ...]], set[bool]] = {}
 
-    def pairs(self, test: PolicyTest) -> Iterator[tuple[Owner, Owner]]:
-        """One pair for each pair of identities, as principals of one identity are judged alike."""
-        sources, destinations = map(self._members, (test.sources, test.destinations))
-        for some in sources.values():
-            for others in destinations.values():
-                pair = _distinct(some, others)
-                if pair is not None:
+    def meetings(self, test: PolicyTest) -> Mapping[int, _Identities]:
+        """Every set of rules that concerns a pair of the test, and such a pair."""
+        return self._between(test.sources.terms, test.destinations.terms)
+
+    def wrong_pairs(self, test: PolicyTest) -> Iterator[tuple[Owner, Owner]]:
+        """Of each pair of identities that the rules judge otherwise, the first principals."""
+        meetings, about = self.meetings(test), self._relevant(test)
+        questions = {rules & about: identities for rules, identities in meetings.items()}
+        if all(self._agrees(test, *each) for each in questions.items()):
+            return
+        sources, destinations = self._sides(test.sources.terms, test.destinations.terms)
+        for some in sources:
+            for others in destinations:
+                pair = _distinct(some.members, others.members)
+                rules = some.concern & others.concern & about
+                if pair and not self._agrees(test, rules, questions[rules]):
                     yield pair
 
-    def disagreement(self, test: PolicyTest, source: Owner, destination: Owner) -> Segment | None:
+    def disagreement(self, test: PolicyTest, source: Owner, destination: Owner) -> Segment:
         """The first ports about which the rules say something else than the test."""
-        if self._agrees(test, source, destination):
-            return None
         spans = test.ports or EVERY_OPEN
         segments = decide_all(self._policy, source.identity, destination.identity, spans)
-        return next((each for each in segments if each.decision.allow != test.allow), None)
+        return next(each for each in segments if each.decision.allow != test.allow)
 
-    def _agrees(self, test: PolicyTest, source: Owner, destination: Owner) -> bool:
-        if source.identity is None or destination.identity is None:
-            return not test.allow
-        concerned = (
-            self._concern.sources[self._column[source.identity]]
-            & self._concern.destinations[self._column[destination.identity]]
-        )
-        question = concerned, test.ports or EVERY_OPEN
+    def _agrees(self, test: PolicyTest, rules: int, identities: _Identities) -> bool:
+        settled = self._settled(rules)
+        if settled is not None:
+            return settled == test.allow
+        question = rules, test.ports or EVERY_OPEN
         if question not in self._verdicts:
-            policy = replace(self._policy, rules=tuple(self._concern.chosen(concerned)))
-            segments = decide_all(policy, source.identity, destination.identity, question[1])
+            policy = replace(self._policy, rules=tuple(self._concern.chosen(rules)))
+            segments = decide_all(policy, *identities, question[1])
             self._verdicts[question] = {each.decision.allow for each in segments}
         return self._verdicts[question] == {test.allow}
 
-    def _by_identity(self, selector: Selector) -> dict[Labels | None, list[Owner]]:
+    def _settled(self, rules: int) -> bool | None:
+        """What these rules say of every port, where one need not look at ports to know it."""
+        allows, denies = rules & self._allows, rules & ~self._allows
+        default = self._policy.default_allow
+        if denies & self._whole or not (allows or default):
+            return False
+        if not denies and (allows & self._whole or default):
+            return True
+        return None
+
+    def _relevant(self, test: PolicyTest) -> int:
+        """The rules that say something of a test's ports; all, where to find out takes longer."""
+        verdicts = len(self.meetings(test))
+        if not test.ports or len(self._policy.rules) > verdicts * _RULES_A_VERDICT:
+            return -1
+        return self._about(test.ports)
+
+    def _covering(self, spans: tuple[PortSpan, ...]) -> int:
+        """A bit for each rule that says something of these ports."""
+        return _bits(_covers(rule, spans) for rule in self._policy.rules)
+
+    def _meetings(self, sources: Terms, destinations: Terms) -> Mapping[int, _Identities]:
+        some, others = map(_alike, self._sides(sources, destinations))
+        return {
+            low.concern & high.concern: (low.identity, high.identity)
+            for low, here in some
+            for high, there in others
+            if here is None or here != there
+        }
+
+    def _sides(self, sources: Terms, destinations: Terms) -> tuple[list[_Group], list[_Group]]:
+        return (
+            self._groups(sources, self._concern.sources),
+            self._groups(destinations, self._concern.destinations),
+        )
+
+    def _groups(self, terms: Terms, concern: list[int]) -> list[_Group]:
+        members = self._members(terms)
+        return [_Group(each, concern[self._column[each]], members[each]) for each in members]
+
+    def _by_identity(self, terms: Terms) -> dict[Labels | None, list[Owner]]:
         """Those it means: of each identity the first, and the first on another node."""
         groups: dict[Labels | None, list[Owner]] = {}
-        for place in self._selected(selector):
+        for place in self._selected(terms):
             owner = self._everyone[place]
             group = groups.setdefault(owner.identity, [])
             if not group or (len(group) == 1 and group[0].node != owner.node):
                 group.append(owner)
         return groups
 
-    def _selected(self, selector: Selector) -> Sequence[int]:
+    def _selected(self, terms: Terms) -> Sequence[int]:
         everyone = range(len(self._everyone))
         members = (
             set(everyone).intersection(*(self._holders.get(name, ()) for name in term))
-            for term in selector.terms
+            for term in terms
         )
         return sorted(set[int]().union(*members))
 
@@ -150,6 +219,29 @@ def _representatives(document: Document) -> tuple[Owner, ...]:
             alike[node.tags] += 1
             nodes.append(node)
     return principals(replace(document, nodes=tuple(nodes)))
+
+
+def _alike(groups: list[_Group]) -> list[tuple[_Group, str | None]]:
+    """One group of all that the same rules concern, and where they all are, as `_Group.node`."""
+    found: dict[int, tuple[_Group, str | None]] = {}
+    for each in groups:
+        first, node = found.setdefault(each.concern, (each, each.node))
+        if node != each.node:
+            found[each.concern] = first, None
+    return list(found.values())
+
+
+def _bits(flags: Iterable[bool]) -> int:
+    """A bit for each flag, the first the lowest; by text, as `Concern.chosen` reads it."""
+    return int("".join("01"[flag] for flag in flags)[::-1] or "0", 2)
+
+
+def _covers(rule: Rule, spans: tuple[PortSpan, ...]) -> bool:
+    return not rule.ports or any(
+        each.protocol == span.protocol and each.low <= span.high and span.low <= each.high
+        for each in rule.ports
+        for span in spans
+    )
 
 
 def _distinct(some: list[Owner], others: list[Owner]) -> tuple[Owner, Owner] | None:

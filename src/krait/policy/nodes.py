@@ -7,14 +7,43 @@ from functools import partial
 from ipaddress import ip_network
 from typing import TypeVar
 
+from krait.common.errors import UsageError
 from krait.policy import values
-from krait.policy.model import Address, Labels, Mark, Mesh, Network, Node, Route
+from krait.policy.model import (
+    EVERYTHING_BITS,
+    Address,
+    Labels,
+    Mark,
+    Mesh,
+    Network,
+    Node,
+    Route,
+)
 from krait.policy.problems import quoted, suggestion
 from krait.policy.reader import Reader
 from krait.policy.selectors import Names
 from krait.policy.yaml_source import Mapping, Scalar, Tree
 
 T = TypeVar("T")
+
+MAX_RANGES = 64
+"""Of a mesh: each address is looked for in all of them."""
+
+_SPECIAL: dict[Network, str] = {
+    ip_network(cidr): what
+    for cidr, what in (
+        ("0.0.0.0/8", "unspecified"),  # RFC 791: this network
+        ("127.0.0.0/8", "loopback"),
+        ("169.254.0.0/16", "link-local"),
+        ("224.0.0.0/4", "multicast"),
+        ("255.255.255.255/32", "broadcast"),
+        ("::/128", "unspecified"),
+        ("::1/128", "loopback"),
+        ("fe80::/10", "link-local"),
+        ("ff00::/8", "multicast"),
+    )
+}
+"""What is no node's, whatever its document says (RFC 6890)."""
 
 DEVICE_KEYS = frozenset({"listen_port", "mtu", "keepalive", "preshared_key_file"})
 """What `krait up` sets: a node says it for itself, the mesh for the nodes that do not."""
@@ -37,15 +66,22 @@ def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
     fields = reader.mapping(tree, "mesh", MESH_KEYS, ("cidr",))
     if fields is None:
         return None
+    written = reader.one_or_more(fields.get("cidr"), "cidr")
+    if not written and "cidr" in fields:
+        reader.problems.add(fields["cidr"], "cidr: expected at least one range")
+    if len(written) > MAX_RANGES:
+        reader.problems.add(
+            written[MAX_RANGES],
+            f"cidr: more than {MAX_RANGES} ranges",
+            "join them, or let nodes have subnets behind them: `routes`",
+        )
+        return None
     cidrs: list[Network] = []
-    for at, cidr in reader.values(fields.get("cidr"), "cidr", values.network):
+    for at, cidr in reader.values(fields.get("cidr"), "cidr", _range):
         for other in cidrs:
             if _overlap(cidr, other):
                 reader.problems.add(at, f"cidr: {cidr} overlaps {other}")
         cidrs.append(cidr)
-    written = reader.one_or_more(fields.get("cidr"), "cidr")
-    if not written and "cidr" in fields:
-        reader.problems.add(fields["cidr"], "cidr: expected at least one range")
     device = _Device(reader, fields, ipv6=any(cidr.version == 6 for cidr in cidrs))
     mesh = Mesh(
         tuple(cidrs),
@@ -236,6 +272,22 @@ class _Section:
                 f"{what}: {quoted(at.text)} already belongs to {owner.text}",
                 f"it is listed in line {first.line}",
             )
+
+
+def _range(text: str) -> Network:
+    """A range that nodes can have addresses in, all of it."""
+    cidr = values.network(text)
+    if cidr.prefixlen <= EVERYTHING_BITS:
+        raise UsageError(
+            f"{cidr} is every address, or half of them",
+            hint="write the range that the nodes have their addresses from",
+        )
+    for theirs, what in _SPECIAL.items():
+        if _overlap(cidr, theirs):
+            raise UsageError(
+                f"{cidr} holds {what} addresses, {theirs}", hint="choose a private range"
+            )
+    return cidr
 
 
 def _overlap(one: Network, other: Network) -> bool:

@@ -70,6 +70,25 @@ def test_detach_refuses_a_device_that_krait_made(site: Site) -> None:
     assert site.status("alice")["enforced"]
 
 
+def test_a_document_that_others_may_change_is_said_or_refused(site: Site) -> None:
+    alice, others = site["alice"], f"{CONFIG} may be changed by user 65534"
+    site.write("alice", site.document())
+    alice.succeed(["chown", "65534", CONFIG])
+    outcome = site.up("alice")
+    assert outcome.code == 0
+    assert others in outcome.stderr
+    assert any(others in each for each in site.status("alice")["agent"]["warnings"])
+    doctor = json.loads(alice.run(["krait", "doctor", "wg0", "--json"]).stdout)
+    (answer,) = (each for each in doctor["findings"] if each["name"] == "document")
+    assert answer["level"] == "warn"
+    assert others in answer["message"]
+    alice.succeed(["chmod", "o+w", CONFIG])
+    outcome = site.up("alice")
+    assert outcome.code == 2
+    assert f"anybody may write to {CONFIG}" in outcome.stderr
+    assert site.status("alice")["enforced"]
+
+
 def test_up_twice_is_up(site: Site) -> None:
     site.start(None, "alice")
     first = links(site, "alice")["ifindex"]

@@ -43,6 +43,11 @@ def test_what_is_desired_knows_its_size_its_peers_names_and_where_it_came_from()
     }
 
 
+def test_what_is_odd_about_the_file_is_said_with_what_is_odd_in_it() -> None:
+    odd = desire(replace(SOURCE, warnings=("it is nobody's",)), INTERFACE, Numbers())
+    assert odd.warnings == ("it is nobody's", *desire(SOURCE, INTERFACE, Numbers()).warnings)
+
+
 def test_those_who_have_numbers_keep_them() -> None:
     first = desire(SOURCE, INTERFACE, Numbers())
     fewer = replace(INTERFACE, peers=INTERFACE.peers[1:])

@@ -79,6 +79,10 @@ def test_its_scripts_have_no_fault_that_shellcheck_knows() -> None:
     run("shellcheck", ROOT / "packaging" / "build", *sorted(scripts))
 
 
+def test_all_that_is_released_is_said(released: Released) -> None:
+    assert released.said.splitlines() == sorted(map(str, released.folder.iterdir()))
+
+
 def test_the_checksums_are_those_of_the_files(released: Released) -> None:
     sums = released.folder / "SHA256SUMS"
     checked = subprocess.run(

@@ -99,6 +99,19 @@ def test_a_keepalive_that_the_mesh_turns_off_is_remarked_unless_the_node_turns_i
     assert told("a: keepalive: 5", mesh=mesh) == []
 
 
+def test_a_mesh_without_any_endpoint_is_remarked() -> None:
+    nodes = "nodes:\n" + "".join(
+        f"  {n}: {{public_key: {key(i)}}}\n" for i, n in enumerate("abc", 1)
+    )
+    for text in (
+        f"mesh: {{cidr: 10.8.0.0/24, listen_port: 51820}}\n{nodes}policy: {{}}\n",
+        f"mesh: {{cidr: 10.8.0.0/24}}\n{nodes}".replace("}\n  b", ", listen_port: 1}\n  b")
+        + "policy: {}\n",
+    ):
+        ((mark, words),) = remarks(load(text.encode(), "krait.yaml"))
+        assert (mark.line, words) == (3, f"a and b and 1 more {APART}")
+
+
 def test_nothing_is_said_of_a_document_for_an_interface_of_another_tool() -> None:
     nodes = f"nodes: {{a: {{public_key: {key(1)}}}, b: {{public_key: {key(2)}, keepalive: 0}}}}\n"
     for mesh in ("", "mesh: {cidr: 10.8.0.0/24}\n"):

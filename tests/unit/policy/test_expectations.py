@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from krait.policy import expectations
 from krait.policy.document import load
 from krait.policy.evaluate import decide_all
 from krait.policy.expectations import Failure, run
@@ -116,6 +117,31 @@ def test_a_failure_names_the_pair_and_holds_the_decision() -> None:
 
 def test_two_members_of_one_identity_are_a_pair_of_distinct_principals() -> None:
     assert run_one("{from: web2, to: web, expect: deny}") == ()
+
+
+def test_a_test_that_holds_goes_through_sets_of_rules_and_not_through_nodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of nodes that differ, but not to the rules, there may be thousands, and as many squared."""
+
+    def one_by_one(*_: object) -> None:
+        raise AssertionError("pairs of principals are looked at")
+
+    monkeypatch.setattr(expectations, "_distinct", one_by_one)
+    assert run_one("{from: '*', to: db, port: tcp/22, expect: deny}") == ()
+    with pytest.raises(AssertionError):
+        run_one("{from: '*', to: db, port: tcp/22, expect: allow}")
+
+
+def test_where_no_port_matters_none_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked(*_: object) -> None:
+        raise AssertionError("ports are looked at")
+
+    monkeypatch.setattr(expectations, "decide_all", looked)
+    assert run_one("{from: admin, to: web, expect: allow}") == ()  # by a rule without ports
+    assert run_one("{from: db, to: web, expect: deny}") == ()  # by the default
+    with pytest.raises(AssertionError):
+        run_one("{from: web, to: db, expect: deny}")
 
 
 def plainly(document: Document) -> list[tuple[str | None, str | None]]:

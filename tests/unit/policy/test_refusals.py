@@ -8,6 +8,7 @@ import pytest
 from krait.common.errors import ExitCode
 from krait.policy import yaml_source
 from krait.policy.document import load
+from krait.policy.nodes import MAX_RANGES
 from krait.policy.problems import MAX_PROBLEMS, DocumentError, Problem
 from krait.policy.yaml_source import MAX_BYTES
 from tests.documents import key, mesh, nodes, policy, ports, rule, several
@@ -65,6 +66,21 @@ BAD = {
     "overlapping ranges": (
         mesh(f"{{cidr: [10.8.0.0/16, {HERE}10.8.1.0/24]}}"),
         "10.8.1.0/24 overlaps 10.8.0.0/16",
+    ),
+    "a mesh of everything": (mesh(f"{{cidr: {HERE}0.0.0.0/0}}"), "every address, or half"),
+    "a mesh of a half": (mesh(f"{{cidr: {HERE}'8000::/1'}}"), "every address, or half"),
+    "a mesh of loopback": (mesh(f"{{cidr: {HERE}127.8.0.0/16}}"), "holds loopback addresses"),
+    "a mesh around loopback": (mesh(f"{{cidr: {HERE}126.0.0.0/7}}"), "loopback"),
+    "a mesh of multicast": (mesh(f"{{cidr: {HERE}239.0.0.0/24}}"), "holds multicast addresses"),
+    "a mesh of link-local": (mesh(f"{{cidr: {HERE}169.254.1.0/24}}"), "link-local"),
+    "a mesh of broadcast": (mesh(f"{{cidr: {HERE}255.255.255.0/24}}"), "broadcast"),
+    "a mesh of nothing": (mesh(f"{{cidr: {HERE}0.0.0.0/24}}"), "holds unspecified addresses"),
+    "a mesh of IPv6's loopback": (mesh(f"{{cidr: {HERE}'::/64'}}"), "unspecified"),
+    "a mesh of IPv6's link-local": (mesh(f"{{cidr: {HERE}'fe80::/64'}}"), "link-local"),
+    "a mesh of IPv6's multicast": (mesh(f"{{cidr: {HERE}'ff02::/64'}}"), "multicast"),
+    "too many ranges": (
+        mesh(f"{{cidr: [{', '.join(f'10.{i}.0.0/24' for i in range(64))}, {HERE}10.64.0.0/24]}}"),
+        "more than 64 ranges",
     ),
     "a listen port out of range": (
         mesh(f"{{cidr: 10.8.0.0/24, listen_port: {HERE}65536}}"),
@@ -383,6 +399,13 @@ def test_a_key_in_the_wrong_place_is_never_quoted(text: str) -> None:
     assert KEY[4:24] in text
     for problem in problems(text):
         assert KEY[4:24] not in problem.render("krait.yaml")
+
+
+def test_as_many_ranges_as_may_be_are_read() -> None:
+    ranges = ", ".join(f"10.{number}.0.0/24" for number in range(MAX_RANGES))
+    read = load(mesh(f"{{cidr: [{ranges}]}}").encode(), "krait.yaml").mesh
+    assert read is not None
+    assert len(read.cidrs) == MAX_RANGES
 
 
 def test_problems_are_in_order_of_line_whatever_the_order_of_sections() -> None:

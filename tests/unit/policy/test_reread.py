@@ -155,12 +155,12 @@ def small(nodes: str) -> bytes:
 def test_an_open_quote_does_not_spare_what_it_swallows() -> None:
     old = small(
         f"""
-  a: {{public_key: {key(1)}}}
+  a: {{public_key: {key(1)}, transit: true}}
   b: {{public_key: {key(2)}}}
   c:
-    public_key: {key(3)}
+    via: a
   last:
-    public_key: {key(4)} # "}}
+    via: a # "}}
 """
     )
     edited = f'{key(2)}, preshared_key_file: "/x'

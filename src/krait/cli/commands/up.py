@@ -248,6 +248,7 @@ def _tell(options: Namespace, turn: Turn, request: _Request, live: Live, *, was_
 def _faults(interface: str, request: _Request, live: Live, paths: Paths) -> list[tuple[str, str]]:
     """What is wrong though it is up, and how to mend it."""
     found = [(each.message, each.hint) for each in live.faults]
+    found += [(each, "") for each in live.warnings]
     with suppress(KraitError):  # it is up, whatever cannot be said of it
         seen = wireguard.observe(interface, sockets=paths.sockets)
         answer = forwarding(observe_facts(), seen, [Path(request.orders.config)])

@@ -9,7 +9,7 @@ from krait.agent import source
 from krait.agent.managed.orders import read_standing
 from krait.agent.paths import Paths
 from krait.agent.state import read_records
-from krait.cli.doctor.finding import Answer, note, ok, refusal
+from krait.cli.doctor.finding import Answer, note, ok, refusal, warn
 from krait.common.errors import UsageError
 from krait.kernel.wireguard import Device
 from krait.policy.model import Node
@@ -23,10 +23,13 @@ def fits(device: Device, places: Sequence[Path]) -> Answer:
     if found is None:
         return note("none where the agent looks", _first_document(device.name, places[0]))
     try:
-        written = source.read(found, device.name).document
+        read = source.read(found, device.name)
     except DocumentError as error:
         return replace(refusal(error), hint=f"krait check {found}")
-    return ok(f"{found}: this machine is {own_node(written, device.public_key).name}")
+    name = own_node(read.document, device.public_key).name
+    if read.warnings:
+        return warn(read.warnings[0], f"If nobody but root should: chown root:root {found}")
+    return ok(f"{found}: this machine is {name}")
 
 
 def places(name: str, paths: Paths) -> tuple[Path, ...]:

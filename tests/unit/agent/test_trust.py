@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from krait.agent import trust
+from krait.agent.source import read
+from krait.agent.trust import Step
+from krait.common.errors import UsageError
+from tests.unit.policy.bench import DOCUMENT
+
+FILE = Path("/etc/krait/wg0.yaml")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "site" / "wg0.yaml"
+    path.parent.mkdir(mode=0o755)
+    path.write_text(DOCUMENT)
+    path.chmod(0o644)
+    return path
+
+
+def test_a_document_that_anybody_may_write_is_refused_with_the_mend(path: Path) -> None:
+    read(path, "wg0")
+    path.chmod(0o646)
+    with pytest.raises(UsageError, match=f"anybody may write to {path}$") as told:
+        read(path, "wg0")
+    assert f"chmod o-w {path}" in told.value.hint
+
+
+def test_it_is_refused_though_its_bytes_are_known(path: Path) -> None:
+    known = read(path, "wg0")
+    path.chmod(0o666)
+    with pytest.raises(UsageError, match="anybody may write"):
+        read(path, "wg0", known)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_so_is_one_in_a_folder_where_anybody_may_put_another(path: Path, depth: int) -> None:
+    folder = path.parents[depth - 1]
+    folder.chmod(0o777)
+    with pytest.raises(UsageError, match=f"anybody may write to {folder}, and so put anything at"):
+        read(path, "wg0")
+    folder.chmod(0o1777)  # as /tmp is: what is in there is its owner's
+    read(path, "wg0")
+
+
+def test_links_are_followed_to_folders_that_anybody_may_write_to(path: Path) -> None:
+    """The first link is fine, and so is the file: it is the second link that anybody may turn."""
+    top = path.parents[1]
+    middle = top / "open"
+    middle.mkdir()
+    (middle / "current").symlink_to(Path("..") / path.parent.name)
+    (top / "link").symlink_to(middle / "current")
+    read(top / "link" / path.name, "wg0")
+    middle.chmod(0o777)
+    with pytest.raises(UsageError, match=f"anybody may write to {middle}"):
+        read(top / "link" / path.name, "wg0")
+    read(path, "wg0")
+
+
+def test_a_folder_or_a_pipe_is_no_document_and_is_not_waited_for(path: Path) -> None:
+    with pytest.raises(UsageError, match="Is a directory"):
+        read(path.parent, "wg0")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="no regular file"):
+        read(path, "wg0")
+
+
+def step(mode: int, user: int = 0, group: int = 0, path: Path = FILE) -> Step:
+    return Step(path, mode, user, group)
+
+
+FOLDER, PLAIN, LINK = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
+
+SAID = {
+    "root's": ((step(PLAIN | 0o644),), ""),
+    "this user's": ((step(PLAIN | 0o644, user=7),), ""),
+    "this user's, whose group may write": ((step(PLAIN | 0o664, user=7, group=8),), ""),
+    "a user's": ((step(PLAIN | 0o644, user=1000, group=1000),), "user 1000"),
+    "a user's, whose group may write": (
+        (step(PLAIN | 0o664, user=1000, group=1001),),
+        "user 1000 and group 1001",
+    ),
+    "root's group may write": ((step(PLAIN | 0o664),), ""),
+    "in a user's home": ((step(FOLDER | 0o755, user=1000), step(PLAIN | 0o600)), "user 1000"),
+    "behind a user's link": ((step(LINK | 0o777, user=1000), step(PLAIN | 0o600)), "user 1000"),
+    "behind root's link": ((step(LINK | 0o777), step(PLAIN | 0o600)), ""),
+    "in a folder of a group": ((step(FOLDER | 0o2775, group=50), step(PLAIN | 0o600)), "group 50"),
+    "in /tmp": ((step(FOLDER | 0o1777), step(PLAIN | 0o644)), ""),
+}
+
+
+@pytest.mark.parametrize(("way", "others"), SAID.values(), ids=SAID.keys())
+def test_who_else_may_change_it_is_said(way: tuple[Step, ...], others: str) -> None:
+    trust.require(FILE, way)
+    said = trust.warnings(FILE, way, own=(7, 8))
+    if others:
+        assert said == (f"{FILE} may be changed by {others}, and with it what is allowed here",)
+    else:
+        assert said == ()
