@@ -173,7 +173,7 @@ class Unheard:
 
 
 def _how_to_begin(interface: str, path: Path) -> str:
-    return f"mkdir -p {path.parent} && krait init {interface} >{path}"
+    return f"krait init {interface} >FILE && install -D -m 600 FILE {path}"
 
 
 class _Events:

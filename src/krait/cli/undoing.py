@@ -62,8 +62,7 @@ class Undo:
             if self._agent is not None and not is_untouched and may_live:
                 service.restart(interface, paths)
         except KraitError as error:
-            output.warning(f"{interface} is not as it was before: {error.message}")
-            output.note(error.hint)
+            output.warning(f"{interface} is not as it was before: {error.message}", error.hint)
 
 
 def _interrupt(_: int, __: FrameType | None) -> NoReturn:

@@ -31,7 +31,7 @@ def refused(node: Node, command: str) -> Outcome:
             "krait --iface wg0",
             USAGE,
             "no document for wg0: looked for /etc/krait/wg0.yaml, /etc/krait/krait.yaml",
-            "mkdir -p /etc/krait && krait init wg0 >/etc/krait/wg0.yaml",
+            "krait init wg0 >FILE && install -D -m 600 FILE /etc/krait/wg0.yaml",
         ),
         ("krait --iface wg0 --config /run/none", USAGE, "cannot read /run/none", "krait init wg0"),
         (

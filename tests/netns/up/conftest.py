@@ -158,7 +158,9 @@ class Site:
     def traces(self, name: str) -> str:
         """What is left of Krait on a machine: devices, routes, pins, state, processes; no keys."""
         return self[name].succeed(
-            "ip -o link show group 1802658153; ip route show proto 75; ip -6 route show proto 75;"
+            "ip -o link show group 1802658153;"
+            "for family in -4 -6; do ip $family route show table all proto 75;"
+            "  ip $family rule | grep 'proto 75'; done;"
             "ls -d /sys/fs/bpf/krait/* /var/lib/krait/* 2>/dev/null | grep -v '[.]key$';"
             "pgrep -af '[k]rait (agent|rollback)|[w]ireguard-go'; true"
         )

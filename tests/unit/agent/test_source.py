@@ -36,7 +36,8 @@ def test_the_first_place_that_has_a_document_wins(tmp_path: Path) -> None:
 def test_without_a_document_the_error_says_how_to_begin(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no document for wg0") as told:
         find("wg0", (tmp_path / "wg0.yaml",))
-    assert f"mkdir -p {tmp_path} && krait init wg0 >{tmp_path / 'wg0.yaml'}" in told.value.hint
+    install = f"krait init wg0 >FILE && install -D -m 600 FILE {tmp_path / 'wg0.yaml'}"
+    assert install in told.value.hint
 
 
 def test_where_one_was_in_force_before_its_place_is_looked_at_though_it_is_gone(

@@ -238,9 +238,7 @@ def _tell(options: Namespace, turn: Turn, request: _Request, live: Live, *, was_
     output.table(rows, indent="  ")
     sys.stdout.flush()
     for message, hint in faults:
-        output.warning(message)
-        if hint:
-            output.note(f"hint: {hint}")
+        output.warning(message, hint)
     if left_s is not None:
         output.warning(f"it goes back in {left_s} s, unless: krait confirm {interface}")
 
