@@ -150,7 +150,7 @@ def test_a_range_that_the_host_has_is_refused_in_an_edit_too_and_what_is_in_forc
         copy = "/run/site/copy.yaml"
         site.write("alice", other, copy)
         outcome = site.up("alice", config=copy)
-        assert outcome.code
+        assert outcome.code == 2
         assert "eth0 has 10.50.0.9/16" in outcome.stderr
         site.ping("alice", "bob")
 
@@ -165,6 +165,30 @@ def test_an_overlap_that_comes_later_is_told_and_an_agent_begins_over_it(site: S
         site.wait("alice", "krait status wg0 | grep 'eth0 has 10.8.0.77/16'")
         site.ping("alice", "bob")
         assert site.status("alice")["enforced"]
+
+
+def test_a_subnet_behind_a_node_that_is_around_this_machine_too_is_told(site: Site) -> None:
+    nodes = site.nodes()
+    nodes["bob"] += ", routes: [{cidr: 10.20.0.0/24, tags: [lan]}]"
+    site.write("alice", site.document(nodes=nodes))
+    address = "10.20.0.7/24 dev eth0"
+    with site.altered("alice", f"ip address add {address}", f"ip address del {address}"):
+        outcome = site.up("alice")
+        assert outcome.code == 0, outcome.stderr
+        said = "10.20.0.0/24 is behind a node of the mesh, and eth0 has 10.20.0.7/24"
+        assert said in " ".join(outcome.stderr.split())
+        assert "dev eth0" in site["alice"].succeed("ip route get 10.20.0.9")
+
+
+def test_a_device_with_our_mark_that_is_of_another_kind_is_not_ours(site: Site) -> None:
+    alice = site["alice"]
+    with site.altered(
+        "alice", "ip link add wg0 group 1802658153 type bridge", "ip link delete wg0"
+    ):
+        site.write("alice", site.document())
+        assert site.up("alice").code == 2
+        assert alice.run(["krait", "down", "wg0"]).code == 2
+        alice.succeed("ip link show wg0")
 
 
 def test_a_changed_file_changes_the_device_and_the_policy(site: Site) -> None:

@@ -17,8 +17,8 @@ from krait.agent.backoff import Backoff
 from krait.common.errors import KraitError
 from krait.kernel.wireguard import Device
 from krait.policy.device import WantedPeer
-from krait.policy.endpoint import Endpoint, parse
-from krait.policy.model import Address
+from krait.policy.endpoint import Endpoint, numeric, parse
+from krait.policy.model import Address, Network
 
 LONGEST_S = 10.0
 """Between two questions for a name that has no address: its peer is away until it has."""
@@ -65,10 +65,15 @@ class Endpoints:
         self._names: dict[str, _Name] = {}
         self._questions: SimpleQueue[str] = SimpleQueue()
         self._answers: SimpleQueue[tuple[str, Answer]] = SimpleQueue()
+        self._mesh: tuple[Network, ...] = ()
         self._threads: list[threading.Thread] = []
 
-    def keep(self, texts: Iterable[str]) -> None:
-        """These are the document's endpoints now: forget the others."""
+    def keep(self, texts: Iterable[str], mesh: Iterable[Network] = ()) -> None:
+        """These are the document's endpoints now: forget the others.
+
+        No answer counts that is inside the mesh: the tunnel does not lead to itself.
+        """
+        self._mesh = tuple(mesh)
         wanted = set(texts)
         self._names = {text: name for text, name in self._names.items() if text in wanted}
 
@@ -125,6 +130,7 @@ class Endpoints:
             if name is None:
                 continue
             heard, name.is_asked = True, False
+            answer = self._possible(answer)
             if isinstance(answer, OSError):  # where there was an address, it may still be good
                 name.error = answer.strerror or str(answer)
                 name.backoff.failed(now_s)
@@ -151,6 +157,18 @@ class Endpoints:
         if not failed:
             return None
         return Unresolved(sorted(failed), next(iter(failed.values())))
+
+    def _possible(self, answer: Answer) -> Answer:
+        """Without what no node can be at; a resolver may say anything."""
+        if isinstance(answer, OSError):
+            return answer
+        possible = tuple(each for each in answer if self._is_possible(numeric(each)[0]))
+        return possible or OSError(f"no node can be at {', '.join(answer)}")
+
+    def _is_possible(self, address: Address) -> bool:
+        if address.is_multicast or address.is_unspecified:
+            return False
+        return not any(address in cidr for cidr in self._mesh)
 
     def _ask(self, text: str, name: _Name) -> None:
         if name.is_asked:

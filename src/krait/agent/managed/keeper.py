@@ -126,7 +126,8 @@ class Keeper:
         peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
         desire(source, Interface(device.public_key, device.addresses, peers), Numbers())
         self._wanted, self._settled = device, None
-        self._endpoints.keep(each.endpoint for each in device.peers if each.endpoint)
+        endpoints = (each.endpoint for each in device.peers if each.endpoint)
+        self._endpoints.keep(endpoints, device.mesh)
 
     @property
     def node(self) -> str:
@@ -163,8 +164,9 @@ class Keeper:
         done = self._do(steps, sight.link)
         if stage is Stage.GROW:
             self._calls.made(wish.device.peers, wish.endpoints)
-        if stage is Stage.RAISE and not done:
+        if stage is Stage.RAISE:
             self._faults["range"] = self._maker.overlap(self._wanted)
+        if stage is Stage.RAISE and not done:
             self._settled = state
             self._again_s = now_s + (_PORT_S if self._faults["port"] else LOOK_S)
         return done

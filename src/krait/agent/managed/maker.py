@@ -7,7 +7,7 @@ from pathlib import Path
 from krait.agent import key
 from krait.agent.managed.ports import Lead
 from krait.agent.paths import Paths
-from krait.common.errors import UsageError
+from krait.common.errors import KraitError, UsageError
 from krait.kernel import device, facts, udp, underlay, wireguard
 from krait.kernel.files import writing
 from krait.kernel.link import Link, observe_own
@@ -27,7 +27,7 @@ from krait.kernel.wireguard.configure import DeviceChange, configure
 from krait.kernel.wireguard.spawn import spawn
 from krait.policy.device import WantedDevice
 from krait.policy.endpoint import numeric
-from krait.policy.model import Network
+from krait.policy.model import Network, is_within
 from krait.policy.view import InterfaceAddress
 
 
@@ -38,6 +38,20 @@ class Overlap(UsageError):
         super().__init__(
             "\n".join(f"{each.range} of the mesh overlaps: {each.occupant}" for each in conflicts),
             hint="choose another range for the mesh, or take that address or route away",
+        )
+
+
+class InBoth(KraitError):
+    """What is behind a node is around this machine, too; or a network that says so is."""
+
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(
+            "\n".join(
+                f"{each.range} is behind a node of the mesh, and {each.occupant}"
+                for each in conflicts
+            ),
+            hint="`ip route get ADDRESS` says which of them counts: the narrower, then the one of "
+            "the smaller metric. If this machine belongs there, let go of that node's route.",
         )
 
 
@@ -87,9 +101,17 @@ class KernelMaker:
     def has_ipv6(self) -> bool:
         return facts.has_ipv6(self._interface)
 
-    def overlap(self, device: WantedDevice) -> Overlap | None:
-        found = self._conflicts(device, self.link())
-        return Overlap(found) if found else None
+    def overlap(self, device: WantedDevice) -> KraitError | None:
+        link = self.link()
+        if found := self._conflicts(device, link):
+            return Overlap(found)
+        subnets = tuple(
+            each for each in device.routes if not any(is_within(each, cidr) for cidr in device.mesh)
+        )
+        both = underlay.conflicts(
+            subnets, underlay.occupants(), ifindex=link.ifindex if link else 0
+        )
+        return InBoth(both) if both else None
 
     def require_apart(self, device: WantedDevice) -> None:
         self._require_apart(device, self.link())

@@ -2,6 +2,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from ipaddress import ip_network
 
 import pytest
 
@@ -72,6 +73,27 @@ def test_a_lost_peer_is_sought_at_the_next_address_and_its_name_asked_for_again(
     assert choose(SECOND, is_lost=True, now_s=10.0 + AGAIN_S / 2) == SECOND
     assert choose(FIRST, is_lost=True, now_s=10.0 + AGAIN_S / 2) == SECOND
     assert resolver.asked == 2
+
+
+def test_an_address_that_no_node_can_be_at_is_no_answer() -> None:
+    resolver = Resolver(("10.8.0.2:51820", "224.0.0.1:51820", "0.0.0.0:51820", SECOND))
+    endpoints = Endpoints(resolver.wake, resolver)
+    endpoints.keep([NAME], [ip_network("10.8.0.0/24")])
+    assert endpoints.choose(NAME, None, is_lost=True, now_s=0.0) is None
+    resolver.wait()
+    assert endpoints.collect(0.0)
+    for current in (None, SECOND):
+        assert endpoints.choose(NAME, current, is_lost=False, now_s=1.0) == SECOND
+
+
+def test_a_name_that_leads_into_the_mesh_alone_is_a_fault() -> None:
+    resolver = Resolver(("10.8.0.2:51820",))
+    endpoints = Endpoints(resolver.wake, resolver)
+    endpoints.keep([NAME], [ip_network("10.8.0.0/24")])
+    endpoints.choose(NAME, None, is_lost=True, now_s=0.0)
+    resolver.wait()
+    endpoints.collect(0.0)
+    assert "no node can be at 10.8.0.2:51820" in str(endpoints.fault)
 
 
 def test_a_name_without_an_address_is_a_fault_and_asked_for_again_later() -> None:
