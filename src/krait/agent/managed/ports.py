@@ -21,8 +21,8 @@ class Lead(Enum):
     """Through the device, in the main table."""
     REFUSAL = "unreachable route"
     """For when the device is away; behind all others of the main table."""
-    OWN_THROUGH = "route of our table"
-    OWN_REFUSAL = "unreachable route of our table"
+    OWN_THROUGH = "preferred route"
+    OWN_REFUSAL = "preferred unreachable route"
     RULE = "rule"
     """That has our table asked first."""
 
