@@ -15,6 +15,7 @@ from krait.common.errors import UsageError
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import NO_KEY
+from tests.unit.agent.clock import Clock
 from tests.unit.agent.ports import Refused, Stage
 
 WHOLE, BROKEN = "from: app, to: db}", "from: nobody, to: db}"
@@ -25,23 +26,9 @@ STRANGER = (
 A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
 
 
-class Clock:
-    now_s = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr("krait.agent.rounds.time.monotonic", found.monotonic)
-    return found
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from krait.agent.backoff import FIRST_S
 from krait.agent.managed.endpoints import Endpoints
-from krait.agent.managed.keeper import LOOK_S, Keeper, NotOurs
+from krait.agent.managed.keeper import LOOK_S, Keeper
 from krait.agent.managed.ports import Lead
 from krait.agent.managed.sessions import Sessions
 from krait.agent.ports import Eyes
@@ -18,7 +18,8 @@ from krait.agent.setup import Setup
 from krait.common.errors import SystemRefused
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
-from krait.kernel.wireguard import Fingerprint
+from krait.kernel.wireguard import Fingerprint, NotWireguard
+from tests.unit.agent.clock import Clock
 from tests.unit.agent.managed.machine import DOCUMENT, Machine
 from tests.unit.agent.ports import Refused, Stage
 
@@ -91,23 +92,9 @@ class Managed(Stage):
         return all(leads[each] for each in (Lead.REFUSAL, Lead.OWN_REFUSAL, Lead.RULE))
 
 
-class Clock:
-    now_s = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def stage(tmp_path: Path) -> Managed:
     return Managed(tmp_path)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr("krait.agent.rounds.time.monotonic", found.monotonic)
-    return found
 
 
 @pytest.fixture
@@ -244,6 +231,6 @@ def test_it_tells_which_document_counts_and_how_often_it_was_read(
 
 def test_one_that_another_tool_made_is_left_alone(stage: Managed) -> None:
     stage.machine.bench.link = Link(9, "wg0", "veth", 1500, up=True)
-    with pytest.raises(NotOurs):
+    with pytest.raises(NotWireguard):
         stage.rounds().start()
     assert stage.machine.bench.link == Link(9, "wg0", "veth", 1500, up=True)
