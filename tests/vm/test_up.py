@@ -52,7 +52,10 @@ ip route show proto 75; ip -6 route show proto 75
 _LEFT = f"""
 systemctl show {UNIT} --property=ActiveState,Result | sort
 ip -o link show group 1802658153
-ip route show proto 75; ip -6 route show proto 75
+for family in -4 -6; do
+  ip $family route show table all proto 75
+  ip $family rule | grep 'proto 75'
+done
 find /sys/fs/bpf/krait {STATE} /run/krait -mindepth 1 ! -name '*.lock' ! -name '*.turn'
 pgrep -af '[k]rait (agent|rollback)'
 true
@@ -230,6 +233,23 @@ def is_unanswered(ping: Process, count: int) -> bool:
     """Whether nothing came back for the last so many."""
     last = ping.stdout.splitlines()[-count:]
     return all(line.startswith("no answer yet") for line in last)
+
+
+def test_a_trial_that_nobody_confirms_goes_back_to_the_unit_as_it_was(site: Guests) -> None:
+    alice, other = site["alice"], "/etc/krait/other.yaml"
+    site.write("alice", site.document(BULK), other)
+    told = alice.succeed(
+        ["krait", "up", "wg0", "--config", other, "--confirm", "40s", "--json"], timeout_s=JOB_S
+    )
+    tried = json.loads(told)
+    assert tried["config"] == other
+    assert tried["confirm_within_s"] > 0  # it was up before the trial was over
+    alice.wait_until_succeeds(f"test ! -e {STATE}/wg0.trial", JOB_S)
+    assert json.loads(alice.succeed(["cat", f"{STATE}/wg0.up"]))["config"] == CONFIG
+    (status,) = json.loads(alice.execute(["krait", "status", "wg0", "--json"])[1])["interfaces"]
+    assert (status["policy"]["document"], status["enforced"]) == (CONFIG, True)
+    assert site.state("alice", "ActiveState") == {"ActiveState": "active"}
+    site.ping("alice", "bob")
 
 
 def test_a_machine_whose_power_is_cut_makes_the_device_as_it_boots(
