@@ -11,7 +11,8 @@ import pytest
 from krait.agent.paths import Paths
 from krait.cli.main import VERBS
 from krait.kernel.device import MARK
-from krait.kernel.route import PROTOCOL
+from krait.kernel.route import PROTOCOL, Table
+from krait.kernel.rule import PRIORITY
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "up.md").read_text()
@@ -55,4 +56,5 @@ def test_files_are_where_they_are_said_to_be() -> None:
 def test_marks_are_what_they_are_said_to_be() -> None:
     assert f"`ip link show group {MARK}`" in PAGE
     assert f"`{MARK:#x}`" in PAGE
-    assert f"`ip route show proto {PROTOCOL}`" in PAGE
+    assert f"`ip route show table all proto {PROTOCOL}`" in PAGE
+    assert f"`{PRIORITY}: from all to 10.8.0.0/24 lookup {int(Table.OWN)}`" in PAGE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose addresses the mesh's are, asked of real links and routes. A bridge is the device here."""
+"""Whose addresses the mesh's are, by real links and routes. A bare tun device is ours here."""
 
 import socket
 import subprocess
@@ -62,7 +62,7 @@ def maker(tmp_path: Path) -> KernelMaker:
 
 def make(group: int = MARK) -> None:
     """A device that is as `krait up` leaves it."""
-    ip("link add wg0 type bridge")
+    ip("tuntap add dev wg0 mode tun")
     ip(f"link set wg0 group {group} up")
     ip("address add 10.8.0.1/24 dev wg0")
     ip(f"route add 10.20.0.0/24 dev wg0 proto {PROTOCOL}")

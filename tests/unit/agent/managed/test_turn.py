@@ -16,12 +16,13 @@ from krait.kernel import files
 from krait.kernel.lock import Held
 from tests.unit.standing import stand
 
+DAY_S = 86_400.0
 OLD, NEW, NEWER = Orders("/etc/krait/wg0.yaml"), Orders("/srv/new.yaml"), Orders("/srv/newer.yaml")
 NOTHING, CONFIRMED, FIRST, TRIED = (
     Standing(),
     Standing(OLD),
-    Standing(NEW, begin_trial(600, None)),
-    Standing(NEW, begin_trial(600, OLD)),
+    Standing(NEW, begin_trial(DAY_S, None)),
+    Standing(NEW, begin_trial(DAY_S, OLD)),
 )
 STATES = {"nothing": NOTHING, "orders": CONFIRMED, "a first trial": FIRST, "a trial": TRIED}
 
