@@ -3,6 +3,7 @@
 kernel makes and marks devices of every kind by the same code.
 """
 
+import json
 import os
 import socket
 import struct
@@ -136,6 +137,15 @@ def test_addresses_of_both_families_come_and_go_and_may_do_so_twice() -> None:
     for _ in range(2):
         device.remove_addresses(ifindex, some[1:3])
         assert addresses("kr0") == {"10.8.0.1/24", "fd7a:6b72::2/128"}
+
+
+@pytest.mark.usefixtures("kind")
+def test_an_ipv6_address_is_not_tentative() -> None:
+    ifindex = device.make("kr0", mtu=1420).ifindex
+    device.add_addresses(ifindex, interfaces("10.8.0.1/24", "fd7a:6b72::1/64"))
+    (show,) = json.loads(subprocess.check_output(["ip", "-json", "address", "show", "dev", "kr0"]))
+    nodad = {each["local"]: each.get("nodad", False) for each in show["addr_info"]}
+    assert nodad == {"10.8.0.1": False, "fd7a:6b72::1": True}
 
 
 @pytest.mark.usefixtures("kind")

@@ -46,6 +46,9 @@ _IFF_UP = 1
 
 _ADDRESS_HEADER = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
 _ADDRESS, _LOCAL = 1, 2  # IFA_*
+# Without it an IPv6 address is tentative, no source of anything, until a worker of the kernel has
+# come by, even where the link has no duplicate address detection (net/ipv6/addrconf.c).
+_NODAD = {4: 0, 6: 0x02}  # IFA_F_NODAD
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 Address = IPv4Interface | IPv6Interface
@@ -161,7 +164,9 @@ def _change_addresses(ifindex: int, kind: int, addresses: Sequence[Address]) -> 
 
 def _address(ifindex: int, address: Address) -> bytes:
     length = address.network.prefixlen
-    header = _ADDRESS_HEADER.pack(_FAMILY[address.version], length, 0, 0, ifindex)
+    header = _ADDRESS_HEADER.pack(
+        _FAMILY[address.version], length, _NODAD[address.version], 0, ifindex
+    )
     return header + attribute(_LOCAL, address.packed) + attribute(_ADDRESS, address.packed)
 
 

@@ -16,7 +16,7 @@ from krait.common.errors import SystemRefused
 from krait.lab import keeper
 from krait.lab import machine as verbs
 from krait.lab.machine import TIMEOUT_S, CommandFailed, CommandTimedOut, Machine, Report, silent
-from krait.lab.namespace import End, NamespaceMachine, require, wire
+from krait.lab.namespace import End, NamespaceMachine, address_added, require, wire
 from krait.lab.traffic import Protocol, Target, ask
 
 LISTEN_PORT = 51820
@@ -291,7 +291,7 @@ class _Key:
 def _ip_commands(node: MeshNode) -> Iterable[str]:
     device = f"dev {node.interface}"
     yield f"link set {device} up"
-    yield from (f"address add {address} {device}" for address in node.addresses)
+    yield from (address_added(str(address), node.interface) for address in node.addresses)
     connected = [address.network for address in node.addresses]
     for peer in node.peers:
         for prefix in map(ip_network, peer.allowed_ips):

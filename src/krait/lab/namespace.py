@@ -38,8 +38,7 @@ from krait.lab.machine import (
 # sysfs is mounted anew because it shows the network namespace of whoever mounts it, bpffs because
 # each mount is an instance of its own. What is written to /etc stays in the machine, if the kernel
 # has overlayfs; else only a folder that is there can be hidden. The ping range lets a probe use
-# unprivileged ICMP sockets, and without duplicate address detection an IPv6 address is usable at
-# once.
+# unprivileged ICMP sockets, and without duplicate address detection an IPv6 address is soon usable.
 # With SIGCHLD ignored the kernel reaps the orphans that PID 1 inherits.
 _HOLDER = """
 set -e
@@ -307,8 +306,16 @@ def wire(a: End, b: End) -> None:
     for end in (a, b):
         end.machine.plug_in(end.interface)
         up = f"link set {end.interface} up mtu {end.mtu_bytes}"
-        add = [f"address add {address} dev {end.interface}" for address in end.addresses]
+        add = [address_added(address, end.interface) for address in end.addresses]
         end.machine.succeed(["ip", "-batch", "-"], stdin="\n".join([up, *add, ""]))
+
+
+def address_added(address: str, device: str) -> str:
+    """What `ip` is to do that a device has an address, of which it may send at once.
+
+    Without `nodad` an IPv6 address is no source until a worker of the kernel has come by.
+    """
+    return f"address add {address} dev {device}{' nodad' if ':' in address else ''}"
 
 
 _SPACES = (

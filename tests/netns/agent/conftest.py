@@ -23,7 +23,7 @@ from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from krait.lab.machine import TIMEOUT_S, CommandFailed, Process, unhurried
 from krait.lab.mesh import Lab, full_mesh, is_served
-from krait.lab.namespace import NamespaceMachine
+from krait.lab.namespace import NamespaceMachine, address_added
 from krait.lab.traffic import Protocol, Target, ask
 from tests.patience import PATIENCE_S, wait_until
 from tests.requirements import KINDS
@@ -193,7 +193,8 @@ class Node:
             self.machine.wait_until_succeeds(is_served("wg0"))
         self.machine.succeed(["wg", "setconf", "wg0", "/dev/stdin"], stdin=self._configuration)
         addresses = " && ".join(
-            f"ip address add {address} dev wg0" for address in self.lab.nodes["bob"].addresses
+            f"ip {address_added(str(address), 'wg0')}"
+            for address in self.lab.nodes["bob"].addresses
         )
         self.machine.succeed(f"{addresses} && ip link set wg0 up")
 

@@ -8,6 +8,7 @@ import pytest
 
 from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab, MeshPeer, hub_and_spokes
+from krait.lab.namespace import address_added
 from tests.netns.agent.conftest import BOTH_KINDS
 from tests.netns.scenarios.conftest import Mesh
 from tests.patience import wait_until
@@ -116,7 +117,7 @@ def spoof(
     for family, (source, way) in enumerate(zip(addresses, ways, strict=True)):
         others = {mesh.hosts[each][family] for each in EVERYONE if each != name} - {source}
         routes = [f"ip route add {host} {way} src {source}" for host in others]
-        mesh[name].succeed(" && ".join([f"ip address add {source} dev lo", *routes]))
+        mesh[name].succeed(" && ".join([f"ip {address_added(source, 'lo')}", *routes]))
 
 
 def transmitted(mesh: Mesh, name: str) -> int:
