@@ -2,6 +2,7 @@
 /* Krait's two programs, on a WireGuard interface at TC. docs/packet-path.md tells what they ask of
  * a packet; each header answers one part of it. */
 #include "krait/flow.h"
+#include "krait/fragment.h"
 
 /* From here on it is the packet inside the error that is judged. */
 INLINE enum krait_reason enter_error(struct subject *x)
@@ -9,8 +10,8 @@ INLINE enum krait_reason enter_error(struct subject *x)
 	struct packet inner = {};
 	enum krait_reason reason;
 
-	if (parse_inner_ip(x->skb, x->p, &inner) || inner.family != x->p->family ||
-	    parse_l4(x->skb, &inner, 1))
+	if (x->p->fragment.is_one || parse_inner_ip(x->skb, x->p, &inner) ||
+	    inner.family != x->p->family || parse_l4(x->skb, &inner, 1))
 		return KRAIT_BAD_ERROR;
 	if (is_icmp(&inner) &&
 	    (!is_icmp_of_its_family(&inner) || is_icmp_error(&inner) || is_redirect(&inner)))
@@ -23,6 +24,7 @@ INLINE enum krait_reason enter_error(struct subject *x)
 
 INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides, struct verdict *v)
 {
+	enum krait_reason reason;
 	__u32 verdict_class;
 	int from_high;
 
@@ -41,6 +43,8 @@ INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides
 		return KRAIT_DENIED;
 	if (verdict_class != KRAIT_PAIR_DENY_BOTH && verdict_class != KRAIT_PAIR_STATEFUL)
 		return KRAIT_NO_PAIR;
+	if (is_later_fragment(x->p))
+		return judge_fragment(x, v);
 	if (!x->error && !is_icmp(x->p) && parse_l4(x->skb, x->p, 0))
 		return KRAIT_MALFORMED;
 	x->p->protocol = opaque(x->p->protocol, x->skb->len);
@@ -48,7 +52,10 @@ INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides
 		v->rule = decide(x, 0) & RULE_MASK;
 		return KRAIT_DENIED;
 	}
-	return judge_flow(x, v);
+	reason = judge_flow(x, v);
+	if (!reason && x->p->fragment.is_one && !x->dry)
+		expect_fragments(x, v->rule);
+	return reason;
 }
 
 INLINE enum krait_reason judge(struct subject *x, __u32 l2, struct verdict *v)
@@ -61,8 +68,10 @@ INLINE enum krait_reason judge(struct subject *x, __u32 l2, struct verdict *v)
 	reason = parse_ip(x->skb, l2, x->p);
 	if (reason)
 		return reason;
-	if (is_icmp(x->p)) {
-		if (!is_icmp_of_its_family(x->p) || parse_l4(x->skb, x->p, 0))
+	if (is_icmp(x->p) && !is_icmp_of_its_family(x->p))
+		return KRAIT_MALFORMED;
+	if (is_icmp(x->p) && !is_later_fragment(x->p)) {
+		if (parse_l4(x->skb, x->p, 0))
 			return KRAIT_MALFORMED;
 		if (is_redirect(x->p))
 			return KRAIT_REDIRECT;

@@ -27,6 +27,7 @@ enum krait_reason {
 	KRAIT_BAD_ERROR,
 	KRAIT_NO_PAIR,
 	KRAIT_SOURCE_ROUTE,
+	KRAIT_FRAGMENT_OVERLAP,
 	KRAIT_REASONS
 };
 
@@ -35,7 +36,8 @@ enum krait_path {
 	KRAIT_PATH_NONE, /* before any pair was found */
 	KRAIT_PATH_PAIR,
 	KRAIT_PATH_FLOW,
-	KRAIT_PATH_OPEN
+	KRAIT_PATH_OPEN,
+	KRAIT_PATH_FRAGMENT
 };
 
 enum krait_pair_class {
@@ -120,6 +122,23 @@ struct krait_flow {
 	__u16 rule;
 	__u8 state;
 	__u8 zero;
+};
+
+/* The datagram of which a first fragment passed. An id is the sender's for one destination and, in
+ * IPv4, one protocol (RFC 791, RFC 8200, 4.5); each hook has its own. */
+struct krait_fragment_key {
+	__u64 src[2], dst[2];
+	__u32 id;
+	__u8 protocol; /* 0 for IPv6 */
+	__u8 family, egress;
+	__u8 zero;
+};
+
+struct krait_fragment {
+	__u32 revision;
+	__u32 seen; /* jiffies, low half */
+	__u16 end;  /* bytes of the datagram that the first fragment holds */
+	__u16 rule;
 };
 
 struct krait_prefix4 {

@@ -31,6 +31,8 @@ KRAIT_MAP(ports, ARRAY, 1, __u32, __u64, 0);
 
 KRAIT_MAP(flows, LRU_HASH, 65536, struct krait_flow_key, struct krait_flow, 0);
 
+KRAIT_MAP(fragments, LRU_HASH, 8192, struct krait_fragment_key, struct krait_fragment, 0);
+
 KRAIT_MAP(rules, PERCPU_ARRAY, 1, __u32, struct krait_count, 0);
 KRAIT_MAP(reasons, PERCPU_ARRAY, KRAIT_REASONS, __u32, struct krait_count, 0);
 KRAIT_MAP(peers, PERCPU_ARRAY, 1, __u32, struct krait_count, 0); /* drops */
@@ -44,6 +46,6 @@ KRAIT_MAP(shape, ARRAY, 1, __u32, struct krait_shape, 0);
 /* Set once, before the object is loaded. */
 const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1; /* entries a slot */
 const volatile __u32 pair_layout = KRAIT_LAYOUT_ROWS;
-const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}; /* jiffies */
+const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}, fragment_ticks = 0; /* jiffies */
 const volatile __u32 test_ifindex = 0; /* this interface has Ethernet headers; 0: none */
 const volatile struct krait_numbers abi_numbers = {};

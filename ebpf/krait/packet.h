@@ -35,11 +35,23 @@ enum {
 	ICMP6_REDIRECT = 137,
 };
 
+enum { IP_MORE_FRAGMENTS = 0x2000, IP_OFFSET_MASK = 0x1fff };
+
+/* Which part of a datagram a packet is; all 0 if it is all of it. */
+struct fragment {
+	__u32 id;      /* in no byte order: it is only compared */
+	__u32 offset;  /* in bytes */
+	__u32 length;  /* in bytes, the headers of each fragment not counted */
+	__u8 is_one;   /* there are others */
+	__u8 protocol; /* of the key: IPv6 tells datagrams apart without one */
+};
+
 struct packet {
 	__u64 src[2], dst[2];
 	__u32 l4, end;	    /* offsets from skb->data: the next header; the end of the IP packet */
 	__u16 sport, dport; /* for ICMP, both are the echo identifier */
 	__u8 family, protocol, tcp_flags, icmp_type;
+	struct fragment fragment;
 };
 
 /* The compiler may not work the value out anew. The verifier knows a checked pointer only as the one
@@ -128,14 +140,41 @@ INLINE enum krait_reason classify_addresses(const struct packet *p)
 	return p->src[0] >> 54 == 0x3fa || p->dst[0] >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : KRAIT_PASS;
 }
 
-INLINE enum krait_reason read_ipv4(const struct iphdr *ip, __u32 at, struct packet *p)
+/* Later fragments are judged with the first, of which only the datagram's own words tell: what they
+ * say must be possible. What an ICMP error quotes (`inner`) was cut, so that its lengths say nothing,
+ * and it must hold the ports. */
+INLINE enum krait_reason read_fragment(struct packet *p, __u32 offset, int more, __u32 at,
+				       const int inner)
 {
-	__u32 header = ip->ihl * 4;
+	__u32 length = p->end - at;
+
+	if (!offset && !more)
+		return KRAIT_PASS;
+	if (inner)
+		return offset ? KRAIT_FRAGMENT : KRAIT_PASS;
+	if (!length || (more && length & 7) || offset + length > 0xffff)
+		return KRAIT_MALFORMED;
+	p->fragment.is_one = 1;
+	p->fragment.offset = offset;
+	p->fragment.length = length;
+	return KRAIT_PASS;
+}
+
+INLINE enum krait_reason read_ipv4(const struct iphdr *ip, __u32 at, struct packet *p,
+				   const int inner)
+{
+	__u32 header = ip->ihl * 4, fragment;
+	enum krait_reason reason;
 
 	if (header < sizeof(*ip) || at + header > p->end)
 		return KRAIT_MALFORMED;
-	if (ip->frag_off & bpf_htons(0x1fff))
-		return KRAIT_FRAGMENT;
+	fragment = bpf_ntohs(ip->frag_off);
+	p->fragment.id = ip->id;
+	p->fragment.protocol = ip->protocol;
+	reason = read_fragment(p, (fragment & IP_OFFSET_MASK) * 8, fragment & IP_MORE_FRAGMENTS,
+			       at + header, inner);
+	if (reason)
+		return reason;
 	p->family = 4;
 	p->protocol = ip->protocol;
 	p->l4 = at + header;
@@ -162,19 +201,24 @@ INLINE void read_ipv6(const struct ipv6hdr *ip, struct packet *p)
 }
 
 INLINE enum krait_reason skip_extensions(struct __sk_buff *skb, __u8 next, __u32 at,
-					 struct packet *p)
+					 struct packet *p, const int inner)
 {
+	int fragments = 0;
+
 #pragma unroll
 	for (int i = 0; i <= MAX_EXTENSION_HEADERS; i++) {
 		struct {
 			__u8 next, length, type, segments_left;
+			__u32 id; /* of a fragment */
 		} h;
-		__u32 length;
+		enum krait_reason reason;
+		__u32 length, fragment;
 
 		if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_FRAGMENT &&
 		    next != NEXT_OPTIONS)
 			break;
-		if (i == MAX_EXTENSION_HEADERS || (i && next == NEXT_HOP_BY_HOP))
+		if (i == MAX_EXTENSION_HEADERS || (i && next == NEXT_HOP_BY_HOP) ||
+		    (fragments && next == NEXT_FRAGMENT))
 			return KRAIT_MALFORMED;
 		if (bpf_skb_load_bytes(skb, at, &h, sizeof(h)))
 			return KRAIT_MALFORMED;
@@ -183,10 +227,18 @@ INLINE enum krait_reason skip_extensions(struct __sk_buff *skb, __u8 next, __u32
 			return KRAIT_MALFORMED;
 		if (next == NEXT_ROUTING && h.segments_left)
 			return KRAIT_SOURCE_ROUTE;
-		if (next == NEXT_FRAGMENT && (h.type << 8 | h.segments_left) & 0xfff8)
-			return KRAIT_FRAGMENT;
-		next = h.next;
 		at += length;
+		if (next == NEXT_FRAGMENT) {
+			fragments = 1;
+			fragment = h.type << 8 | h.segments_left;
+			reason = read_fragment(p, fragment & 0xfff8, fragment & 1, at, inner);
+			if (reason)
+				return reason;
+			p->fragment.id = h.id;
+		}
+		next = h.next;
+		if (p->fragment.offset) /* what follows is data */
+			break;
 	}
 	p->protocol = next;
 	p->l4 = at;
@@ -207,7 +259,7 @@ INLINE enum krait_reason parse_ip(struct __sk_buff *skb, __u32 at, struct packet
 		if (skb->protocol != bpf_htons(ETH_P_IP) || total > skb->len - at)
 			return KRAIT_MALFORMED;
 		p->end = at + total;
-		return read_ipv4(ip4, at, p);
+		return read_ipv4(ip4, at, p, 0);
 	}
 	if (ip4->version != 6 || skb->protocol != bpf_htons(ETH_P_IPV6))
 		return KRAIT_MALFORMED;
@@ -219,7 +271,7 @@ INLINE enum krait_reason parse_ip(struct __sk_buff *skb, __u32 at, struct packet
 		return KRAIT_MALFORMED;
 	p->end = at + total;
 	read_ipv6(ip6, p);
-	return skip_extensions(skb, ip6->nexthdr, at + sizeof(*ip6), p);
+	return skip_extensions(skb, ip6->nexthdr, at + sizeof(*ip6), p, 0);
 }
 
 /* The IP header of the packet inside the ICMP error `outer`; it need not be whole, and its own idea
@@ -237,12 +289,12 @@ INLINE enum krait_reason parse_inner_ip(struct __sk_buff *skb, const struct pack
 	if (at + sizeof(h.v4) > p->end || bpf_skb_load_bytes(skb, at, &h, sizeof(h.v4)))
 		return KRAIT_MALFORMED;
 	if (h.v4.version == 4)
-		return read_ipv4(&h.v4, at, p);
+		return read_ipv4(&h.v4, at, p, 1);
 	if (h.v4.version != 6 || at + sizeof(h.v6) > p->end ||
 	    bpf_skb_load_bytes(skb, at, &h, sizeof(h.v6)))
 		return KRAIT_MALFORMED;
 	read_ipv6(&h.v6, p);
-	return skip_extensions(skb, h.v6.nexthdr, at + sizeof(h.v6), p);
+	return skip_extensions(skb, h.v6.nexthdr, at + sizeof(h.v6), p, 1);
 }
 
 /* Ports, TCP flags, ICMP type and identifier. TCP inside an error may end after 8 bytes, and its

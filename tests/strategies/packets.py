@@ -34,8 +34,10 @@ class Extension:
         return cls(ROUTING, bytes((0, 4, segments_left)) + bytes(4))
 
     @classmethod
-    def fragment(cls, offset_bytes: int = 0, *, more: bool = True) -> "Extension":
-        return cls(FRAGMENT, pack(">BHI", 0, offset_bytes | more, 7))
+    def fragment(
+        cls, offset_bytes: int = 0, *, more: bool = True, identifier: int = 7
+    ) -> "Extension":
+        return cls(FRAGMENT, pack(">BHI", 0, offset_bytes | more, identifier))
 
 
 def address(text: str | Address) -> Address:
@@ -70,12 +72,13 @@ def ip4(
     total: int | None = None,
     header: int | None = None,
     fragment: int = 0,
+    identifier: int = 1,
 ) -> bytes:
     """`header` and `total` are the lengths claimed, in bytes; `fragment` is flags and offset."""
     start = 20 + len(options)
     claimed = start if header is None else header
     total = start + len(body) if total is None else total
-    lead = pack(">BBHHHBBH", 4 << 4 | claimed // 4, 0, total, 1, fragment, 64, protocol, 0)
+    lead = pack(">BBHHHBBH", 4 << 4 | claimed // 4, 0, total, identifier, fragment, 64, protocol, 0)
     return lead + address(source).packed + address(destination).packed + options + body
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
+from itertools import chain
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Address
 from krait.policy.view import HERE, Principal, View
 from tests.strategies.documents import SPANS
+from tests.strategies.fragments import trains
 from tests.strategies.packets import (
     ACK,
     FIN,
@@ -52,6 +54,9 @@ MESSAGES = {
     6: (128, 129, 128, 129, 133, 135, 130, 137, 1, 255),
 }
 ERRORS = {4: (3, 11, 12, 4, 3, 5), 6: (1, 2, 3, 4, 0, 127, 137)}
+KINDS_OF_STEPS = (
+    "nothing", *("packet",) * 14, *("error",) * 3, *("train",) * 2, "wait", *("commit",) * 2,
+)  # fmt: skip
 WAITS = (5, 20, 29, 31, 40, 179, 181, 7199, 7201)
 
 _options, _routing, _fragment = Extension.options, Extension.routing, Extension.fragment
@@ -111,10 +116,14 @@ class Conversation:
 
     def packet(self, kind: int, *, leaves: bool, lies: dict[str, Any]) -> bytes:
         """`kind` is TCP's flags or ICMP's type."""
-        ends = (self.here, self.there) if leaves else (self.there, self.here)
+        return _ip(*self.ends(leaves=leaves), self.protocol, self.body(kind, leaves=leaves), lies)
+
+    def ends(self, *, leaves: bool) -> tuple[Address, Address]:
+        return (self.here, self.there) if leaves else (self.there, self.here)
+
+    def body(self, kind: int, *, leaves: bool) -> bytes:
         ports = (self.port_here, self.port_there)
-        body = self._body(kind, *(ports if leaves else ports[::-1]))
-        return _ip(*ends, self.protocol, body, lies)
+        return self._body(kind, *(ports if leaves else ports[::-1]))
 
     def _body(self, kind: int, source_port: int, destination_port: int) -> bytes:
         match self.protocol:
@@ -144,7 +153,7 @@ def scenarios(draw: st.DrawFn, most_steps: int = STEPS) -> Scenario:
     cast = _Cast.of(known)
     talks = [draw(_conversations(cast)) for _ in range(draw(st.integers(1, 4)))]
     steps = draw(st.lists(_steps(talks, cast), min_size=most_steps // 2, max_size=most_steps))
-    return Scenario(known, tuple(step for step in steps if step))
+    return Scenario(known, tuple(chain.from_iterable(steps)))
 
 
 @dataclass(frozen=True)
@@ -194,30 +203,39 @@ def _usually(usual: T, *others: T) -> st.SearchStrategy[T]:
 
 
 @st.composite
-def _steps(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Step | None:
+def _steps(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Sequence[Step]:
     # Nothing is what hypothesis shrinks to: long lists are interesting, short ones readable.
-    match draw(
-        st.sampled_from(("nothing", *("packet",) * 14, *("error",) * 3, "wait", *("commit",) * 2))
-    ):
+    match draw(st.sampled_from(KINDS_OF_STEPS)):
         case "nothing":
-            return None
+            return ()
         case "wait":
-            return Wait(draw(st.sampled_from(WAITS)))
+            return (Wait(draw(st.sampled_from(WAITS))),)
         case "commit":
-            return Commit(draw(st.integers(0, 2)))
+            return (Commit(draw(st.integers(0, 2))),)
         case "error":
-            return draw(_errors(talks, cast))
+            return (draw(_errors(talks, cast)),)
+        case "train":
+            talk, kind, leaves = draw(_spoken(talks))
+            body = talk.body(kind, leaves=leaves)
+            return draw(trains(talk.ends(leaves=leaves), talk.protocol, body, leaves=leaves))
         case _:
             _, frame, leaves = draw(_packets(talks))
-            return draw(_sent(frame, leaves=leaves))
+            return (draw(_sent(frame, leaves=leaves)),)
+
+
+@st.composite
+def _spoken(draw: st.DrawFn, talks: Sequence[Conversation]) -> tuple[Conversation, int, bool]:
+    """A conversation, what is said in it, and whether that leaves this node."""
+    talk, leaves = draw(st.sampled_from(talks)), draw(st.booleans())
+    kinds = FLAGS if talk.protocol == TCP else MESSAGES[talk.here.version]
+    kind = draw(st.sampled_from(kinds)) if talk.protocol in (TCP, ICMP4, ICMP6) else 0
+    return talk, kind, leaves
 
 
 @st.composite
 def _packets(draw: st.DrawFn, talks: Sequence[Conversation]) -> tuple[Conversation, bytes, bool]:
     """A packet of a conversation, and whether it leaves this node."""
-    talk, leaves = draw(st.sampled_from(talks)), draw(st.booleans())
-    kinds = FLAGS if talk.protocol == TCP else MESSAGES[talk.here.version]
-    kind = draw(st.sampled_from(kinds)) if talk.protocol in (TCP, ICMP4, ICMP6) else 0
+    talk, kind, leaves = draw(_spoken(talks))
     return talk, talk.packet(kind, leaves=leaves, lies=draw(_lies(talk.here.version))), leaves
 
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from krait.common.reason import Reason
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """Names the pin folder; raised whenever a layout, a map or the meaning of a field changes."""
 
 FIRST_IDENTITY = 256
@@ -70,6 +70,7 @@ class Path(IntEnum):
     PAIR = 1
     FLOW = 2
     OPEN = 3
+    FRAGMENT = 4
 
 
 class FlowState(IntEnum):
@@ -101,6 +102,9 @@ FLOW_TIMEOUT_S: Mapping[FlowState, int] = MappingProxyType(
         FlowState.ECHO: 30,
     }
 )
+
+FRAGMENT_TIMEOUT_S = 10
+"""For how long the fragments of a datagram may follow its first."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,27 @@ FLOW = Layout(
         ("zero", "B"),
     ),
 )
+FRAGMENT_KEY = Layout(
+    "krait_fragment_key",
+    (
+        ("src", "2Q"),  # host byte order, IPv4 in [1]
+        ("dst", "2Q"),
+        ("id", "I"),  # as it stands in the packet
+        ("protocol", "B"),  # 0 for IPv6
+        ("family", "B"),
+        ("egress", "B"),  # the hook: 0 or 1
+        ("zero", "B"),
+    ),
+)
+FRAGMENT = Layout(
+    "krait_fragment",
+    (
+        ("revision", "I"),
+        ("seen", "I"),  # jiffies, low half
+        ("end", "H"),  # bytes of the datagram that the first fragment holds
+        ("rule", "H"),
+    ),
+)
 PREFIX4 = Layout("krait_prefix4", (("length", "I"), ("slot", "B"), ("address_be", "4B")))
 PREFIX6 = Layout("krait_prefix6", (("length", "I"), ("slot", "B"), ("address_be", "16B")))
 COUNT = Layout("krait_count", (("packets", "Q"), ("bytes", "Q")))
@@ -203,7 +228,9 @@ SHAPE = Layout(
     ),
 )
 
-LAYOUTS = (SELF, PRINCIPAL, PAIR, FLOW_KEY, FLOW, PREFIX4, PREFIX6, COUNT, SHAPE)
+LAYOUTS = (
+    SELF, PRINCIPAL, PAIR, FLOW_KEY, FLOW, FRAGMENT_KEY, FRAGMENT, PREFIX4, PREFIX6, COUNT, SHAPE,
+)  # fmt: skip
 
 PREFIX_SLOT_BITS = 8
 """An LPM key's length counts the slot byte before the address."""

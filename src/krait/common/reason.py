@@ -32,6 +32,7 @@ class Reason(IntEnum):
     BAD_ERROR = 16
     NO_PAIR = 17
     SOURCE_ROUTE = 18
+    FRAGMENT_OVERLAP = 19
 
     @property
     def label(self) -> str:
@@ -53,8 +54,8 @@ _TABLE: dict[Reason, Explanation] = {
         "Capture it on the interface; a healthy peer never sends one.",
     ),
     Reason.FRAGMENT: Explanation(
-        "A fragment other than the first: it carries no ports to judge.",
-        "Lower the sender's MTU or let path MTU discovery work, so that nothing fragments.",
+        "A fragment of which no first one passed: it carries no ports to judge.",
+        "Fragments that arrive before their first drop; if there are many, lower the sender's MTU.",
     ),
     Reason.MULTICAST: Explanation(
         "The destination is a multicast or broadcast address; no rule can name one yet.",
@@ -120,6 +121,10 @@ _TABLE: dict[Reason, Explanation] = {
     Reason.SOURCE_ROUTE: Explanation(
         "An IPv6 routing header that has segments left: its real destination is hidden.",
         "Nothing to mend; source routing through the mesh is not supported.",
+    ),
+    Reason.FRAGMENT_OVERLAP: Explanation(
+        "A fragment that begins before the end of the first one, whose ports were judged.",
+        "Capture it on the interface; a healthy peer never sends one.",
     ),
 }
 

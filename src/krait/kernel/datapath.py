@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from krait.common import abi
-from krait.common.abi import ABI_VERSION, FLOW_TIMEOUT_S, FlowState, PairLayout
+from krait.common.abi import ABI_VERSION, FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, FlowState, PairLayout
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.barrier import ReaderBarrier
@@ -43,6 +43,7 @@ _TABLES = {
     "pair": abi.SLOTS,
     "ports": 1,
     "flows": 1,
+    "fragments": 1,
     "rules": 1,
     "reasons": 1,
     "peers": 1,
@@ -51,7 +52,8 @@ _TABLES = {
 """Every table that outlives the agent, and how many slots share it."""
 
 _SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", "rules", "peers")
-_SHARED = ("flows", "reasons")
+_SEEN = ("flows", "fragments")  # what was learnt from packets
+_SHARED = (*_SEEN, "reasons")
 _COUNTED = ("rules", "peers")
 _ZERO_KEY = bytes(4)
 _UNKNOWN = -1  # no principal's number, nor nobody's
@@ -84,25 +86,27 @@ class Datapath:
         cls,
         capacity: Capacity,
         *,
-        flows: int | Map = DEFAULT_FLOWS,
+        flows: int = DEFAULT_FLOWS,
+        beside: Self | None = None,
         after: Self | None = None,
         test_ifindex: int = 0,
         path: Path = OBJECT,
     ) -> Self:
         """Load the object with tables of this capacity; both slots are empty and drop all.
 
-        `flows` is the size of a new flow table, or the table of an earlier datapath. `after` is one
-        that the new one takes over from: its flow table and counters by reason are used further,
-        and counters by rule and by peer begin where its own are now.
+        `flows` is the size of a new flow table. `beside` is a datapath with which the new one
+        shares what was learnt from packets, `flows` or not. `after` is one that it takes over from:
+        that is used further, with the counters by reason; those by rule and by peer begin where
+        its own are now.
         """
         if not path.exists():
             raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
         with BpfObject.open(path) as program:
             prepare(program, capacity, test_ifindex)
-            shared = {"flows": flows} if isinstance(flows, Map) else {}
+            shared = {name: beside.maps[name] for name in _SEEN} if beside else {}
             if after is not None:
                 shared = {name: after.maps[name] for name in _SHARED}
-            elif isinstance(flows, int):
+            if not shared:
                 program.resize("flows", flows)
             for name, table in shared.items():
                 program.reuse(name, table.fd)
@@ -278,6 +282,7 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
     hz = ticks_per_second()
     program.set_constant("pair_layout", capacity.layout)
     program.set_constant("timeout_ticks", [FLOW_TIMEOUT_S[state] * hz for state in FlowState])
+    program.set_constant("fragment_ticks", FRAGMENT_TIMEOUT_S * hz)
     program.set_constant("test_ifindex", test_ifindex)
 
 

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self
 
 from krait.common.reason import Reason
+from krait.policy.fragment import Fragment
 from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Address, Network
 
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
@@ -69,7 +70,8 @@ class Packet:
 
     `ports` are source and destination: of TCP and UDP their own, of an ICMP echo its identifier
     twice, of all else 0; None where the header is cut short. `flags` is None where TCP's 14th byte
-    is missing, and for every other protocol. `inner` is what an ICMP error quotes.
+    is missing, and for every other protocol. `inner` is what an ICMP error quotes. `fragment` is
+    None for a whole datagram; of a later fragment only the IP header is known.
     """
 
     source: Address
@@ -79,6 +81,11 @@ class Packet:
     ports: tuple[int, int] | None = (0, 0)
     flags: TcpFlag | None = None
     inner: Self | None = None
+    fragment: Fragment | None = None
+
+    @property
+    def is_later_fragment(self) -> bool:
+        return self.fragment is not None and not self.fragment.is_first
 
     @property
     def opens_tcp(self) -> bool:
@@ -112,13 +119,15 @@ def parse(frame: bytes, ethertype: int) -> Packet | Reason:
     packet = _next_layer(header)
     if packet.protocol not in (ICMP4, ICMP6):
         return packet
+    if packet.is_later_fragment:
+        return packet if packet.protocol == _icmp_of(packet.source) else Reason.MALFORMED
     match packet.message:
         case None:
             return Reason.MALFORMED
         case Message.REDIRECT:
             return Reason.REDIRECT
         case Message.ERROR:
-            inner = _quoted(header.body[8:], packet)
+            inner = None if packet.fragment else _quoted(header.body[8:], packet)
             return Reason.BAD_ERROR if inner is None else replace(packet, inner=inner)
         case _:
             return packet
@@ -130,6 +139,7 @@ class _Ip:
     destination: Address
     protocol: int
     body: bytes  # all after the IP headers that lies inside the IP packet
+    fragment: Fragment | None
 
 
 def _read(data: bytes, *, whole: bool) -> _Ip | Reason:
@@ -163,9 +173,22 @@ def _read4(data: bytes, *, whole: bool) -> _Ip | Reason:
     end = int.from_bytes(data[2:4]) if whole else len(data)
     if not 20 <= start <= end <= len(data):
         return Reason.MALFORMED
-    if int.from_bytes(data[6:8]) & 0x1FFF:
-        return Reason.FRAGMENT
-    return _Ip(IPv4Address(data[12:16]), IPv4Address(data[16:20]), data[9], data[start:end])
+    word = int.from_bytes(data[6:8])
+    part = Fragment(int.from_bytes(data[4:6]), data[9], (word & 0x1FFF) * 8, end - start)
+    fragment = _fragment(part, more=bool(word & 0x2000), whole=whole)
+    if isinstance(fragment, Reason):
+        return fragment
+    addresses = IPv4Address(data[12:16]), IPv4Address(data[16:20])
+    return _Ip(*addresses, data[9], data[start:end], fragment)
+
+
+def _fragment(part: Fragment, *, more: bool, whole: bool) -> Fragment | Reason | None:
+    """None for a whole datagram, and for a first fragment that an error quotes."""
+    if part.is_first and not more:
+        return None
+    if not whole:
+        return None if part.is_first else Reason.FRAGMENT
+    return part if part.is_possible(more=more) else Reason.MALFORMED
 
 
 def _read6(data: bytes, *, whole: bool) -> _Ip | Reason:
@@ -174,46 +197,63 @@ def _read6(data: bytes, *, whole: bool) -> _Ip | Reason:
     end = 40 + int.from_bytes(data[4:6]) if whole else len(data)
     if end > len(data):
         return Reason.MALFORMED
-    found = _after_extensions(data[6], data[40:end])
+    found = _after_extensions(data[6], data[40:end], whole=whole)
     if isinstance(found, Reason):
         return found
-    protocol, body = found
-    return _Ip(IPv6Address(data[8:24]), IPv6Address(data[24:40]), protocol, body)
+    return _Ip(IPv6Address(data[8:24]), IPv6Address(data[24:40]), *found)
 
 
-def _after_extensions(following: int, rest: bytes) -> tuple[int, bytes] | Reason:
-    """The protocol that ends the chain, and what follows its last extension header."""
-    walked = 0
-    while following in EXTENSIONS:
-        if walked == MAX_EXTENSIONS or (following == HOP_BY_HOP and walked > 0) or len(rest) < 8:
+def _after_extensions(
+    following: int, rest: bytes, *, whole: bool
+) -> tuple[int, bytes, Fragment | None] | Reason:
+    """The protocol that ends the chain, what follows its last extension header, and which part of
+    a datagram that is. What follows a later fragment's header is data.
+    """
+    walked: list[int] = []
+    fragment = None
+    while following in EXTENSIONS and not (fragment and not fragment.is_first):
+        late = following == HOP_BY_HOP and walked
+        again = following == FRAGMENT and FRAGMENT in walked
+        if len(walked) == MAX_EXTENSIONS or late or again or len(rest) < 8:
             return Reason.MALFORMED
         size = 8 if following == FRAGMENT else (rest[1] + 1) * 8
         if size > len(rest):
             return Reason.MALFORMED
         if following == ROUTING and rest[3] > 0:
             return Reason.SOURCE_ROUTE
-        if following == FRAGMENT and int.from_bytes(rest[2:4]) >> 3:
-            return Reason.FRAGMENT
+        if following == FRAGMENT:
+            word = int.from_bytes(rest[2:4])
+            part = Fragment(int.from_bytes(rest[4:8]), 0, word & 0xFFF8, len(rest) - size)
+            found = _fragment(part, more=bool(word & 1), whole=whole)
+            if isinstance(found, Reason):
+                return found
+            fragment = found
+        walked.append(following)
         following, rest = rest[0], rest[size:]
-        walked += 1
-    return following, rest
+    return following, rest, fragment
 
 
 def _next_layer(ip: _Ip) -> Packet:
-    bare = Packet(ip.source, ip.destination, ip.protocol)
+    bare = Packet(ip.source, ip.destination, ip.protocol, fragment=ip.fragment)
+    if bare.is_later_fragment:
+        return bare
     body = ip.body
     if ip.protocol in (TCP, UDP):
         ports = (int.from_bytes(body[:2]), int.from_bytes(body[2:4])) if len(body) >= 8 else None
         flags = TcpFlag(body[13] & 0x17) if ip.protocol == TCP and len(body) >= 14 else None
         return replace(bare, ports=ports, flags=flags)
     if ip.protocol in (ICMP4, ICMP6):
-        if ip.protocol != (ICMP4 if ip.source.version == 4 else ICMP6) or len(body) < 8:
+        if ip.protocol != _icmp_of(ip.source) or len(body) < 8:
             return replace(bare, ports=None)
         message = _MESSAGES[ip.protocol].get(body[0], Message.OTHER)
         echo = message in (Message.ECHO_REQUEST, Message.ECHO_REPLY)
         identifier = int.from_bytes(body[4:6]) if echo else 0
         return replace(bare, message=message, ports=(identifier, identifier))
     return bare
+
+
+def _icmp_of(address: Address) -> int:
+    return ICMP4 if address.version == 4 else ICMP6
 
 
 def _quoted(data: bytes, outer: Packet) -> Packet | None:

@@ -11,13 +11,15 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from krait.common import abi
-from krait.common.abi import FLOW, FLOW_KEY, FlowState, PairLayout
+from krait.common.abi import FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, FlowState, PairLayout
 from krait.common.reason import Reason
+from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.testrun import run
 from krait.kernel.datapath import Datapath, ticks_per_second
 from krait.kernel.hook import Hook
 from krait.policy.compile import compile_policy
 from krait.policy.flow import FlowTuple
+from krait.policy.fragment import Datagram
 from krait.policy.image import Capacity, Image, draw
 from krait.policy.model import Address
 from krait.policy.numbering import Numbers
@@ -102,11 +104,10 @@ class KernelJudge:
 
     def __init__(self) -> None:
         leaf = Datapath.load(capacity(PairLayout.ROWS), test_ifindex=LOOPBACK)
-        flows = leaf.maps["flows"]
-        hub = Datapath.load(capacity(PairLayout.TRIANGLE), flows=flows, test_ifindex=LOOPBACK)
+        hub = Datapath.load(capacity(PairLayout.TRIANGLE), beside=leaf, test_ifindex=LOOPBACK)
         self._slots = {False: _Slots(leaf), True: _Slots(hub)}
         self._active = self._slots[False]
-        self._flows = flows
+        self._flows, self._fragments = leaf.maps["flows"], leaf.maps["fragments"]
         self._hz = ticks_per_second()
         self._numbers = Numbers()
 
@@ -117,8 +118,9 @@ class KernelJudge:
     def reset(self) -> None:
         """As if freshly loaded, so that a scenario is played alike whatever was played before."""
         self._numbers = Numbers()
-        for key, _ in self._dump():
-            self._flows.delete(key)
+        for table in (self._flows, self._fragments):
+            for key, _ in _entries(table):
+                table.delete(key)
         for slots in self._slots.values():
             slots.images = [None, None]
 
@@ -151,7 +153,7 @@ class KernelJudge:
 
     def flows(self) -> dict[FlowTuple, Entry]:
         jiffies = _jiffies()
-        found = (self._entry(jiffies, key, value) for key, value in self._dump())
+        found = (self._entry(jiffies, key, value) for key, value in _entries(self._flows))
         return {entry.opener: entry for entry in found}
 
     def _entry(self, jiffies: int, key: bytes, value: bytes) -> Entry:
@@ -163,20 +165,37 @@ class KernelJudge:
         age_s = (jiffies - seen & 0xFFFF_FFFF) / self._hz
         return Entry(opener, FlowState(state & abi.STATE_MASK), state & _FINS, age_s)
 
+    def fragments(self) -> dict[Datagram, tuple[int, int]]:
+        """Of each datagram on its way: under which revision, and where its first part ends."""
+        found = {}
+        for key, value in _entries(self._fragments):
+            a_hi, a_lo, b_hi, b_lo, number, protocol, family, egress, _ = FRAGMENT_KEY.codec.unpack(
+                key
+            )
+            revision, _, end, _ = FRAGMENT.codec.unpack(value)
+            ends = _address(family, a_hi, a_lo), _address(family, b_hi, b_lo)
+            side = "egress" if egress else "ingress"
+            identifier = int.from_bytes(number.to_bytes(4, "little")[: 2 if family == 4 else 4])
+            found[Datagram(*ends, identifier, protocol, side)] = revision, end
+        return found
+
     def wait(self, seconds: float) -> None:
-        """Make every flow so much older."""
+        """Make every flow, and every first fragment, so much older."""
         ticks = round(seconds * self._hz)
-        for key, value in self._dump():
+        for key, value in _entries(self._flows):
             word, seen, *rest = FLOW.codec.unpack(value)
             self._flows.update(key, FLOW.codec.pack(word, (seen - ticks) & 0xFFFF_FFFF, *rest))
+        for key, value in _entries(self._fragments):
+            revision, seen, *parts = FRAGMENT.codec.unpack(value)
+            older = FRAGMENT.codec.pack(revision, (seen - ticks) & 0xFFFF_FFFF, *parts)
+            self._fragments.update(key, older)
 
-    def _dump(self) -> Iterator[tuple[bytes, bytes]]:
-        for keys, values in self._flows.items():
-            for i in range(len(keys) // FLOW_KEY.size_bytes):
-                yield (
-                    keys[i * FLOW_KEY.size_bytes : (i + 1) * FLOW_KEY.size_bytes],
-                    values[i * FLOW.size_bytes : (i + 1) * FLOW.size_bytes],
-                )
+
+def _entries(table: Map) -> Iterator[tuple[bytes, bytes]]:
+    size, length = table.info.key_bytes, table.info.value_bytes
+    for keys, values in table.items():
+        for i in range(len(keys) // size):
+            yield keys[i * size : (i + 1) * size], values[i * length : (i + 1) * length]
 
 
 def _counts(datapath: Datapath) -> tuple[list[tuple[int, ...]], ...]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from itertools import count
 from time import monotonic
 
-from krait.common.abi import FLOW_TIMEOUT_S
+from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S
 from krait.common.reason import Reason
-from krait.policy.judge import Judge, Verdict
+from krait.policy.case import Verdict
+from krait.policy.judge import Judge
 from tests.kernel.property.kernel_judge import Entry, KernelJudge, Outcome, can_run
 from tests.strategies.scenario import Commit, Scenario, Send, Wait
 from tests.strategies.worlds import World
@@ -72,16 +73,18 @@ class Play:
             for flow in judge.flows.values()
         }
         assert found == expected
+        assert self._kernel.fragments() == {
+            datagram: (first.revision, first.end) for datagram, first in judge.fragments.items()
+        }
         for opener, entry in found.items():
             assert abs(entry.age_s - expected[opener].age_s) < EDGE_S, f"when {opener} was seen"
 
 
 def _clear_of_edges(judge: Judge, now_s: float, seconds: int) -> int:
-    """At least `seconds`, and until no flow is near the end of its life."""
-    while any(
-        abs(now_s + seconds - flow.seen_s - FLOW_TIMEOUT_S[flow.state]) < EDGE_S
-        for flow in judge.flows.values()
-    ):
+    """At least `seconds`, and until no flow or first fragment is near the end of its life."""
+    ends = [flow.seen_s + FLOW_TIMEOUT_S[flow.state] for flow in judge.flows.values()]
+    ends += [first.seen_s + FRAGMENT_TIMEOUT_S for first in judge.fragments.values()]
+    while any(abs(now_s + seconds - end_s) < EDGE_S for end_s in ends):
         seconds += EDGE_S
     return seconds
 

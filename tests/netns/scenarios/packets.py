@@ -7,6 +7,10 @@ insist PROTOCOL ADDRESS    a message of 1372 bytes that nobody may fragment, by 
 listen ADDRESS             a live flow from UDP port 4000, until it is killed: an `echo` for each,
                            `too large` if told so
 forge SOURCE DESTINATION   the ICMP error that a large datagram of that flow was too large
+large ADDRESS PORT         a UDP message of 8,000 bytes, in fragments, until it comes back; given up
+                           after three that do not
+pieces PROTOCOL SOURCE DESTINATION OFFSET:MORE:DATA …   fragments of one datagram; offset in bytes
+                           and data are hexadecimal, more is 0 or 1
 """
 
 import errno
@@ -24,6 +28,8 @@ _MESSAGE_BYTES = 1372
 _CLAIMED_BYTES = 1400
 _MTU_BYTES = 1300
 _RESEND_S = 5.0
+_PATIENCE_S = 1.0  # for what may well be denied
+_LARGE_BYTES = 8000
 # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER and their .._DO (include/uapi/linux/in.h, in6.h).
 _NEVER_FRAGMENT = {
     socket.AF_INET: (socket.IPPROTO_IP, 10, 2),
@@ -96,6 +102,38 @@ def forge(source: str, destination: str) -> None:
         sock.sendto(message, (source, 0))
 
 
+def large(address: str, port: str) -> None:
+    message = secrets.token_bytes(_LARGE_BYTES)
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as sock:
+        sock.connect((address, int(port)))
+        sock.settimeout(_PATIENCE_S)
+        for _ in range(3):
+            sock.send(message)
+            with suppress(TimeoutError):
+                if sock.recv(_LARGE_BYTES) == message:
+                    return
+    sys.exit("nothing came back")
+
+
+def pieces(protocol: str, source: str, destination: str, *parts: str) -> None:
+    family, number = _family(source), int(protocol)
+    addresses = ip_address(source).packed + ip_address(destination).packed
+    identifier = secrets.randbelow(0xFFFF) + 1  # for 0 the kernel fills in one
+    with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        for part in parts:
+            offset, more, text = part.split(":")
+            place, data = int(offset, 16) | int(more), bytes.fromhex(text)
+            if family is socket.AF_INET6:
+                chain = struct.pack("!BxHI", number, place, identifier) + data
+                header = struct.pack("!IHBB", 6 << 28, len(chain), 44, 64) + addresses + chain
+            else:  # the kernel fills in the checksum
+                word = place // 8 | (place & 1) << 13
+                length = 20 + len(data)
+                fields = (0x45, 0, length, identifier, word, 64, number, 0)
+                header = struct.pack("!BBHHHBBH", *fields) + addresses + data
+            sock.sendto(header, (destination, 0))
+
+
 def _is_too_large(attempt: Callable[[], object]) -> bool:
     try:
         attempt()
@@ -119,5 +157,12 @@ def _family(address: str) -> socket.AddressFamily:
 
 if __name__ == "__main__":
     modes: dict[str, Callable[..., None]]
-    modes = {"transfer": transfer, "insist": insist, "listen": listen, "forge": forge}
+    modes = {
+        "transfer": transfer,
+        "insist": insist,
+        "listen": listen,
+        "forge": forge,
+        "large": large,
+        "pieces": pieces,
+    }
     modes[sys.argv[1]](*sys.argv[2:])

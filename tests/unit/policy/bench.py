@@ -3,8 +3,9 @@
 
 from ipaddress import ip_interface, ip_network
 
+from krait.policy.case import Side, Verdict
 from krait.policy.document import load
-from krait.policy.judge import Judge, Side, Verdict
+from krait.policy.judge import Judge
 from krait.policy.model import Document
 from krait.policy.view import Interface, Peer, resolve
 from tests.strategies.packets import SYN, echo, ethertype, ip, tcp, udp

@@ -4,7 +4,8 @@
 import pytest
 
 from krait.common.reason import Reason
-from krait.policy.judge import Judge, Path, Side, Verdict
+from krait.policy.case import Path, Side, Verdict
+from krait.policy.judge import Judge
 from tests.strategies.packets import ACK, FIN, RST, SYN, error, icmp, ip, ip4, tcp
 from tests.unit.policy.bench import (
     APP,
@@ -110,7 +111,7 @@ PACKETS: dict[str, tuple[Side, bytes, str]] = {
     "another protocol": ("ingress", ip(WEB, ME, 47), "denied default"),
     "a first fragment": (
         "ingress",
-        ip4(WEB, ME, 6, tcp(40000, 80, SYN), fragment=0x2000),
+        ip4(WEB, ME, 6, tcp(40000, 80, SYN, bytes(4)), fragment=0x2000),
         "pass web-db",
     ),
     # 3. Errors

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from krait.policy.judge import Side
+from krait.policy.case import Side
 from tests.strategies.packets import ACK, FIN, RST, SYN, error, ip
 from tests.unit.policy.bench import (
     BRANCH_UNTAGGED,

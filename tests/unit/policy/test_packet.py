@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from krait.common.reason import Reason
+from krait.policy.fragment import Fragment
 from krait.policy.packet import Message, Packet, TcpFlag, parse
 from tests.strategies.packets import (
     ACK,
@@ -28,6 +29,8 @@ A4, B4, C4 = "10.8.0.1", "10.8.0.2", "10.8.0.3"
 A6, B6, C6 = "fd00:8::1", "fd00:8::2", "fd00:8::3"
 SYN_80 = tcp(40000, 80, SYN)
 MORE_FRAGMENTS = 0x2000
+DATA = bytes(16)
+DATAGRAM = tcp(40000, 80, SYN, bytes(4))
 NO_NEXT_HEADER = 59
 
 options, routing, fragment = Extension.options, Extension.routing, Extension.fragment
@@ -52,16 +55,22 @@ DROPPED = {
     ),
     "IPv4 total length below the header's": (ip4(A4, B4, 6, SYN_80, total=19), Reason.MALFORMED),
     "IPv4 total length beyond the frame": (ip4(A4, B4, 6, SYN_80, total=41), Reason.MALFORMED),
-    "IPv4 later fragment": (ip4(A4, B4, 6, SYN_80, fragment=185), Reason.FRAGMENT),
-    "the highest bit of the offset": (ip4(A4, B4, 6, SYN_80, fragment=0x1000), Reason.FRAGMENT),
+    "an IPv4 fragment of 20 bytes that is not the last": (
+        ip4(A4, B4, 6, SYN_80, fragment=MORE_FRAGMENTS),
+        Reason.MALFORMED,
+    ),
+    "an IPv4 fragment of nothing": (ip4(A4, B4, 6, fragment=1), Reason.MALFORMED),
+    "a fragment up to byte 65,536": (ip4(A4, B4, 6, DATA, fragment=8190), Reason.MALFORMED),
+    "a later fragment of ICMPv6 in IPv4": (ip4(A4, B4, 58, DATA, fragment=1), Reason.MALFORMED),
     "lengths are asked before the fragment": (
         ip4(A4, B4, 6, SYN_80, fragment=1, total=41),
         Reason.MALFORMED,
     ),
-    "the fragment is asked before the source": (
-        ip4("224.0.0.1", B4, 6, SYN_80, fragment=1),
-        Reason.FRAGMENT,
+    "the fragment is asked before the destination": (
+        ip4(A4, "224.0.0.1", 6, SYN_80, fragment=MORE_FRAGMENTS),
+        Reason.MALFORMED,
     ),
+    "a later fragment to a group": (ip4(A4, "224.0.0.1", 6, DATA, fragment=1), Reason.MULTICAST),
     "39 bytes of IPv6": (ip6(A6, B6, 6)[:39], Reason.MALFORMED),
     "IPv6 payload beyond the frame": (ip6(A6, B6, 6, SYN_80, payload=21), Reason.MALFORMED),
     "five extension headers": (chain(*[options()] * 5), Reason.MALFORMED),
@@ -86,8 +95,21 @@ DROPPED = {
         chain(options(HOP_BY_HOP), options(), routing(255)),
         Reason.SOURCE_ROUTE,
     ),
-    "IPv6 later fragment": (chain(fragment(8)), Reason.FRAGMENT),
-    "the chain is asked in its order": (chain(routing(1), fragment(8)), Reason.SOURCE_ROUTE),
+    "an IPv6 fragment of 20 bytes that is not the last": (chain(fragment(8)), Reason.MALFORMED),
+    "an IPv6 fragment of nothing": (chain(fragment(8), body=b""), Reason.MALFORMED),
+    "a second fragment header": (chain(fragment(0), fragment(8), body=DATA), Reason.MALFORMED),
+    "a second one, after a whole datagram's": (
+        chain(fragment(0, more=False), fragment(8), body=DATA),
+        Reason.MALFORMED,
+    ),
+    "the chain is asked in its order": (
+        chain(routing(1), fragment(8)),
+        Reason.SOURCE_ROUTE,
+    ),
+    "a first fragment that ends in the chain": (
+        ip6(A6, B6, 60, DATA, extensions=[fragment(0)])[:-8] + bytes((6, 1)) + bytes(6),
+        Reason.MALFORMED,
+    ),
     "IPv4 multicast source": (ip4("224.0.0.1", B4, 6, SYN_80), Reason.MALFORMED),
     "IPv4 broadcast source": (ip4("255.255.255.255", B4, 6, SYN_80), Reason.MALFORMED),
     "IPv6 multicast source": (ip6("ff02::1", B6, 6, SYN_80), Reason.MALFORMED),
@@ -123,14 +145,40 @@ def test_a_packet_is_dropped_unread(frame: bytes, reason: Reason) -> None:
 
 PLAIN4 = Packet(ip_address(A4), ip_address(B4), 6, ports=(40000, 80), flags=TcpFlag.SYN)
 PLAIN6 = replace(PLAIN4, source=ip_address(A6), destination=ip_address(B6))
+BARE4 = replace(PLAIN4, ports=(0, 0), flags=None)
+BARE6 = replace(PLAIN6, ports=(0, 0), flags=None)
 TAKEN = {
     "TCP over IPv4": (ip4(A4, B4, 6, SYN_80), PLAIN4),
     "padding after the packet": (ip4(A4, B4, 6, SYN_80) + bytes(6), PLAIN4),
     "IPv4 options": (ip4(A4, B4, 6, SYN_80, options=bytes(40)), PLAIN4),
-    "a first fragment": (ip4(A4, B4, 6, SYN_80, fragment=MORE_FRAGMENTS), PLAIN4),
+    "a first fragment": (
+        ip4(A4, B4, 6, DATAGRAM, fragment=MORE_FRAGMENTS),
+        replace(PLAIN4, fragment=Fragment(1, 6, offset=0, length=24)),
+    ),
+    "a later fragment, of which no port is read": (
+        ip4(A4, B4, 6, DATAGRAM, fragment=MORE_FRAGMENTS | 0x1000),
+        replace(BARE4, fragment=Fragment(1, 6, offset=32_768, length=24)),
+    ),
+    "the last fragment, up to byte 65,535": (
+        ip4(A4, B4, 17, bytes(15), fragment=8190, identifier=0xABCD),
+        replace(BARE4, protocol=17, fragment=Fragment(0xABCD, 17, offset=65_520, length=15)),
+    ),
+    "a later fragment of ICMP, whatever its bytes": (
+        ip4(A4, B4, 1, b"\x05", fragment=1),
+        replace(BARE4, protocol=1, fragment=Fragment(1, 1, offset=8, length=1)),
+    ),
+    "a first fragment of IPv6": (
+        chain(fragment(0), body=DATAGRAM),
+        replace(PLAIN6, fragment=Fragment(7, 0, offset=0, length=24)),
+    ),
+    "a later fragment of IPv6, which ends the chain": (
+        chain(options(), fragment(8, more=False), Extension(HOP_BY_HOP, bytes(6)), body=b""),
+        replace(BARE6, protocol=0, fragment=Fragment(7, 0, offset=8, length=7)),
+    ),
+    "a datagram in one fragment": (chain(fragment(0, more=False)), PLAIN6),
     "TCP over IPv6": (ip6(A6, B6, 6, SYN_80), PLAIN6),
     "four extension headers": (
-        chain(options(HOP_BY_HOP), routing(0), fragment(0), options(units=3)),
+        chain(options(HOP_BY_HOP), routing(0), fragment(0, more=False), options(units=3)),
         PLAIN6,
     ),
     "unused flags": (ip4(A4, B4, 6, tcp(40000, 80, 0xE8 | SYN)), PLAIN4),
@@ -215,7 +263,14 @@ BAD_ERRORS = {
     "IPv4 options that are not there": error(
         C4, A4, 3, ip4(A4, B4, 6, SYN_80, options=bytes(40))[:59]
     ),
-    "a later fragment": error(C4, A4, 3, ip4(A4, B4, 6, SYN_80, fragment=1)),
+    "a later fragment": error(C4, A4, 3, ip4(A4, B4, 6, DATAGRAM, fragment=1)),
+    "a packet, itself in fragments": ip4(
+        C4,
+        A4,
+        1,
+        icmp(3, 0, bytes(4) + ip4(A4, B4, 6, DATAGRAM + bytes(4))),
+        fragment=MORE_FRAGMENTS,
+    ),
     "segments left": error(C6, A6, 3, chain(routing(1))),
     "a chain that is cut off": error(C6, A6, 3, chain(options(units=4))[:70]),
     "multicast": error(C4, A4, 3, ip4(A4, "224.0.0.1", 6, SYN_80)),
