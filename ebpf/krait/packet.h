@@ -306,7 +306,7 @@ INLINE enum krait_reason parse_l4(struct __sk_buff *skb, struct packet *p, const
 	void *direct = (void *)(long)skb->data + (at & 255);
 	__u8 h[14] = {};
 
-	if (!tcp && p->protocol != IPPROTO_UDP && !is_icmp(p))
+	if (!tcp && p->protocol != IPPROTO_UDP && p->protocol != IPPROTO_SCTP && !is_icmp(p))
 		return KRAIT_PASS;
 	if (at + need > p->end)
 		return KRAIT_MALFORMED;

@@ -54,10 +54,15 @@ __attribute__((noinline)) __u32 look_up_ports(__u32 list, __u32 tuple)
 	return found & (KRAIT_MAY_OPEN | RULE_MASK);
 }
 
-/* The port that a list is asked about: ICMP's two "ports" are its identifier, which no rule names. */
+/* The port that a list is asked about. Of ICMP that is the type: the two "ports" of an echo are its
+ * identifier, which no rule names. A reply belongs to what its request opened. */
 INLINE __u16 listed(const struct packet *p, __u16 port)
 {
-	return is_icmp(p) ? 0 : port;
+	if (!is_icmp(p))
+		return port;
+	if (is_echo_reply(p))
+		return p->family == 4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;
+	return p->icmp_type;
 }
 
 /* May the packet's own tuple open; or, reversed, may its receiver's? */

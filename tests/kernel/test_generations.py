@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from krait.common import abi
+from krait.common.abi import ABI_VERSION
 from krait.kernel import netns
 from krait.kernel.bpf.map import Map
 from krait.kernel.claim import is_foreign, owners, release
@@ -116,7 +117,7 @@ def test_what_a_crash_left_half_made_is_swept_away_and_nothing_else(
 def test_clearing_leaves_no_folder(generations: Generations, folder: Path) -> None:
     generations.load(SMALLEST)
     generations.load(SMALLEST)
-    (folder / "1-9+").mkdir()
+    (folder / f"{ABI_VERSION}-9+").mkdir()
     assert [each.number for each in generations.found()] == [1, 2]
     assert owners(folder) == {netns.cookie()}
     generations.clear()
@@ -129,17 +130,21 @@ def test_what_is_not_of_our_making_is_stepped_over_and_stays(
 ) -> None:
     made = generations.load(SMALLEST)
     for hook in Hook:
-        (folder / "1-7" / f"krait_{hook.value}").mkdir(parents=True)
-    (folder / "1-8").mkdir()
+        (folder / f"{ABI_VERSION}-7" / f"krait_{hook.value}").mkdir(parents=True)
+    (folder / f"{ABI_VERSION}-8").mkdir()
     with Map.open_pinned(folder / made.name / "control") as table:
-        table.pin(folder / "1-9")
+        table.pin(folder / f"{ABI_VERSION}-9")
         for hook in Hook:
-            table.pin(folder / "1-8" / f"krait_{hook.value}")
-    (folder / "2-1").symlink_to(folder / "1-7")
+            table.pin(folder / f"{ABI_VERSION}-8" / f"krait_{hook.value}")
+    (folder / f"{ABI_VERSION + 1}-1").symlink_to(folder / f"{ABI_VERSION}-7")
     assert Generations(folder).found() == (made,)
     generations.remove(made)
     generations.clear()
-    assert sorted(each.name for each in folder.iterdir()) == ["1-7", "1-9", "2-1"]
+    assert sorted(each.name for each in folder.iterdir()) == [
+        f"{ABI_VERSION}-7",
+        f"{ABI_VERSION}-9",
+        f"{ABI_VERSION + 1}-1",
+    ]
 
 
 def test_the_folder_of_all_interfaces_goes_with_the_last_one_if_it_is_ours(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from krait.policy.model import (
     ICMP4,
     ICMP6,
+    SCTP,
     TCP,
     UDP,
     Address,
@@ -64,6 +65,7 @@ SUBNETS: tuple[Network, ...] = tuple(
         ),
     )
 )
+GRE = 47
 SPANS = (
     PortSpan(TCP, 22, 22),
     PortSpan(TCP, 80, 90),
@@ -74,15 +76,22 @@ SPANS = (
     PortSpan(UDP, 53, 53),
     PortSpan(UDP, 8000, 8100),
     PortSpan(UDP, 0, 0xFFFF),
-    PortSpan(ICMP4, 0, 0),
-    PortSpan(ICMP6, 0, 0),
+    PortSpan(SCTP, 80, 90),
+    PortSpan(SCTP, 0, 0xFFFF),
+    PortSpan(GRE, 0, 0),
+    PortSpan(ICMP4, 0, 0xFF),
+    PortSpan(ICMP6, 0, 0xFF),
+    PortSpan(ICMP4, 8, 8),
+    PortSpan(ICMP6, 128, 128),
+    PortSpan(ICMP4, 9, 13),
+    PortSpan(ICMP6, 130, 0xFF),
 )
 NOWHERE = Mark(1, 1)
 
 _BANNED = (
     (PortSpan(TCP, 0, 0xFFFF),),
     (PortSpan(UDP, 0, 0xFFFF), PortSpan(TCP, 80, 0xFFFF)),
-    (PortSpan(ICMP4, 0, 0), PortSpan(ICMP6, 0, 0)),
+    (PortSpan(ICMP4, 0, 0xFF), PortSpan(ICMP6, 0, 0xFF)),
 )
 _TERMS: tuple[Labels, ...] = (
     frozenset(),

@@ -53,6 +53,10 @@ def udp(source_port: int, destination_port: int, data: bytes = b"") -> bytes:
     return pack(">HHHH", source_port, destination_port, 8 + len(data), 0) + data
 
 
+def sctp(source_port: int, destination_port: int, data: bytes = b"") -> bytes:
+    return pack(">HHII", source_port, destination_port, 1, 0) + data
+
+
 def icmp(kind: int, code: int = 0, rest: bytes = bytes(4)) -> bytes:
     """Type, code, checksum, and all that follows."""
     return bytes((kind, code, 0, 0)) + rest

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Address
+from krait.policy.model import ICMP4, ICMP6, SCTP, TCP, UDP, Address
 from krait.policy.view import HERE, Principal, View
-from tests.strategies.documents import SPANS
+from tests.strategies.documents import GRE, SPANS
 from tests.strategies.fragments import trains
 from tests.strategies.packets import (
     ACK,
@@ -27,6 +27,7 @@ from tests.strategies.packets import (
     icmp,
     ip4,
     ip6,
+    sctp,
     tcp,
     udp,
 )
@@ -36,7 +37,7 @@ from tests.strategies.worlds import ODD_ADDRESSES, World, landmarks, later, worl
 T = TypeVar("T")
 
 STEPS = 60
-GRE, SCTP, NO_NEXT_HEADER = 47, 132, 59
+NO_NEXT_HEADER = 59
 
 PORTS = tuple(
     dict.fromkeys(
@@ -131,6 +132,8 @@ class Conversation:
                 return tcp(source_port, destination_port, kind, bytes(self.spare))
             case 17:
                 return udp(source_port, destination_port, bytes(self.spare))
+            case 132:
+                return sctp(source_port, destination_port, bytes(self.spare))
             case 1 | 58:
                 return echo(kind, self.port_here) + bytes(self.spare)
             case _:
@@ -186,7 +189,7 @@ def _conversations(draw: st.DrawFn, cast: _Cast) -> Conversation:
     family = [address for address in ours if address.version == there.version]
     here = draw(st.sampled_from(family or [there]))
     icmp_number = ICMP4 if there.version == 4 else ICMP6
-    protocol = draw(st.sampled_from((TCP, TCP, UDP, icmp_number, GRE, SCTP, NO_NEXT_HEADER)))
+    protocol = draw(st.sampled_from((TCP, TCP, UDP, icmp_number, SCTP, GRE, NO_NEXT_HEADER)))
     served = draw(st.sampled_from(PORTS))
     own = draw(st.sampled_from((40000, 40001, *PORTS[:4])))
     ports = (served, own) if draw(st.booleans()) else (own, served)

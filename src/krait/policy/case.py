@@ -13,7 +13,7 @@ from krait.common.reason import Reason
 from krait.policy.evaluate import Decision, decide
 from krait.policy.flow import FlowTuple
 from krait.policy.fragment import Datagram, Fragment
-from krait.policy.model import TCP, UDP, Address, Labels, Policy
+from krait.policy.model import TCP, Address, Labels, Policy
 from krait.policy.packet import Packet
 from krait.policy.pair import pair_class, ports_concern
 from krait.policy.view import HERE, Principal, View
@@ -123,7 +123,8 @@ class Case:
         ends = (self.source, self.destination)
         if opener != self.about:
             ends = ends[::-1]
-        port = opener.destination[1] if opener.protocol in (TCP, UDP) else 0
+        # What an ICMP message opens is the same from either end: an echo, or what its type says.
+        port = self.packet.opened_port if self.packet.message else opener.destination[1]
         return decide(self.state.policy, *ends, opener.protocol, port)
 
     def datagram(self, fragment: Fragment) -> Datagram:

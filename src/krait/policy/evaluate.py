@@ -7,10 +7,10 @@ and may be slow.
 
 from dataclasses import dataclass, replace
 
+from krait.policy import ports
 from krait.policy.model import Labels, Policy, PortSpan, Rule
-from krait.policy.ports import MAX_PORT, MAX_PROTOCOL
 
-EVERYTHING = tuple(PortSpan(protocol, 0, MAX_PORT) for protocol in range(MAX_PROTOCOL + 1))
+EVERYTHING = tuple(ports.whole(protocol) for protocol in range(ports.MAX_PROTOCOL + 1))
 """Every protocol and port there is, in order."""
 
 
@@ -40,7 +40,7 @@ def decide(
     """Whether `source` may open a flow to `port` of `destination`.
 
     Labels are identities; None is identity 0, which is denied under every default. `protocol` is
-    an IANA number; a protocol without ports has the one port 0.
+    an IANA number; `port` is as in model.LAST_PORT.
     """
     if source is None or destination is None:
         return Decision(allow=False, rule=None)

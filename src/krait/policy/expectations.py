@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from krait.policy.evaluate import Decision, Segment, decide_all
-from krait.policy.explain import EVERY_OPEN, describe, why
+from krait.policy.explain import describe, every_open, why
 from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Rule
 from krait.policy.owners import Owner, principals
 from krait.policy.pairing import Concern
@@ -91,6 +91,7 @@ class _Court:
 
     def __init__(self, document: Document) -> None:
         self._policy = document.policy
+        self._every_open = every_open(document.policy)
         self._everyone = _representatives(document)  # none of them has identity 0
         self._holders: dict[str, list[int]] = defaultdict(list)  # places in `everyone`
         for place, owner in enumerate(self._everyone):
@@ -127,7 +128,7 @@ class _Court:
 
     def disagreement(self, test: PolicyTest, source: Owner, destination: Owner) -> Segment:
         """The first ports about which the rules say something else than the test."""
-        spans = test.ports or EVERY_OPEN
+        spans = test.ports or self._every_open
         segments = decide_all(self._policy, source.identity, destination.identity, spans)
         return next(each for each in segments if each.decision.allow != test.allow)
 
@@ -135,7 +136,7 @@ class _Court:
         settled = self._settled(rules)
         if settled is not None:
             return settled == test.allow
-        question = rules, test.ports or EVERY_OPEN
+        question = rules, test.ports or self._every_open
         if question not in self._verdicts:
             policy = replace(self._policy, rules=tuple(self._concern.chosen(rules)))
             segments = decide_all(policy, *identities, question[1])

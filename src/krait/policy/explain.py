@@ -8,15 +8,10 @@ from enum import StrEnum
 from krait.common.errors import UsageError
 from krait.policy import ports
 from krait.policy.evaluate import Decision, Segment, decide_all
-from krait.policy.model import Document
+from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Document, Policy, PortSpan
 from krait.policy.owners import Owner, find
 
-_KNOWN = tuple(dict.fromkeys(n for numbers in ports.PROTOCOLS.values() for n in numbers))
-_OTHER = next(n for n in range(ports.MAX_PROTOCOL + 1) if n not in _KNOWN)
-"""Stands for every protocol that no document can name yet: only rules without ports cover them."""
-
-EVERY_OPEN = tuple(ports.whole(protocol) for protocol in (*_KNOWN, _OTHER))
-"""What a question without a port asks."""
+_COMMON = (TCP, UDP, ICMP4, ICMP6)
 
 
 class Verdict(StrEnum):
@@ -73,9 +68,16 @@ def explain(
             f"{source.name} and {destination.name} are on the same side of the tunnel",
             hint="what stays on one node, or behind it, never passes a filter of Krait",
         )
-    spans = ports.parse(port_text) if port_text is not None else EVERY_OPEN
+    spans = ports.parse(port_text) if port_text is not None else every_open(document.policy)
     segments = decide_all(document.policy, source.identity, destination.identity, spans)
     return Explanation(source, destination, tuple(_rows(segments)))
+
+
+def every_open(policy: Policy) -> tuple[PortSpan, ...]:
+    """What a question without a port asks: each protocol that a rule may tell from the others."""
+    named = sorted({span.protocol for rule in policy.rules for span in rule.ports})
+    known = dict.fromkeys((*_COMMON, *named, ports.OTHER_PROTOCOL))
+    return tuple(ports.whole(protocol) for protocol in known)
 
 
 def why(decision: Decision) -> str:
@@ -88,7 +90,7 @@ def why(decision: Decision) -> str:
 
 def describe(segment: Segment) -> str:
     """A segment in words, as short as a document would write it."""
-    if segment.protocol == _OTHER:
+    if segment.protocol == ports.OTHER_PROTOCOL:
         return "every other protocol"
     return ports.describe(segment.protocol, segment.low, segment.high)
 
@@ -99,7 +101,7 @@ def _rows(segments: tuple[Segment, ...]) -> Iterator[Row]:
     rest = None
     for segment in segments:
         groups.setdefault(segment.decision, []).append(segment)
-        if segment.protocol == _OTHER:
+        if segment.protocol == ports.OTHER_PROTOCOL:
             rest = segment.decision
     for decision, group in groups.items():
         if decision != rest:
@@ -118,6 +120,8 @@ def _words(segments: list[Segment]) -> tuple[str, ...]:
         else:
             merged.append(segment)
     words = [describe(segment) for segment in merged]
-    if {"icmp4", "icmp6"} <= set(words):
-        words = [word.replace("icmp4", "icmp") for word in words if word != "icmp6"]
+    for what in ("", "/echo"):
+        if {f"icmp4{what}", f"icmp6{what}"} <= set(words):
+            words.remove(f"icmp6{what}")
+            words[words.index(f"icmp4{what}")] = f"icmp{what}"
     return tuple(words)

@@ -5,8 +5,10 @@
 stand on them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from types import MappingProxyType
 from typing import TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -18,8 +20,18 @@ EVERYTHING_BITS = 1
 Labels: TypeAlias = frozenset[str]
 """What an identity stands for: its tags, and the node's own name where a rule names it."""
 
-ICMP4, TCP, UDP, ICMP6 = 1, 6, 17, 58
+ICMP4, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 """IANA protocol numbers."""
+
+LAST_PORT: Mapping[int, int] = MappingProxyType(
+    {TCP: 0xFFFF, UDP: 0xFFFF, SCTP: 0xFFFF, ICMP4: 0xFF, ICMP6: 0xFF}
+)
+"""The highest port of each protocol that has any. A type of ICMP is its port; all protocols that
+are not here have the one port 0.
+"""
+
+ECHO_REQUEST: Mapping[int, int] = MappingProxyType({ICMP4: 8, ICMP6: 128})
+"""The port that an ICMP echo opens, be the packet a request or a reply."""
 
 
 def is_within(narrow: Network, wide: Network) -> bool:
@@ -53,14 +65,14 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class PortSpan:
-    """An inclusive range of destination ports of one IP protocol; ICMP has the one port 0."""
+    """An inclusive range of destination ports of one IP protocol, as LAST_PORT has them."""
 
     protocol: int
     low: int
     high: int
 
     def holds(self, protocol: int, port: int) -> bool:
-        """`port` is the destination port; 0 for ICMP."""
+        """`port` is the destination port; for ICMP, the type."""
         return protocol == self.protocol and self.low <= port <= self.high
 
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from krait.common.reason import Reason
 from krait.policy.fragment import Fragment
-from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Address, Network
+from krait.policy.model import ECHO_REQUEST, ICMP4, ICMP6, SCTP, TCP, UDP, Address, Network
 
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 """The frame's protocol that goes with each version of IP."""
@@ -68,10 +68,11 @@ _MESSAGES: dict[int, dict[int, Message]] = {
 class Packet:
     """What the judge needs to know of a packet.
 
-    `ports` are source and destination: of TCP and UDP their own, of an ICMP echo its identifier
-    twice, of all else 0; None where the header is cut short. `flags` is None where TCP's 14th byte
-    is missing, and for every other protocol. `inner` is what an ICMP error quotes. `fragment` is
-    None for a whole datagram; of a later fragment only the IP header is known.
+    `ports` are source and destination: of TCP, UDP and SCTP their own, of an ICMP echo twice its
+    identifier, of all else 0; None where the header is cut short. `icmp_type` is that of ICMP.
+    `flags` is None where TCP's 14th byte is missing, and for every other protocol. `inner` is what
+    an ICMP error quotes. `fragment` is None for a whole datagram; of a later fragment only the IP
+    header is known.
     """
 
     source: Address
@@ -79,6 +80,7 @@ class Packet:
     protocol: int
     message: Message | None = None
     ports: tuple[int, int] | None = (0, 0)
+    icmp_type: int = 0
     flags: TcpFlag | None = None
     inner: Self | None = None
     fragment: Fragment | None = None
@@ -100,6 +102,17 @@ class Packet:
     def has(self, flag: TcpFlag) -> bool:
         """False, too, where there are no TCP flags."""
         return bool(self._flags(flag))
+
+    @property
+    def opened_port(self) -> int:
+        """The port that rules are asked about when the packet opens something."""
+        match self.message:
+            case None:
+                return self.ports[1] if self.ports else 0
+            case Message.ECHO_REQUEST | Message.ECHO_REPLY:
+                return ECHO_REQUEST[self.protocol]
+            case _:
+                return self.icmp_type
 
     def _flags(self, mask: TcpFlag) -> TcpFlag:
         return (self.flags or TcpFlag(0)) & mask
@@ -238,7 +251,7 @@ def _next_layer(ip: _Ip) -> Packet:
     if bare.is_later_fragment:
         return bare
     body = ip.body
-    if ip.protocol in (TCP, UDP):
+    if ip.protocol in (TCP, UDP, SCTP):
         ports = (int.from_bytes(body[:2]), int.from_bytes(body[2:4])) if len(body) >= 8 else None
         flags = TcpFlag(body[13] & 0x17) if ip.protocol == TCP and len(body) >= 14 else None
         return replace(bare, ports=ports, flags=flags)
@@ -248,7 +261,7 @@ def _next_layer(ip: _Ip) -> Packet:
         message = _MESSAGES[ip.protocol].get(body[0], Message.OTHER)
         echo = message in (Message.ECHO_REQUEST, Message.ECHO_REPLY)
         identifier = int.from_bytes(body[4:6]) if echo else 0
-        return replace(bare, message=message, ports=(identifier, identifier))
+        return replace(bare, message=message, ports=(identifier, identifier), icmp_type=body[0])
     return bare
 
 

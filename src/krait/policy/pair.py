@@ -5,11 +5,11 @@ Derived from the rules by asking `decide`, never from what was compiled.
 """
 
 from collections.abc import Iterator
-from itertools import count
 
 from krait.common.abi import PairClass
 from krait.policy.evaluate import decide
-from krait.policy.model import TCP, UDP, Labels, Policy
+from krait.policy.model import LAST_PORT, Labels, Policy
+from krait.policy.ports import OTHER_PROTOCOL
 
 
 def pair_class(policy: Policy, one: Labels, other: Labels) -> PairClass:
@@ -41,7 +41,7 @@ def _turning_points(
     """A (protocol, port) from every stretch over which the verdict cannot change.
 
     It can change only where a span begins, or just beyond where one ends; and no rule tells apart
-    two protocols that none of them names. Only TCP and UDP have ports other than 0.
+    two protocols that none of them names.
     """
     spans = [
         span
@@ -50,10 +50,9 @@ def _turning_points(
         for span in rule.ports
     ]
     named = {span.protocol for span in spans}
-    yield next(protocol for protocol in count() if protocol not in named | {TCP, UDP}), 0
+    yield OTHER_PROTOCOL, 0
     yield from ((protocol, 0) for protocol in named)
     for span in spans:
-        if span.protocol in (TCP, UDP):
-            yield span.protocol, span.low
-            if span.high < 0xFFFF:
-                yield span.protocol, span.high + 1
+        yield span.protocol, span.low
+        if span.high < LAST_PORT.get(span.protocol, 0):
+            yield span.protocol, span.high + 1

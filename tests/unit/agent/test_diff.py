@@ -19,6 +19,7 @@ from krait.agent.diff import (
     choose,
     plan,
 )
+from krait.common.abi import ABI_VERSION
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 from krait.policy.image import EMPTY as EMPTY_IMAGE
@@ -316,5 +317,5 @@ def test_every_action_reads_as_an_account() -> None:
     assert account == (
         "load tables for 16 principals, 16 identities, keeping flows and counters; "
         "commit test.yaml: 5 rules for 3 peers; swap the program on ingress; "
-        "swap the program on egress; remove tables 1-1"
+        f"swap the program on egress; remove tables {ABI_VERSION}-1"
     )

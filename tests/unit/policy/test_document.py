@@ -86,8 +86,8 @@ PORTS = {
     "tcp/5432": [PortSpan(TCP, 5432, 5432)],
     "[udp/8000-8100]": [PortSpan(UDP, 8000, 8100)],
     "tcp": [PortSpan(TCP, 0, 65535)],
-    "icmp": [PortSpan(ICMP4, 0, 0), PortSpan(ICMP6, 0, 0)],
-    "[icmp6, icmp]": [PortSpan(ICMP6, 0, 0), PortSpan(ICMP4, 0, 0)],
+    "icmp": [PortSpan(ICMP4, 0, 0xFF), PortSpan(ICMP6, 0, 0xFF)],
+    "[icmp6, icmp]": [PortSpan(ICMP6, 0, 0xFF), PortSpan(ICMP4, 0, 0xFF)],
 }
 
 

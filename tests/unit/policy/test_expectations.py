@@ -9,7 +9,7 @@ from krait.policy import expectations
 from krait.policy.document import load
 from krait.policy.evaluate import decide_all
 from krait.policy.expectations import Failure, run
-from krait.policy.explain import EVERY_OPEN
+from krait.policy.explain import every_open
 from krait.policy.model import Document, PolicyTest
 from krait.policy.owners import principals
 from tests.documents import key
@@ -164,7 +164,7 @@ def plainly(document: Document) -> list[tuple[str | None, str | None]]:
             (a.name, b.name)
             for a, b in distinct
             for each in decide_all(
-                document.policy, a.identity, b.identity, test.ports or EVERY_OPEN
+                document.policy, a.identity, b.identity, test.ports or every_open(document.policy)
             )
             if each.decision.allow != test.allow
         )

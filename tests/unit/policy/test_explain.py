@@ -6,8 +6,9 @@ import pytest
 from krait.common.errors import UsageError
 from krait.policy.document import load
 from krait.policy.evaluate import decide_all
-from krait.policy.explain import EVERY_OPEN, Verdict, explain
+from krait.policy.explain import Verdict, every_open, explain
 from krait.policy.model import PortSpan
+from tests.documents import key
 
 EXAMPLE = load((Path(__file__).parents[3] / "examples" / "small.yaml").read_bytes(), "small.yaml")
 
@@ -126,11 +127,31 @@ def test_an_unknown_protocol_is_refused() -> None:
 
 @pytest.mark.parametrize(("source", "to"), [("web1", "db1"), ("laptop", "db1"), ("web1", "web2")])
 def test_asking_for_every_open_is_asking_for_every_protocol(source: str, to: str) -> None:
-    """One protocol stands for all that no document can name; ICMP has the one port 0."""
+    """One protocol stands for all that no rule names."""
     who = explain(EXAMPLE, source, to)
     policy, ends = EXAMPLE.policy, (who.source.identity, who.destination.identity)
-    short = decide_all(policy, *ends, EVERY_OPEN)
-    named = {span.protocol for span in EVERY_OPEN}
+    every = every_open(policy)
+    short = decide_all(policy, *ends, every)
+    named = {span.protocol for span in every}
     rest = {s.decision for s in decide_all(policy, *ends) if s.protocol not in named}
-    assert rest == {s.decision for s in short if s.protocol == EVERY_OPEN[-1].protocol}
-    assert PortSpan(1, 0, 0) in EVERY_OPEN
+    assert rest == {s.decision for s in short if s.protocol == every[-1].protocol}
+    assert PortSpan(1, 0, 255) in every
+
+
+def test_types_of_icmp_and_protocols_by_number_are_told_apart() -> None:
+    rules = """
+    - {name: ping, from: web, to: db, ports: icmp/echo}
+    - {name: clock, from: web, to: db, ports: [icmp4/13, ip/47, ip/200]}
+    - {name: no-probe, from: web, to: db, ports: icmp6/139, action: deny}
+"""
+    nodes = f"w: {{public_key: {key(1)}, tags: web}}, d: {{public_key: {key(2)}, tags: db}}"
+    text = f"nodes: {{{nodes}}}\npolicy:\n  rules:{rules}"
+    document = load(text.encode(), "test.yaml")
+    rows = {row.what: row.decision for row in explain(document, "w", "d").rows}
+    names = {what: each.rule and each.rule.name for what, each in rows.items()}
+    assert names == {
+        ("icmp/echo",): "ping",
+        ("icmp4/13", "gre", "ip/200"): "clock",
+        ("icmp6/139",): "no-probe",
+        ("everything else",): None,
+    }

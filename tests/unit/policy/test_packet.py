@@ -203,15 +203,19 @@ TAKEN = {
     ),
     "echo request": (
         ip4(A4, B4, 1, echo(8, 7)),
-        replace(PLAIN4, protocol=1, message=Message.ECHO_REQUEST, ports=(7, 7), flags=None),
+        replace(
+            PLAIN4, protocol=1, message=Message.ECHO_REQUEST, ports=(7, 7), icmp_type=8, flags=None
+        ),
     ),
     "echo reply over IPv6": (
         ip6(A6, B6, 58, echo(129, 7)),
-        replace(PLAIN6, protocol=58, message=Message.ECHO_REPLY, ports=(7, 7), flags=None),
+        replace(
+            PLAIN6, protocol=58, message=Message.ECHO_REPLY, ports=(7, 7), icmp_type=129, flags=None
+        ),
     ),
     "any other message": (
         ip4(A4, B4, 1, echo(13, 7)),
-        replace(PLAIN4, protocol=1, message=Message.OTHER, ports=(0, 0), flags=None),
+        replace(BARE4, protocol=1, message=Message.OTHER, icmp_type=13),
     ),
 }
 

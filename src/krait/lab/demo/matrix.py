@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from krait.lab.traffic import Answer, Protocol
 from krait.policy.evaluate import Decision, decide
-from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Document
+from krait.policy.model import ECHO_REQUEST, ICMP4, ICMP6, TCP, UDP, Document
 from krait.policy.owners import find
 
 
@@ -110,4 +110,5 @@ def wrong(matrix: Matrix) -> Matrix:
 def _decide(document: Document, cell: Cell) -> Decision:
     source, destination = (find(document, name) for name in (cell.source, cell.destination))
     number = _NUMBERS[cell.probe.protocol, cell.family]
-    return decide(document.policy, source.identity, destination.identity, number, cell.probe.port)
+    port = ECHO_REQUEST.get(number, cell.probe.port)
+    return decide(document.policy, source.identity, destination.identity, number, port)
