@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.world import TCP, UDP, Spec, World, ipv4, ipv6, rule, selector
 from krait.kernel.datapath import ticks_per_second
-from krait.policy.model import PortSpan, Rule
+from krait.policy.model import Limits, PortSpan, Rule
 
 ROUNDS = 9
 RUNS = 1_000_000
@@ -100,9 +100,13 @@ def hot() -> Iterator[Row]:
 
 
 def cold() -> Iterator[Row]:
-    def varied(label: str, spec: Spec, packet: bytes, warm_up: int = 0) -> Row:
+    def varied(
+        label: str, spec: Spec, packet: bytes, warm_up: int = 0, *, answered: bool = False
+    ) -> Row:
         world = World(spec)
         world.run(packet, "cold", max(warm_up, 1))
+        if answered:
+            world.answer_all()
         return measure(world, label, packet, None, program="cold")
 
     nobody = (rule(1, selector(), selector(), allow=False),)
@@ -115,12 +119,16 @@ def cold() -> Iterator[Row]:
     spec = Spec(65536, 1414, EVERYONE, vary=3, hub=True)
     yield varied("hub, both random, 1,000,405 pairs", spec, ipv4(1, 2))
     opens = (rule(1, selector(), selector(0), services()),)
-    spec = Spec(65536, 1000, opens, vary=5, flows=1 << 21)
-    yield varied("flow hit, random of 524,288 flows", spec, ipv4(1, 0, UDP), 4_000_000)
-    spec = Spec(65536, 1000, opens, vary=9, flows=1 << 24)
+    spec = Spec(65536, 1000, opens, vary=5, flows=1 << 21, unanswered=1 << 21)
+    hit = "flow hit, random of 524,288 flows"
+    yield varied(f"{hit}, answered", spec, ipv4(1, 0, UDP), 4_000_000, answered=True)
+    yield varied(f"{hit}, unanswered", spec, ipv4(1, 0, UDP), 4_000_000)
+    spec = Spec(65536, 1000, opens, vary=9, unanswered=1 << 24)
     yield varied("new flow, room left", spec, ipv4(1, 0, UDP))
     spec = Spec(65536, 1000, opens, vary=9)
     yield varied("new flow, with an eviction", spec, ipv4(1, 0, UDP), 1_000_000)
+    spec = Spec(65536, 1000, opens, vary=9, limits=Limits(1, 1))
+    yield varied("new flow, over its peer's limit", spec, ipv4(1, 0, UDP), 1_000_000)
 
 
 def verifier() -> Iterator[str]:

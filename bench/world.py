@@ -17,6 +17,7 @@ from pathlib import Path
 from struct import pack
 from tempfile import TemporaryDirectory
 
+from krait.common import abi
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import ProgramInfo, program_info
 from krait.kernel.bpf.testrun import run
@@ -26,6 +27,7 @@ from krait.policy.compile import compile_policy
 from krait.policy.model import (
     Document,
     Labels,
+    Limits,
     Mark,
     Mesh,
     Network,
@@ -44,6 +46,9 @@ TCP, UDP = 6, 17
 _NOWHERE = Mark(0, 0)
 
 
+UNLIMITED = Limits(None, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """How large the world is, and what its rules say between the tags t0, t1, …; we are t0."""
@@ -53,6 +58,8 @@ class Spec:
     rules: tuple[Rule, ...]
     hub: bool = False
     flows: int = 1 << 16
+    unanswered: int = 1 << 14
+    limits: Limits = UNLIMITED
     vary: int = 0
     prefixes: tuple[Network, ...] = ()  # routed to node 1 and tagged t1, outside the mesh
 
@@ -67,6 +74,7 @@ class World:
         with TemporaryDirectory() as folder, BpfObject.open(_build(Path(folder))) as program:
             prepare(program, capacity, test_ifindex=1)
             program.resize("flows", spec.flows)
+            program.resize("unanswered", spec.unanswered)
             program.set_constant("vary", spec.vary)
             program.set_constant("base4", int(BASE4))
             program.set_constant("addresses", spec.nodes)
@@ -79,6 +87,13 @@ class World:
             self.datapath.write(1, drawn, known=None, held={})
             self.datapath.commit(1, 1)
             self.programs = {name: os.dup(fd) for name, fd in program.programs.items()}
+
+    def answer_all(self) -> None:
+        """Make an answered flow of every unanswered one."""
+        waiting, answered = self.datapath.maps["unanswered"], self.datapath.maps["flows"]
+        for keys, values in list(waiting.items()):
+            answered.update_batch(keys, values, len(values) // abi.FLOW.size_bytes)
+            waiting.delete_batch(keys, len(values) // abi.FLOW.size_bytes)
 
     def run(
         self, packet: bytes, program: str = "krait_ingress", repeat: int = 1
@@ -134,7 +149,7 @@ def _mesh(spec: Spec) -> tuple[Document, Interface]:
         node=None,
         mesh=Mesh(cidrs, None),
         nodes=nodes,
-        policy=Policy(default_allow=False, strict=False, rules=spec.rules, tests=()),
+        policy=Policy(False, False, spec.rules, (), spec.limits),
     )
     peers = tuple(
         Peer(

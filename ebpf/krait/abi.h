@@ -28,6 +28,7 @@ enum krait_reason {
 	KRAIT_NO_PAIR,
 	KRAIT_SOURCE_ROUTE,
 	KRAIT_FRAGMENT_OVERLAP,
+	KRAIT_OPEN_LIMIT,
 	KRAIT_REASONS
 };
 
@@ -87,6 +88,8 @@ struct krait_self {
 	__u32 own4;
 	__u32 identity, row;
 	__u32 flags;
+	__u32 opens; /* that each peer may make a second; 0: as many as it likes */
+	__u32 burst; /* opens that may come at once */
 	__u32 zero;
 };
 
@@ -122,6 +125,13 @@ struct krait_flow {
 	__u16 rule;
 	__u8 state;
 	__u8 zero;
+};
+
+/* What a peer may still open, in units that each tick brings `opens` of and an open costs HZ of. Races
+ * lose a few: WireGuard hands over the packets of one peer one after the other. */
+struct krait_budget {
+	__u32 left;
+	__u32 seen; /* jiffies, low half */
 };
 
 /* The datagram of which a first fragment passed. An id is the sender's for one destination and, in

@@ -14,9 +14,10 @@ enum { CLOCK_SLACK = 16 }; /* jiffies */
 /* Where a packet's flow is, or would be. */
 struct place {
 	struct krait_flow_key *key;
-	__u32 tag;   /* tells a recycled element from the one that was looked up */
-	__u32 now;   /* jiffies, low half */
-	__u8 from_b; /* the packet comes from the key's higher end */
+	__u32 tag;     /* tells a recycled element from the one that was looked up */
+	__u32 now;     /* jiffies, low half */
+	__u8 from_b;   /* the packet comes from the key's higher end */
+	__u8 answered; /* the tuple's entry, dead or alive, is in `flows` */
 };
 
 INLINE __u64 revision_of(__u64 word)
@@ -71,6 +72,26 @@ INLINE void find_place(const struct packet *p, struct place *place)
 	place->tag = hash_of(place->key);
 	place->now = bpf_jiffies64();
 	place->from_b = from_b;
+	place->answered = 0;
+}
+
+INLINE struct krait_flow *find_flow(struct place *place)
+{
+	struct krait_flow *flow = bpf_map_lookup_elem(&flows, place->key);
+
+	if (!flow)
+		return bpf_map_lookup_elem(&unanswered, place->key);
+	place->answered = 1;
+	return flow;
+}
+
+/* Whether a flow in this state has shown that its other side wants it. A ping never does: its answer
+ * costs nobody anything. */
+INLINE int is_answered(__u8 state)
+{
+	__u8 base = state & KRAIT_FLOW_STATE_MASK;
+
+	return base == KRAIT_FLOW_TCP_ESTABLISHED || base == KRAIT_FLOW_UDP_REPLIED;
 }
 
 INLINE int is_live(const struct krait_flow *flow, __u64 word, const struct place *place)
@@ -116,6 +137,31 @@ INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
 	return base | fins;
 }
 
+/* Does far keep to how many opens a second a peer may make? What leaves this node is not limited. */
+INLINE int is_within_limit(const struct subject *x, const struct place *place, __u32 peer)
+{
+	const struct krait_self *self = x->state->self;
+	const __u64 cost = ticks_per_second, most = self->burst * cost;
+	struct krait_budget *budget;
+	__u64 left;
+
+	if (!self->opens || x->leaves)
+		return 1;
+	budget = bpf_map_lookup_elem(&budgets, &peer);
+	if (!budget)
+		return 0;
+	left = budget->left + (__u64)(place->now - budget->seen) * self->opens;
+	if (left > most || !budget->seen) /* as the table is made, nobody has opened anything */
+		left = most;
+	if (left < cost)
+		return 0;
+	if (!x->dry) {
+		budget->left = left - cost;
+		budget->seen = place->now | !place->now;
+	}
+	return 1;
+}
+
 INLINE enum krait_reason insert_flow(const struct subject *x, const struct place *place, int reply,
 				     __u16 rule)
 {
@@ -132,8 +178,11 @@ INLINE enum krait_reason insert_flow(const struct subject *x, const struct place
 	} else {
 		flow.state = is_icmp(x->p) ? KRAIT_FLOW_ECHO : KRAIT_FLOW_UDP_NEW;
 	}
-	return bpf_map_update_elem(&flows, place->key, &flow, BPF_ANY) ? KRAIT_FLOW_FULL
-								       : KRAIT_PASS;
+	if (place->answered) /* one entry for a tuple, or the older would be found */
+		return bpf_map_update_elem(&flows, place->key, &flow, BPF_ANY) ? KRAIT_FLOW_FULL
+									       : KRAIT_PASS;
+	return bpf_map_update_elem(&unanswered, place->key, &flow, BPF_ANY) ? KRAIT_FLOW_FULL
+									    : KRAIT_PASS;
 }
 
 INLINE enum krait_reason judge_open(const struct subject *x, const struct place *place,
@@ -161,6 +210,8 @@ INLINE enum krait_reason judge_open(const struct subject *x, const struct place 
 		return KRAIT_DENIED;
 	if (!has_flow(x->p))
 		return KRAIT_PASS;
+	if (!is_within_limit(x, place, v->peer))
+		return KRAIT_OPEN_LIMIT;
 	return insert_flow(x, place, reply, v->rule);
 }
 
@@ -186,14 +237,22 @@ INLINE int is_allowed(const struct subject *x, struct krait_flow *flow, __u64 wo
 	return !!(decision & KRAIT_MAY_OPEN);
 }
 
-INLINE void touch(struct krait_flow *flow, const struct packet *p, int reply, __u32 now)
+INLINE void touch(struct krait_flow *flow, const struct packet *p, int reply,
+		  const struct place *place)
 {
 	__u8 state = flow->state, next = next_state(state, p, reply);
+	struct krait_flow answered;
 
 	if (next != state)
 		flow->state = next;
-	if (flow->seen != now) /* a line that many CPUs read is not written for nothing */
-		flow->seen = now;
+	if (flow->seen != place->now) /* a line that many CPUs read is not written for nothing */
+		flow->seen = place->now;
+	if (place->answered || !is_answered(next))
+		return;
+	answered = *flow;
+	if ((answered.word & WORD_TAG_MASK) == place->tag &&
+	    !bpf_map_update_elem(&flows, place->key, &answered, BPF_ANY))
+		bpf_map_delete_elem(&unanswered, place->key);
 }
 
 INLINE enum krait_reason judge_flow(const struct subject *x, struct verdict *v)
@@ -206,7 +265,7 @@ INLINE enum krait_reason judge_flow(const struct subject *x, struct verdict *v)
 	int denied = 0;
 
 	find_place(x->p, &place);
-	flow = has_flow(x->p) ? bpf_map_lookup_elem(&flows, &key) : 0;
+	flow = has_flow(x->p) ? find_flow(&place) : 0;
 	if (flow) {
 		__u64 word = *(volatile __u64 *)&flow->word;
 		int reply = place.from_b ^ !!(word & WORD_OPENER_IS_B);
@@ -214,7 +273,7 @@ INLINE enum krait_reason judge_flow(const struct subject *x, struct verdict *v)
 		if (is_live(flow, word, &place) && (x->error || !is_own_open(x->p, reply))) {
 			if (is_allowed(x, flow, word, reply, &flow_rule)) {
 				if (!x->error && !x->dry)
-					touch(flow, x->p, reply, place.now);
+					touch(flow, x->p, reply, &place);
 				v->path = KRAIT_PATH_FLOW;
 				v->rule = flow_rule;
 				return KRAIT_PASS;

@@ -29,7 +29,11 @@ KRAIT_MAP(pair, ARRAY, KRAIT_SLOTS, __u32, struct krait_pair, 0);
  * is never overwritten while a slot or a reader may use it. */
 KRAIT_MAP(ports, ARRAY, 1, __u32, __u64, 0);
 
+/* Flows that both sides have spoken in; and those that wait for an answer, so that opens that nobody
+ * answers push out nothing but each other. */
 KRAIT_MAP(flows, LRU_HASH, 65536, struct krait_flow_key, struct krait_flow, 0);
+KRAIT_MAP(unanswered, LRU_HASH, 16384, struct krait_flow_key, struct krait_flow, 0);
+KRAIT_MAP(budgets, ARRAY, 1, __u32, struct krait_budget, 0); /* by peer */
 
 KRAIT_MAP(fragments, LRU_HASH, 8192, struct krait_fragment_key, struct krait_fragment, 0);
 
@@ -47,5 +51,6 @@ KRAIT_MAP(shape, ARRAY, 1, __u32, struct krait_shape, 0);
 const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1; /* entries a slot */
 const volatile __u32 pair_layout = KRAIT_LAYOUT_ROWS;
 const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}, fragment_ticks = 0; /* jiffies */
+const volatile __u32 ticks_per_second = 1;					/* HZ */
 const volatile __u32 test_ifindex = 0; /* this interface has Ethernet headers; 0: none */
 const volatile struct krait_numbers abi_numbers = {};

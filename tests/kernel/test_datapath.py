@@ -36,7 +36,11 @@ def key(number: int) -> bytes:
 
 
 def compiled(
-    rules: str, peer_tags: str = "web", known: Numbers | None = None, peer: str = PEER
+    rules: str,
+    peer_tags: str = "web",
+    known: Numbers | None = None,
+    peer: str = PEER,
+    limits: str = "{}",
 ) -> Compiled:
     """This node is db at .1; the peer has the tags; rules are YAML list items."""
     text = f"""
@@ -47,6 +51,7 @@ nodes:
   spare1: {{public_key: {b64encode(key(3)).decode()}, tags: [web]}}
   spare2: {{public_key: {b64encode(key(4)).decode()}, tags: [app]}}
 policy:
+  limits: {limits}
   rules: [{rules}]
 """
     document = load(text.encode(), "test.yaml")
@@ -403,8 +408,9 @@ def test_an_open_for_which_the_flow_table_has_no_room_is_dropped(
     """The one entry is taken from whoever has it, but not while it is on its way into the table."""
     if len(os.sched_getaffinity(0)) == 1:
         pytest.skip("needs two CPUs at once")
-    it = loaded(compiled(WEB_MAY), flows=1)
-    it.put(compiled(WEB_MAY))
+    policy = compiled(WEB_MAY, limits="{opens: unlimited}")
+    it = loaded(policy, flows=1)
+    it.put(policy)
     fd = it.datapath.programs[Hook.INGRESS].fd
 
     def open_often(sport: int) -> None:

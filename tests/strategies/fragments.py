@@ -75,7 +75,9 @@ def _disturbed(draw: st.DrawFn, pieces: list[Piece]) -> list[Piece]:
     at = draw(st.integers(0, len(pieces) - 1))
     piece, rest = pieces[at], pieces[:at] + pieces[at + 1 :]
     match draw(
-        st.sampled_from(("lose", "repeat", "early", "back", "ahead", "far", "id", "more", "odd"))
+        st.sampled_from(
+            ("lose", "repeat", "early", *("back",) * 4, "ahead", "far", "id", "more", "odd")
+        )
     ):
         case "lose":
             return rest

@@ -7,6 +7,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from krait.policy.document import load
+from krait.policy.limits import UNLIMITED
 from krait.policy.model import Document, Labels, Node, Policy, Route, Rule, Selector
 from krait.policy.ports import describe
 from krait.policy.view import Interface, Peer
@@ -71,6 +72,10 @@ def _policy(policy: Policy) -> dict[str, Any]:
     return {
         "default": "allow" if policy.default_allow else "deny",
         "strict": policy.strict,
+        "limits": {
+            "opens": policy.limits.opens_per_s or UNLIMITED,
+            **({"burst": policy.limits.burst} if policy.limits.opens_per_s else {}),
+        },
         "rules": [_rule(rule) for rule in policy.rules],
     }
 

@@ -56,7 +56,8 @@ MESSAGES = {
 }
 ERRORS = {4: (3, 11, 12, 4, 3, 5), 6: (1, 2, 3, 4, 0, 127, 137)}
 KINDS_OF_STEPS = (
-    "nothing", *("packet",) * 14, *("error",) * 3, *("train",) * 2, "wait", *("commit",) * 2,
+    "nothing", *("packet",) * 14, *("error",) * 3, *("train",) * 2, "flood", "wait",
+    *("commit",) * 2,
 )  # fmt: skip
 WAITS = (5, 20, 29, 31, 40, 179, 181, 7199, 7201)
 
@@ -221,9 +222,25 @@ def _steps(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Seque
             talk, kind, leaves = draw(_spoken(talks))
             body = talk.body(kind, leaves=leaves)
             return draw(trains(talk.ends(leaves=leaves), talk.protocol, body, leaves=leaves))
+        case "flood":
+            return draw(_floods(talks))
         case _:
             _, frame, leaves = draw(_packets(talks))
             return (draw(_sent(frame, leaves=leaves)),)
+
+
+@st.composite
+def _floods(draw: st.DrawFn, talks: Sequence[Conversation]) -> Sequence[Step]:
+    """Opens of one kind, one after the other, each of another flow."""
+    talk, leaves = draw(st.sampled_from(talks)), draw(st.sampled_from((False, False, True)))
+    kind = SYN if talk.protocol == TCP else MESSAGES[talk.here.version][0]
+    ours = leaves or talk.protocol in (ICMP4, ICMP6)
+    flood = [
+        replace(talk, port_here=port) if ours else replace(talk, port_there=port)
+        for port in range(20_000, 20_000 + draw(st.integers(2, 5)))
+    ]
+    frames = [each.packet(kind, leaves=leaves, lies={}) for each in flood]
+    return [Send(each, ethertype(each), "egress" if leaves else "ingress") for each in frames]
 
 
 @st.composite

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from hypothesis import strategies as st
 
-from krait.policy.model import Address, Document, Mesh, Network, Node, Policy
+from krait.policy.model import Address, Document, Limits, Mesh, Network, Node, Policy
 from krait.policy.view import Interface, Peer, View, resolve
 from tests.strategies.documents import (
     MESHES,
@@ -57,7 +57,9 @@ def worlds(draw: st.DrawFn) -> World:
         node=None,
         mesh=Mesh(cidrs, None) if draw(mostly) else None,
         nodes=written,
-        policy=Policy(draw(rarely), draw(rarely), draw(rules(names_of(written))), ()),
+        policy=Policy(
+            draw(rarely), draw(rarely), draw(rules(names_of(written))), (), draw(limits())
+        ),
     )
     me = draw(st.sampled_from([n for n in nodes if n.name != SPARE and not n.via]))
     return World(document, draw(_interfaces(me, nodes, cidrs)))
@@ -98,12 +100,20 @@ def _interfaces(
     return Interface(me.public_key or b"", tuple(own), tuple(peers))
 
 
+def limits() -> st.SearchStrategy[Limits]:
+    """None, or one open a second: two clocks cannot agree on anything finer."""
+    few = [Limits(1, burst) for burst in (1, 1, 2, 50)]
+    return st.sampled_from([Limits(None, 0)] * len(few) + few)
+
+
 @st.composite
 def later(draw: st.DrawFn, world: World) -> World:
     """The same mesh after someone changed a thing."""
     document, interface = world.document, world.interface
     policy = document.policy
-    changes = ("deny", "deny", "rules", "rule", "strict", "default", "tags", "hub", "peers")
+    changes = (
+        "deny", "deny", "rules", "rule", "strict", "default", "limits", "tags", "hub", "peers",
+    )  # fmt: skip
     match draw(st.sampled_from(changes)):
         case "deny":
             policy = replace(policy, rules=(*policy.rules, draw(bans(document))))
@@ -119,6 +129,8 @@ def later(draw: st.DrawFn, world: World) -> World:
             policy = replace(policy, strict=not policy.strict)
         case "default":
             policy = replace(policy, default_allow=not policy.default_allow)
+        case "limits":
+            policy = replace(policy, limits=draw(limits()))
         case "tags":
             *named, spare = document.nodes
             which = draw(st.sampled_from(named))

@@ -151,6 +151,8 @@ SELF = Layout(
         ("identity", "I"),  # this node's
         ("row", "I"),
         ("flags", "I"),
+        ("opens", "I"),  # that each peer may make a second; 0: as many as it likes
+        ("burst", "I"),  # opens that may come at once
         ("zero", "I"),
     ),
 )
@@ -193,6 +195,13 @@ FLOW = Layout(
         ("zero", "B"),
     ),
 )
+BUDGET = Layout(
+    "krait_budget",
+    (
+        ("left", "I"),  # an open costs HZ of it, each tick brings `opens`
+        ("seen", "I"),  # jiffies, low half
+    ),
+)
 FRAGMENT_KEY = Layout(
     "krait_fragment_key",
     (
@@ -229,7 +238,8 @@ SHAPE = Layout(
 )
 
 LAYOUTS = (
-    SELF, PRINCIPAL, PAIR, FLOW_KEY, FLOW, FRAGMENT_KEY, FRAGMENT, PREFIX4, PREFIX6, COUNT, SHAPE,
+    SELF, PRINCIPAL, PAIR, FLOW_KEY, FLOW, BUDGET, FRAGMENT_KEY, FRAGMENT, PREFIX4, PREFIX6, COUNT,
+    SHAPE,
 )  # fmt: skip
 
 PREFIX_SLOT_BITS = 8

@@ -33,6 +33,7 @@ class Reason(IntEnum):
     NO_PAIR = 17
     SOURCE_ROUTE = 18
     FRAGMENT_OVERLAP = 19
+    OPEN_LIMIT = 20
 
     @property
     def label(self) -> str:
@@ -125,6 +126,10 @@ _TABLE: dict[Reason, Explanation] = {
     Reason.FRAGMENT_OVERLAP: Explanation(
         "A fragment that begins before the end of the first one, whose ports were judged.",
         "Capture it on the interface; a healthy peer never sends one.",
+    ),
+    Reason.OPEN_LIMIT: Explanation(
+        "The policy allows this flow, but its peer opens more of them than a peer may.",
+        "`krait status` names the peer; if it may, raise `limits: {opens: …}` in the policy.",
     ),
 }
 

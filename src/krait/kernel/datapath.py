@@ -30,7 +30,10 @@ from krait.policy.pairing import PortList
 
 OBJECT = Path(__file__).parent / "bpf" / "krait.bpf.o"
 
-DEFAULT_FLOWS = 1 << 16
+DEFAULT_FLOWS = 1 << 18
+"""At the default limit one peer needs longer to push others out than an idle flow lives (but for
+established TCP, which is picked up again); so it is with the quarter that waits for answers.
+"""
 
 _TABLES = {
     "control": 1,
@@ -43,6 +46,8 @@ _TABLES = {
     "pair": abi.SLOTS,
     "ports": 1,
     "flows": 1,
+    "unanswered": 1,
+    "budgets": 1,
     "fragments": 1,
     "rules": 1,
     "reasons": 1,
@@ -52,7 +57,7 @@ _TABLES = {
 """Every table that outlives the agent, and how many slots share it."""
 
 _SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", "rules", "peers")
-_SEEN = ("flows", "fragments")  # what was learnt from packets
+_SEEN = ("flows", "unanswered", "fragments")  # what was learnt from packets
 _SHARED = (*_SEEN, "reasons")
 _COUNTED = ("rules", "peers")
 _ZERO_KEY = bytes(4)
@@ -94,20 +99,21 @@ class Datapath:
     ) -> Self:
         """Load the object with tables of this capacity; both slots are empty and drop all.
 
-        `flows` is the size of a new flow table. `beside` is a datapath with which the new one
-        shares what was learnt from packets, `flows` or not. `after` is one that it takes over from:
-        that is used further, with the counters by reason; those by rule and by peer begin where
-        its own are now.
+        `flows` is the size of a new table of flows; that of unanswered ones is a quarter. `beside`
+        is a datapath with which the new one shares what was learnt from packets. `after` is one
+        that it takes over from: that is used further, with the counters by reason; those by rule
+        and by peer begin where its own are now.
         """
         if not path.exists():
             raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
         with BpfObject.open(path) as program:
             prepare(program, capacity, test_ifindex)
-            shared = {name: beside.maps[name] for name in _SEEN} if beside else {}
+            shared = {name: beside.maps[name] for name in (*_SEEN, "budgets")} if beside else {}
             if after is not None:
                 shared = {name: after.maps[name] for name in _SHARED}
             if not shared:
                 program.resize("flows", flows)
+                program.resize("unanswered", max(1, flows // 4))
             for name, table in shared.items():
                 program.reuse(name, table.fd)
             program.load()
@@ -277,12 +283,14 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
         check_enum(program.btf, tag, numbers)
     for name in _SIZED:
         program.resize(name, getattr(capacity, name) * _TABLES[name])
+    program.resize("budgets", capacity.peers)
     for name in ("addr4", "addr6", "principal", "pair"):
         program.set_constant(f"n_{name}", getattr(capacity, name))
     hz = ticks_per_second()
     program.set_constant("pair_layout", capacity.layout)
     program.set_constant("timeout_ticks", [FLOW_TIMEOUT_S[state] * hz for state in FlowState])
     program.set_constant("fragment_ticks", FRAGMENT_TIMEOUT_S * hz)
+    program.set_constant("ticks_per_second", hz)
     program.set_constant("test_ifindex", test_ifindex)
 
 

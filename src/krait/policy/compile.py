@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from krait.common.abi import FIRST_IDENTITY, PairLayout, PrincipalFlag, SelfFlag
 from krait.policy.identities import identities
-from krait.policy.model import Document, Labels, Network
+from krait.policy.model import Document, Labels, Limits, Network
 from krait.policy.numbering import Numbers, renumber
 from krait.policy.pairing import Concern, Pair, Pairing, PolicyTooLarge
 from krait.policy.view import HERE, Principal, View
@@ -46,6 +46,7 @@ class Compiled:
 
     numbers: Numbers
     flags: SelfFlag
+    limits: Limits
     mesh: tuple[Network, ...]
     principals: tuple[NumberedPrincipal, ...]  # place i is number i + 1; the first is this node
     spans: dict[int, tuple[Span, ...]]  # by IP version
@@ -76,6 +77,7 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
     return Compiled(
         numbers=numbers,
         flags=_flags(transit=view.transit, strict=document.policy.strict),
+        limits=document.policy.limits,
         mesh=view.mesh,
         principals=_numbered(principals, columns),
         spans=spans,

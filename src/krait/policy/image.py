@@ -265,6 +265,8 @@ def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[i
         me.identity,
         row_of.get(me.identity, 0),
         compiled.flags,
+        compiled.limits.opens_per_s or 0,
+        compiled.limits.burst,
         0,
     )
 

@@ -20,6 +20,7 @@ from krait.policy.case import (
 )
 from krait.policy.flow import Flow, FlowTuple, advance, fin_mark, first_state
 from krait.policy.fragment import Datagram, FirstFragment, Fragment
+from krait.policy.limits import Budget
 from krait.policy.model import TCP, Policy
 from krait.policy.packet import Message, Packet, parse
 from krait.policy.view import View
@@ -32,6 +33,7 @@ class Judge:
         self._in_force: InForce | None = None
         self.flows: dict[frozenset[object], Flow] = {}
         self.fragments: dict[Datagram, FirstFragment] = {}
+        self.budgets: dict[int, Budget] = {}
 
     def commit(self, policy: Policy, view: View, revision: int) -> None:
         """Put a policy in force; flows stay, and are judged anew when next seen."""
@@ -76,6 +78,13 @@ class Judge:
             )
         return verdict
 
+    def _may_open_one_more(self, case: Case) -> bool:
+        limits = case.state.policy.limits
+        if limits.opens_per_s is None or case.way.leaves:
+            return True
+        budget = self.budgets.setdefault(case.peer, Budget(limits.burst, case.now_s))
+        return budget.spend(limits, case.now_s)
+
     def _later_fragment(self, case: Case, fragment: Fragment) -> Verdict:
         """Question 7."""
         first = self.fragments.get(case.datagram(fragment))
@@ -111,7 +120,7 @@ class Judge:
             segment = case.packet.protocol == TCP and not case.packet.opens_tcp
             if not case.way.error and not segment:
                 chance = self._open(case)
-                if chance.reason is Reason.PASS:
+                if chance.reason not in (Reason.DENIED, Reason.NO_FLOW):
                     return chance
             return case.verdict(Path.FLOW, Reason.DENIED, rule)
         if not case.way.error:
@@ -130,6 +139,8 @@ class Judge:
             other_way = case.may_open(opener.reversed())
             if not decision.allow and other_way.allow:
                 opener, decision = opener.reversed(), other_way
+        if decision.allow and not self._may_open_one_more(case):
+            return case.verdict(Path.OPEN, Reason.OPEN_LIMIT)
         if decision.allow:
             self.flows[_key(opener)] = Flow(
                 opener,

@@ -150,6 +150,17 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What each peer may open: a token bucket of `burst` opens that fills at `opens_per_s`."""
+
+    opens_per_s: int | None  # None: as many as it likes
+    burst: int
+
+
+DEFAULT_LIMITS = Limits(opens_per_s=1000, burst=4000)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Rules in the order of the file; deny beats allow whatever the order."""
 
@@ -157,6 +168,7 @@ class Policy:
     strict: bool
     rules: tuple[Rule, ...]
     tests: tuple[PolicyTest, ...]
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

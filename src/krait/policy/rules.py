@@ -2,13 +2,14 @@
 """The section `policy`: rules, and the tests that a document makes of itself."""
 
 from krait.policy import ports, values
+from krait.policy.limits import read_limits
 from krait.policy.model import Mark, Policy, PolicyTest, PortSpan, Rule
 from krait.policy.problems import quoted
 from krait.policy.reader import Reader
 from krait.policy.selectors import Names, Selectors
 from krait.policy.yaml_source import Scalar, Sequence, Tree
 
-POLICY_KEYS = frozenset({"default", "strict", "rules", "tests"})
+POLICY_KEYS = frozenset({"default", "strict", "limits", "rules", "tests"})
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
@@ -28,6 +29,7 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
         strict=reader.flag(fields.get("strict"), "strict"),
         rules=section.rules(reader.items(rules, "rules")) if rules else (),
         tests=section.tests(reader.items(tests, "tests")) if tests else (),
+        limits=read_limits(fields.get("limits"), reader),
     )
 
 

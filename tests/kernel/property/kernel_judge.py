@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from krait.common import abi
-from krait.common.abi import FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, FlowState, PairLayout
+from krait.common.abi import BUDGET, FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, FlowState, PairLayout
 from krait.common.reason import Reason
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.testrun import run
@@ -33,6 +33,7 @@ GO_ON, DROP = -1, 2  # TC_ACT_UNSPEC, TC_ACT_SHOT
 
 _FINS = abi.FIN_OPENER | abi.FIN_REPLY
 _OPENER_IS_B = 1 << 30
+_ANSWERED = {FlowState.TCP_ESTABLISHED, FlowState.UDP_REPLIED}
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class KernelJudge:
         hub = Datapath.load(capacity(PairLayout.TRIANGLE), beside=leaf, test_ifindex=LOOPBACK)
         self._slots = {False: _Slots(leaf), True: _Slots(hub)}
         self._active = self._slots[False]
-        self._flows, self._fragments = leaf.maps["flows"], leaf.maps["fragments"]
+        self._flows = leaf.maps["flows"]
+        self._unanswered, self._fragments = leaf.maps["unanswered"], leaf.maps["fragments"]
         self._hz = ticks_per_second()
         self._numbers = Numbers()
 
@@ -118,9 +120,12 @@ class KernelJudge:
     def reset(self) -> None:
         """As if freshly loaded, so that a scenario is played alike whatever was played before."""
         self._numbers = Numbers()
-        for table in (self._flows, self._fragments):
+        for table in (self._flows, self._unanswered, self._fragments):
             for key, _ in _entries(table):
                 table.delete(key)
+        for budgets in self._budgets():
+            for key, value in _entries(budgets):
+                budgets.update(key, bytes(len(value)))
         for slots in self._slots.values():
             slots.images = [None, None]
 
@@ -153,8 +158,16 @@ class KernelJudge:
 
     def flows(self) -> dict[FlowTuple, Entry]:
         jiffies = _jiffies()
-        found = (self._entry(jiffies, key, value) for key, value in _entries(self._flows))
-        return {entry.opener: entry for entry in found}
+        answered, waiting = (
+            {
+                entry.opener: entry
+                for entry in (self._entry(jiffies, *each) for each in _entries(table))
+            }
+            for table in (self._flows, self._unanswered)
+        )
+        assert not answered.keys() & waiting.keys()
+        assert {entry.state for entry in waiting.values()}.isdisjoint(_ANSWERED)
+        return answered | waiting
 
     def _entry(self, jiffies: int, key: bytes, value: bytes) -> Entry:
         a_hi, a_lo, b_hi, b_lo, port_a, port_b, protocol, family, _ = FLOW_KEY.codec.unpack(key)
@@ -179,12 +192,22 @@ class KernelJudge:
             found[Datagram(*ends, identifier, protocol, side)] = revision, end
         return found
 
+    def _budgets(self) -> Iterator[Map]:
+        """Each load has its own: peers are numbered anew where tables grow."""
+        return (slots.datapath.maps["budgets"] for slots in self._slots.values())
+
     def wait(self, seconds: float) -> None:
-        """Make every flow, and every first fragment, so much older."""
+        """Make every flow, first fragment and budget so much older."""
         ticks = round(seconds * self._hz)
-        for key, value in _entries(self._flows):
-            word, seen, *rest = FLOW.codec.unpack(value)
-            self._flows.update(key, FLOW.codec.pack(word, (seen - ticks) & 0xFFFF_FFFF, *rest))
+        for table in (self._flows, self._unanswered):
+            for key, value in _entries(table):
+                word, seen, *rest = FLOW.codec.unpack(value)
+                table.update(key, FLOW.codec.pack(word, (seen - ticks) & 0xFFFF_FFFF, *rest))
+        for budgets in self._budgets():
+            for key, value in _entries(budgets):
+                left, seen = BUDGET.codec.unpack(value)
+                if seen:
+                    budgets.update(key, BUDGET.codec.pack(left, (seen - ticks) & 0xFFFF_FFFF))
         for key, value in _entries(self._fragments):
             revision, seen, *parts = FRAGMENT.codec.unpack(value)
             older = FRAGMENT.codec.pack(revision, (seen - ticks) & 0xFFFF_FFFF, *parts)

@@ -10,9 +10,12 @@ from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S
 from krait.common.reason import Reason
 from krait.policy.case import Verdict
 from krait.policy.judge import Judge
+from krait.policy.model import Limits
 from tests.kernel.property.kernel_judge import Entry, KernelJudge, Outcome, can_run
 from tests.strategies.scenario import Commit, Scenario, Send, Wait
 from tests.strategies.worlds import World
+
+_NEARLY_ONE = 0.8
 
 EDGE_S = 2
 """The two read the clock one after the other: no flow is looked at so near its end."""
@@ -34,7 +37,7 @@ class Play:
         """Raises AssertionError at the first step after which the two differ."""
         self._kernel.reset()
         judge, world = Judge(), scenario.worlds[0]
-        waited_s = 0
+        waited_s = 0.0
         self._commit(judge, world)
         for step in scenario.steps:
             match step:
@@ -47,6 +50,10 @@ class Play:
                     self._commit(judge, world)
                 case Send() if can_run(step.frame, step.ethertype):
                     now_s = monotonic() + waited_s
+                    if pause_s := _clear_of_limits(judge, now_s, world.document.policy.limits):
+                        self._kernel.wait(pause_s)
+                        waited_s += pause_s
+                        now_s += pause_s
                     verdict = judge.judge(
                         step.frame, step.ethertype, step.side, now_s, came_in=step.came_in
                     )
@@ -78,6 +85,16 @@ class Play:
         }
         for opener, entry in found.items():
             assert abs(entry.age_s - expected[opener].age_s) < EDGE_S, f"when {opener} was seen"
+
+
+def _clear_of_limits(judge: Judge, now_s: float, limits: Limits) -> float:
+    """For how long to wait until no peer's budget is about to hold one open more."""
+    pause_s = 0.0
+    while any(
+        budget.now(limits, now_s + pause_s) % 1 > _NEARLY_ONE for budget in judge.budgets.values()
+    ):
+        pause_s += 0.5 / (limits.opens_per_s or 1)
+    return pause_s
 
 
 def _clear_of_edges(judge: Judge, now_s: float, seconds: int) -> int:

@@ -28,6 +28,8 @@ class Own(NamedTuple):
     identity: int
     row: int
     flags: int
+    opens: int
+    burst: int
     zero: int
 
 

@@ -3,7 +3,7 @@ from copy import deepcopy
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from krait.agent.managed.diff import Configure, Listen, Routes, Seen, Stage, Wish, plan
@@ -176,6 +176,7 @@ def test_the_mesh_is_fenced_before_anything_else_is_done(bench: Bench) -> None:
     assert all(bench.wish.routes(each) <= bench.routes[each] for each in leads)
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(benches())
 def test_our_table_is_asked_of_a_device_that_is_up_only_once_it_leads_through_it(
     bench: Bench,
