@@ -54,14 +54,15 @@ def direction(rules: Sequence[Rule], *, default_allow: bool) -> Direction:
         return Direction(whole, (allow, number))
     canvas = _Canvas()
     for rule in by_strength:
-        for low, high in _spans(rule):
+        for low, high in spans_of(rule):
             canvas.paint(Interval(low, high, rule.allow, rule.number))
     if default_allow:
         canvas.paint(Interval(0, SPACE_END, allow=True, rule=0))
     return Direction(tuple(_merged(canvas.intervals)), None)
 
 
-def _spans(rule: Rule) -> Iterable[tuple[int, int]]:
+def spans_of(rule: Rule) -> Iterable[tuple[int, int]]:
+    """What a rule covers, as inclusive ranges of protocol:8 | port:16."""
     if not rule.ports:
         return ((0, SPACE_END),)
     return ((s.protocol << 16 | s.low, s.protocol << 16 | s.high) for s in rule.ports)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections import defaultdict
+
+import pytest
+from hypothesis import given, settings
+
+from krait.policy.document import load
+from krait.policy.evaluate import decide
+from krait.policy.idle import Why, idle_rules
+from krait.policy.model import Document
+from krait.policy.owners import principals
+from tests.documents import policy
+from tests.strategies.worlds import World, worlds
+
+UNNAMED = (47, 0)
+"""A protocol that no rule can name."""
+
+WEB_TO_DB = "{name: sql, from: web, to: db, ports: tcp/5432}"
+
+
+def found(rules: list[str]) -> list[tuple[str, Why, list[str]]]:
+    """Of db1 (db, prod) and web1 (web, prod)."""
+    document = load(policy(f"{{rules: [{', '.join(rules)}]}}").encode(), "krait.yaml")
+    return [
+        (each.rule.name, each.why, [rule.name for rule in each.covering])
+        for each in idle_rules(document)
+    ]
+
+
+IDLE: dict[str, tuple[list[str], list[tuple[str, Why, list[str]]]]] = {
+    "nothing": ([], []),
+    "one that decides": ([WEB_TO_DB], []),
+    "a tag towards itself, on one node": (
+        [WEB_TO_DB, "{name: peers, from: web, to: web}"],
+        [("peers", Why.NOBODY, [])],
+    ),
+    "a deny of all that comes after it": (
+        [WEB_TO_DB, "{name: no, from: '*', to: db, ports: tcp/1000-6000, action: deny}"],
+        [("sql", Why.SHADOWED, ["no"])],
+    ),
+    "a deny of all but one port": (
+        [
+            "{name: some, from: web, to: db, ports: tcp/5432-5433}",
+            "{name: no, from: '*', to: db, ports: tcp/1000-5432, action: deny}",
+        ],
+        [],
+    ),
+    "an earlier allow": (
+        [WEB_TO_DB, "{name: again, from: prod, to: db, ports: tcp/5432}"],
+        [("again", Why.REPEATED, ["sql"])],
+    ),
+    "a later allow that is wider": ([WEB_TO_DB, "{name: wider, from: prod, to: prod}"], []),
+    "earlier allows that cover it together": (
+        [
+            "{name: low, from: web, to: db, ports: tcp/0-99}",
+            "{name: high, from: web, to: db, ports: tcp/100-65535}",
+            "{name: both, from: web, to: db, ports: tcp}",
+        ],
+        [("both", Why.REPEATED, ["low", "high"])],
+    ),
+    "a deny and an earlier allow that cover it together": (
+        [
+            "{name: low, from: web, to: db, ports: tcp/0-99}",
+            "{name: both, from: web, to: db, ports: tcp}",
+            "{name: high, from: web, to: db, ports: tcp/100-65535, action: deny}",
+        ],
+        [("both", Why.SHADOWED, ["low", "high"])],
+    ),
+    "different rules for different pairs": (
+        [
+            "{name: to-db, from: prod, to: db}",
+            "{name: to-web, from: prod, to: web}",
+            "{name: prod, from: prod, to: prod}",
+        ],
+        [("prod", Why.REPEATED, ["to-db", "to-web"])],
+    ),
+    "two rules that one covers": (
+        [
+            "{name: prod, from: prod, to: prod}",
+            "{name: to-db, from: prod, to: db}",
+            "{name: to-web, from: prod, to: web}",
+        ],
+        [("to-db", Why.REPEATED, ["prod"]), ("to-web", Why.REPEATED, ["prod"])],
+    ),
+    "two denies alike": (
+        [
+            "{name: no, from: web, to: db, action: deny}",
+            "{name: never, from: web, to: db, ports: udp/53, action: deny}",
+        ],
+        [("never", Why.REPEATED, ["no"])],
+    ),
+    "all protocols that have a name are not every protocol": (
+        [
+            "{name: named, from: web, to: db, ports: [tcp, udp, icmp]}",
+            "{name: whole, from: web, to: db}",
+        ],
+        [],
+    ),
+    "a deny that is for trial": (
+        [WEB_TO_DB, "{name: trial, from: '*', to: '*', action: deny, audit: true}"],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "idle"), IDLE.values(), ids=IDLE.keys())
+def test_rules_that_never_decide_are_told_with_those_that_do(
+    rules: list[str], idle: list[tuple[str, Why, list[str]]]
+) -> None:
+    assert found(rules) == idle
+
+
+def test_a_subnet_and_its_own_node_are_on_one_side_of_the_tunnel() -> None:
+    text = policy(f"{{rules: [{WEB_TO_DB}, {{name: own, from: lan, to: web}}]}}")
+    text = text.replace("[web, prod]", "[web], routes: [{cidr: 10.1.0.0/16, tags: [lan, prod]}]")
+    (idle,) = idle_rules(load(text.encode(), "krait.yaml"))
+    assert (idle.rule.name, idle.why) == ("own", Why.NOBODY)
+
+
+def by_brute_force(document: Document) -> list[tuple[str, Why, list[str]]]:
+    """By the reference: every pair on different nodes, every port at which anything may change."""
+    rules = [rule for rule in document.policy.rules if not rule.audit]
+    spans = [span for rule in rules for span in rule.ports]
+    opens = {UNNAMED} | {
+        (span.protocol, port)
+        for span in spans
+        for port in (span.low, min(span.high + 1, 0xFFFF), span.high)
+        if port == 0 or span.protocol in (6, 17)
+    }
+    everyone = principals(document)
+    pairs = {
+        (some.identity, other.identity)
+        for some in everyone
+        for other in everyone
+        if some.node != other.node and None not in (some.identity, other.identity)
+    }
+    deciding: dict[int, set[int]] = defaultdict(set)  # by those that match
+    for source, destination in pairs:
+        for protocol, port in opens:
+            decision = decide(document.policy, source, destination, protocol, port)
+            if decision.rule:
+                for rule in (decision.rule, *decision.others):
+                    deciding[rule.number].add(decision.rule.number)
+    idle = []
+    for rule in rules:
+        covering = [each for each in rules if each.number in deciding[rule.number]]
+        if rule not in covering:
+            shadowed = any(each.allow != rule.allow for each in covering)
+            why = Why.SHADOWED if shadowed else Why.REPEATED if covering else Why.NOBODY
+            idle.append((rule.name, why, [each.name for each in covering]))
+    return idle
+
+
+@settings(max_examples=300)
+@given(worlds())
+def test_the_reference_says_the_same_of_every_pair_and_port(world: World) -> None:
+    idle = idle_rules(world.document)
+    assert [
+        (each.rule.name, each.why, [rule.name for rule in each.covering]) for each in idle
+    ] == by_brute_force(world.document)
