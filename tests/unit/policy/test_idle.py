@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from krait.policy.document import load
 from krait.policy.evaluate import decide
 from krait.policy.idle import Why, idle_rules
-from krait.policy.model import Document
+from krait.policy.model import LAST_PORT, Document
 from krait.policy.owners import principals
+from krait.policy.ports import OTHER_PROTOCOL
 from tests.documents import policy
 from tests.strategies.worlds import World, worlds
 
-UNNAMED = (47, 0)
-"""A protocol that no rule can name."""
+UNNAMED = (OTHER_PROTOCOL, 0)
 
 WEB_TO_DB = "{name: sql, from: web, to: db, ports: tcp/5432}"
 
@@ -124,8 +124,8 @@ def by_brute_force(document: Document) -> list[tuple[str, Why, list[str]]]:
     opens = {UNNAMED} | {
         (span.protocol, port)
         for span in spans
-        for port in (span.low, min(span.high + 1, 0xFFFF), span.high)
-        if port == 0 or span.protocol in (6, 17)
+        for port in (span.low, span.high, span.high + 1)
+        if port <= LAST_PORT.get(span.protocol, 0)
     }
     everyone = principals(document)
     pairs = {
