@@ -39,9 +39,9 @@ def run(options: Namespace) -> int:
 def _print(document: Document, failures: tuple[Failure, ...], advice: tuple[Advice, ...]) -> None:
     for each in advice:
         place = f"{document.source}:{each.line}:{each.column}"
-        output.line(f"{paint('warning:', Style.YELLOW)} {place}: {each.message}")
+        output.remark("warning", f"{place}: {each.message}", Style.YELLOW)
     for failure in failures:
-        output.line(f"{paint('failed:', Style.RED)} {failure.message}")
+        output.remark("failed", failure.message, Style.RED)
     tests = plural(len(document.policy.tests), "test")
     if failures:
         output.line(f"{len(failures):,} of {tests} failed")
