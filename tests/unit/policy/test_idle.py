@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 
+from krait.policy.advice import advise
 from krait.policy.document import load
 from krait.policy.evaluate import decide
 from krait.policy.idle import Why, idle_rules
-from krait.policy.model import LAST_PORT, Document
+from krait.policy.model import LAST_PORT, Document, Mark
 from krait.policy.owners import principals
 from krait.policy.ports import OTHER_PROTOCOL
 from tests.documents import policy
@@ -158,3 +160,19 @@ def test_the_reference_says_the_same_of_every_pair_and_port(world: World) -> Non
     assert [
         (each.rule.name, each.why, [rule.name for rule in each.covering]) for each in idle
     ] == by_brute_force(world.document)
+
+
+@settings(max_examples=100)
+@given(worlds())
+def test_the_advice_is_about_the_same_rules_that_mean_nobody(world: World) -> None:
+    rules = replace_marks(world.document)
+    remarked = {each.line for each in advise(rules) if each.id == "matches-nobody"}
+    enforced = {rule.mark.line for rule in rules.policy.rules if not rule.audit}
+    idle = {each.rule.mark.line for each in idle_rules(rules) if each.why is Why.NOBODY}
+    assert idle == remarked & enforced
+
+
+def replace_marks(document: Document) -> Document:
+    """Each rule in a line of its own."""
+    rules = (replace(rule, mark=Mark(rule.number, 1)) for rule in document.policy.rules)
+    return replace(document, policy=replace(document.policy, rules=tuple(rules)))

@@ -101,7 +101,7 @@ def _report(file: str, added: Added) -> Json:
         "line": node.mark.line,
         "addresses": [str(each) for each in node.addresses],
         "warnings": [
-            {"line": each.line, "column": each.column, "message": each.message}
+            {"line": each.line, "column": each.column, "message": each.message, "id": each.id}
             for each in _advice(added)
         ],
     }

@@ -80,7 +80,8 @@ def _report(document: Document, failures: tuple[Failure, ...], advice: tuple[Adv
         "ok": not failures,
         "problems": [],
         "warnings": [
-            {"line": each.line, "column": each.column, "message": each.message} for each in advice
+            {"line": each.line, "column": each.column, "message": each.message, "id": each.id}
+            for each in advice
         ],
         "failures": [
             {
