@@ -5,14 +5,13 @@ It is worked out for classes of identities that the same selectors mean, and for
 pairs only until every rule there is known to decide somewhere: of most rules the first will do.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from krait.policy.intervals import Interval, direction, spans_of
+from krait.policy.intervals import direction, touching
 from krait.policy.model import Document, Labels, Rule, Selector
 from krait.policy.owners import Owner, principals
 
@@ -163,7 +162,9 @@ class _Search:
                 self.undecided.discard(rule.number)
                 found.append(i)
             else:
-                self.covering[rule.number].update(_deciding(intervals, rule))
+                self.covering[rule.number].update(
+                    each.rule for each in touching(intervals, rule.ports)
+                )
         return _bits(found)
 
 
@@ -188,15 +189,6 @@ def _holders(identities: Iterable[Labels]) -> dict[str, set[Labels]]:
 def _strength(rule: Rule) -> tuple[bool, int]:
     """Denies first, then in the order of the file: of those that match, the least decides."""
     return rule.allow, rule.number
-
-
-def _deciding(intervals: Sequence[Interval], rule: Rule) -> Iterator[int]:
-    """The rules of the intervals that a rule's ports touch; they are in order, and disjoint."""
-    for low, high in spans_of(rule):
-        at = bisect_left(intervals, low, key=lambda each: each.high)
-        while at < len(intervals) and intervals[at].low <= high:
-            yield intervals[at].rule
-            at += 1
 
 
 def _bits(places: Iterable[int]) -> int:

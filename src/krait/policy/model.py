@@ -6,7 +6,7 @@ stand on them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from typing import TypeAlias
@@ -157,6 +157,7 @@ class Policy:
     strict: bool
     rules: tuple[Rule, ...]
     tests: tuple[PolicyTest, ...]
+    default_mark: Mark | None = field(default=None, compare=False)  # where `default` is written
 
 
 @dataclass(frozen=True, slots=True)
