@@ -22,10 +22,10 @@ each_of_the_field = pytest.mark.parametrize(
 
 
 @each
-def test_every_example_passes_without_a_warning(
+def test_every_example_passes_without_a_warning_or_a_finding(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", str(file)]) == 0
+    assert main(["check", "--strict", str(file)]) == 0
     assert re.fullmatch("ok: .* passed\n", capsys.readouterr().out)
 
 
