@@ -6,13 +6,13 @@ pairs only until every rule there is known to decide somewhere: of most rules th
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from krait.policy.intervals import direction, touching
-from krait.policy.model import Document, Labels, Rule, Selector
+from krait.policy.intervals import Interval, direction, touching
+from krait.policy.model import Document, Labels, PortSpan, Rule, Selector
 from krait.policy.owners import Owner, principals
 
 Terms: TypeAlias = tuple[Labels, ...]
@@ -36,20 +36,36 @@ class Idle:
     covering: tuple[Rule, ...]  # those that decide what it speaks of, as in the file; or nobody
 
 
-def idle_rules(document: Document) -> tuple[Idle, ...]:
-    """Every rule that is the deciding one of no open there can be, in the order of the file.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What each rule of a document is there for; audit rules never decide, and are left out."""
+
+    idle: tuple[Idle, ...]  # in the order of the file
+    decided: Mapping[int, PortSpan | None]
+    """By the number of each other rule: ports at which it decides, between some two that it speaks
+    of; None where it has no ports.
+    """
+
+
+def survey(document: Document) -> Survey:
+    """Which rules decide an open, and which cannot be the deciding one of any.
 
     An open is of any protocol and port, from one node or tagged subnet to another that is neither
-    on the same node nor behind it: what those say to each other never passes the tunnel. Audit
-    rules never decide, and are not among them.
+    on the same node nor behind it: what those say to each other never passes the tunnel.
     """
     search = _Search(document)
     search.run()
     rules = document.policy.rules
-    return tuple(
+    idle = tuple(
         _idle(rules[number - 1], [rules[each - 1] for each in sorted(search.covering[number])])
         for number in sorted(search.undecided)
     )
+    return Survey(idle, search.decided)
+
+
+def idle_rules(document: Document) -> tuple[Idle, ...]:
+    """Every rule that is the deciding one of no open there can be, in the order of the file."""
+    return survey(document).idle
 
 
 def _idle(rule: Rule, covering: Sequence[Rule]) -> Idle:
@@ -108,6 +124,7 @@ class _Search:
         everyone = principals(document)
         self.undecided = {rule.number for rule in rules if not rule.audit}
         self.covering: dict[int, set[int]] = defaultdict(set)
+        self.decided: dict[int, PortSpan | None] = {}
         self._sources = _Side((rule.sources for rule in rules), everyone)
         self._destinations = _Side((rule.destinations for rule in rules), everyone)
         self._from: dict[int, list[Rule]] = defaultdict(list)  # by the selector of sources
@@ -154,18 +171,28 @@ class _Search:
         """Which of those asked for decide, when these count; for the others, note who does."""
         some = [rules[i] for i in _set_bits(counts)]
         intervals = direction(some, default_allow=False).intervals
-        deciding = {each.rule for each in intervals}
+        first = {each.rule: each for each in reversed(intervals)}
         found = []
         for i in _set_bits(asked):
             rule = rules[i]
-            if rule.number in deciding:
+            if decided := first.get(rule.number):
                 self.undecided.discard(rule.number)
+                self.decided[rule.number] = _ports(decided, rule)
                 found.append(i)
             else:
                 self.covering[rule.number].update(
                     each.rule for each in touching(intervals, rule.ports)
                 )
         return _bits(found)
+
+
+def _ports(decided: Interval, rule: Rule) -> PortSpan | None:
+    """The beginning of what it decides, within one of the spans that are written there."""
+    protocol, low = divmod(decided.low, 1 << 16)
+    for span in rule.ports:
+        if span.holds(protocol, low):
+            return PortSpan(protocol, low, min(span.high, low + decided.high - decided.low))
+    return None
 
 
 def _nodes(everyone: Iterable[Owner]) -> dict[Labels, set[str]]:

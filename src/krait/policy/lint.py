@@ -14,8 +14,8 @@ from typing import TypeAlias
 from krait.policy import ports
 from krait.policy.expectations import untested_denies
 from krait.policy.identities import identities
-from krait.policy.idle import Idle, Why, idle_rules
-from krait.policy.model import Document, Labels, Mark, Rule, Selector
+from krait.policy.idle import Idle, Survey, Why, survey
+from krait.policy.model import Document, Labels, Mark, PortSpan, Rule, Selector
 from krait.policy.pairing import Concern
 from krait.policy.selectors import EVERYONE
 
@@ -39,8 +39,7 @@ _Found: TypeAlias = Iterator[tuple[Mark, str, Rule | None]]
 
 def lint(document: Document) -> tuple[Finding, ...]:
     """Every finding, in the order of the file; none is among what `advice.advise` says."""
-    idle = idle_rules(document)
-    asked = _Asked(document, idle, frozenset(each.rule.number for each in idle))
+    asked = _Asked(document, survey(document))
     return tuple(
         sorted(
             Finding(mark.line, mark.column, message, what, rule.name if rule else None)
@@ -53,15 +52,7 @@ def lint(document: Document) -> tuple[Finding, ...]:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     document: Document
-    idle: Sequence[Idle]
-    idle_numbers: frozenset[int]
-
-    @property
-    def deciding(self) -> Iterator[Rule]:
-        """The rules that decide something."""
-        for rule in self.document.policy.rules:
-            if not rule.audit and rule.number not in self.idle_numbers:
-                yield rule
+    survey: Survey
 
 
 def _default_allow(asked: _Asked) -> _Found:
@@ -80,7 +71,7 @@ def _any_to_any(asked: _Asked) -> _Found:
 
 
 def _shadowed(asked: _Asked) -> _Found:
-    for each in asked.idle:
+    for each in asked.survey.idle:
         if each.why is Why.SHADOWED:
             denied = not any(rule.allow for rule in each.covering)
             what = "all that it allows is denied by" if denied else "all of it is decided by"
@@ -89,7 +80,7 @@ def _shadowed(asked: _Asked) -> _Found:
 
 
 def _repeated(asked: _Asked) -> _Found:
-    for each in asked.idle:
+    for each in asked.survey.idle:
         if each.why is Why.REPEATED:
             yield each.rule.mark, f"{_never(each)}: it repeats {_covering(each)}", each.rule
 
@@ -107,9 +98,9 @@ def _covering(idle: Idle) -> str:
 
 def _untested(asked: _Asked) -> _Found:
     for rule in untested_denies(asked.document):
-        if rule.number not in asked.idle_numbers:
-            what = f'no test expects what rule "{rule.name}" denies'
-            yield rule.mark, f"{what}: add {_test(rule.sources, rule.destinations, rule)}", rule
+        if rule.number in asked.survey.decided:
+            test = _test(rule.sources, rule.destinations, asked.survey.decided[rule.number])
+            yield rule.mark, f'no test expects what rule "{rule.name}" denies: add {test}', rule
 
 
 def _one_way(asked: _Asked) -> _Found:
@@ -122,8 +113,9 @@ def _one_way(asked: _Asked) -> _Found:
     if asked.document.policy.default_allow:
         return
     is_back = _ways_back(asked.document)
-    for rule in asked.deciding:
-        if rule.allow and not rule.ports and not is_back(rule):
+    for rule in asked.document.policy.rules:
+        whole = rule.allow and not rule.ports and rule.number in asked.survey.decided
+        if whole and not is_back(rule):
             some, others = rule.sources.text, rule.destinations.text
             what = f'rule "{rule.name}" lets {some} open everything to {others}'
             test = _test(rule.destinations, rule.sources)
@@ -161,12 +153,11 @@ def _is_everyone(selector: Selector) -> bool:
     return frozenset() in selector.terms
 
 
-def _test(sources: Selector, destinations: Selector, about: Rule | None = None) -> str:
+def _test(sources: Selector, destinations: Selector, span: PortSpan | None = None) -> str:
     """A test that holds, as the document would write it."""
     some, others = (
         each.text.replace(EVERYONE, f'"{EVERYONE}"') for each in (sources, destinations)
     )
-    span = about.ports[0] if about and about.ports else None
     port = f", port: {ports.describe(span.protocol, span.low, span.high)}" if span else ""
     return f"{{from: {some}, to: {others}{port}, expect: deny}}"
 

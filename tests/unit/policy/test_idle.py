@@ -7,9 +7,9 @@ from hypothesis import given, settings
 
 from krait.policy.advice import advise
 from krait.policy.document import load
-from krait.policy.evaluate import decide
-from krait.policy.idle import Why, idle_rules
-from krait.policy.model import LAST_PORT, Document, Mark
+from krait.policy.evaluate import decide, decide_all
+from krait.policy.idle import Why, idle_rules, survey
+from krait.policy.model import LAST_PORT, Document, Mark, PortSpan
 from krait.policy.owners import principals
 from krait.policy.ports import OTHER_PROTOCOL
 from tests.documents import policy
@@ -119,6 +119,27 @@ def test_a_subnet_and_its_own_node_are_on_one_side_of_the_tunnel() -> None:
     assert (idle.rule.name, idle.why) == ("own", Why.NOBODY)
 
 
+@pytest.mark.parametrize(
+    ("ports", "decided"),
+    [
+        ("tcp/85-100", PortSpan(6, 91, 100)),
+        ("tcp/70-100", PortSpan(6, 70, 79)),
+        ("[tcp/80-95, tcp/96-99]", PortSpan(6, 91, 95)),
+        ("[tcp/85, udp]", PortSpan(17, 0, 0xFFFF)),
+    ],
+)
+def test_what_a_rule_decides_is_told_by_ports_that_are_its_own(
+    ports: str, decided: PortSpan
+) -> None:
+    rules = (
+        "{from: web, to: db, ports: tcp/80-90, action: deny}, "
+        f"{{from: web, to: db, ports: {ports}}}, {{from: web, to: db}}"
+    )
+    found = survey(load(policy(f"{{rules: [{rules}]}}").encode(), "krait.yaml"))
+    assert found.idle == ()
+    assert found.decided == {1: PortSpan(6, 80, 90), 2: decided, 3: None}
+
+
 def by_brute_force(document: Document) -> list[tuple[str, Why, list[str]]]:
     """By the reference: every pair on different nodes, every port at which anything may change."""
     rules = [rule for rule in document.policy.rules if not rule.audit]
@@ -160,6 +181,26 @@ def test_the_reference_says_the_same_of_every_pair_and_port(world: World) -> Non
     assert [
         (each.rule.name, each.why, [rule.name for rule in each.covering]) for each in idle
     ] == by_brute_force(world.document)
+
+
+@settings(max_examples=100)
+@given(worlds())
+def test_every_other_rule_decides_where_it_is_said_to(world: World) -> None:
+    policy, everyone = world.document.policy, principals(world.document)
+    found = survey(world.document)
+    idle = {each.rule.number for each in found.idle}
+    enforced = {rule.number for rule in policy.rules if not rule.audit}
+    assert found.decided.keys() == enforced - idle
+    for number, span in found.decided.items():
+        spans = (span or PortSpan(OTHER_PROTOCOL, 0, 0),)
+        decisions = (
+            decide_all(policy, a.identity, b.identity, spans)
+            for a in everyone
+            for b in everyone
+            if a.node != b.node
+        )
+        rule = policy.rules[number - 1]
+        assert any(all(each.decision.rule == rule for each in some) for some in decisions)
 
 
 @settings(max_examples=100)

@@ -182,15 +182,22 @@ def test_several_rules_cover_one_together(rules: list[str], told: str) -> None:
     [
         (["{from: [web, '*'], to: [db, '*'], ports: [icmp, tcp], action: deny}"], "untested-deny"),
         (["{from: {all: [web, prod]}, to: db1, action: deny}"], "untested-deny"),
+        (
+            [
+                "{from: web, to: db, ports: [tcp/22, tcp/80-90], action: deny}",
+                "{from: prod, to: db, ports: [tcp/22, tcp/85-443, udp], action: deny}",
+            ],
+            "untested-deny",
+        ),
         (["{from: {all: [web, prod]}, to: [db, {all: [db, prod]}]}"], "one-way"),
     ],
-    ids=["lists", "all of", "one way"],
+    ids=["lists", "all of", "beside another deny", "one way"],
 )
 def test_the_test_that_mends_a_finding_can_be_put_into_the_document(
     rules: list[str], what: str
 ) -> None:
-    (finding,) = found(rules)
-    assert finding.id == what
-    test = finding.message[finding.message.index("{from") :]
-    assert found(rules, [test]) == []
-    assert expectations.run(read(rules, [test])) == ()
+    findings = found(rules)
+    assert {each.id for each in findings} == {what}
+    tests = [each.message[each.message.index("{from") :] for each in findings]
+    assert found(rules, tests) == []
+    assert expectations.run(read(rules, tests)) == ()
