@@ -50,6 +50,11 @@ def line(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def remark(kind: str, text: str, style: Style) -> None:
+    """A line of the answer that says what it is, such as `warning`; folded on a terminal."""
+    _labelled(sys.stdout, kind, text, style)
+
+
 def table(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
     """Columns aligned, painted cells included; the last is wrapped to stay within WIDTH."""
     if not rows:
@@ -111,13 +116,17 @@ def note(message: str) -> None:
 
 
 def _notes(kind: str, text: str, style: Style) -> None:
-    """Lines of a kind; on a terminal each is kept within WIDTH, what follows indented."""
-    label, plain = paint(f"{kind}:", style, Style.BOLD, stream=sys.stderr), f"{kind}:"
     for each in text.splitlines():
-        said = f"{plain} {each}"
-        if sys.stderr.isatty() and len(said) > WIDTH:
-            said = "\n".join(pieces(said, WIDTH, indent=_GAP))
-        sys.stderr.write(f"{label}{said.removeprefix(plain)}\n")
+        _labelled(sys.stderr, kind, each, style, Style.BOLD)
+
+
+def _labelled(stream: TextIO, kind: str, text: str, *styles: Style) -> None:
+    """A line of a kind; on a terminal it is kept within WIDTH, what follows indented."""
+    plain = f"{kind}:"
+    said = f"{plain} {text}"
+    if stream.isatty() and len(said) > WIDTH:
+        said = "\n".join(pieces(said, WIDTH, indent=_GAP))
+    stream.write(f"{paint(plain, *styles, stream=stream)}{said.removeprefix(plain)}\n")
 
 
 def _width(text: str) -> int:

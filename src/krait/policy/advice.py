@@ -1,41 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is allowed in a document but seldom meant: `check` says so and passes it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from krait.policy import device_advice
 from krait.policy.model import EVERYTHING_BITS, Document, Labels, Mark, Selector
-from krait.policy.owners import principals
+from krait.policy.owners import Owner, principals
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Advice:
-    """One remark; line and column from 1."""
+    """One remark; line and column from 1. `id` is what it is about, one of IDS."""
 
     line: int
     column: int
     message: str
+    id: str
 
 
 def advise(document: Document) -> tuple[Advice, ...]:
     """Every remark, in the order of the file."""
-    remarks = (
-        (mark, message)
-        for about in (_nodes, _tags, _overlaps, _rules, device_advice.remarks)
-        for mark, message in about(document)
+    own = (
+        (what, mark, message) for what, about in _ABOUT.items() for mark, message in about(document)
     )
-    return tuple(sorted(Advice(mark.line, mark.column, message) for mark, message in remarks))
+    return tuple(
+        sorted(
+            Advice(mark.line, mark.column, message, what)
+            for what, mark, message in (*own, *device_advice.remarks(document))
+        )
+    )
 
 
-def _nodes(document: Document) -> Iterator[tuple[Mark, str]]:
+def _unnamed(document: Document) -> Iterator[tuple[Mark, str]]:
     named = _selected(document)
     for node in document.nodes:
         if not node.tags and node.name not in named:
             yield node.mark, f"{node.name} has no tags, and no rule names it"
+
+
+def _lost(document: Document) -> Iterator[tuple[Mark, str]]:
+    for node in document.nodes:
         if node.via and not node.addresses:
             yield node.mark, f"{node.name} has a via but no address, so only {node.via} finds it"
+
+
+def _untagged(document: Document) -> Iterator[tuple[Mark, str]]:
+    for node in document.nodes:
         for route in node.routes:
             if not route.tags:
                 what = f"{route.cidr} has no tags: no rule reaches it, nothing passes"
@@ -106,29 +118,34 @@ def _spans(document: Document) -> Iterator[_Span]:
 
 
 def _rules(document: Document) -> Iterator[tuple[Mark, str]]:
-    members = _membership(document)
+    places = _places(document)
     for rule in document.policy.rules:
-        sources, destinations = members(rule.sources), members(rule.destinations)
+        sources, destinations = places(rule.sources), places(rule.destinations)
         alone = len(sources) == 1 and sources == destinations
         if alone or not sources or not destinations:
             yield rule.mark, f'rule "{rule.name}" matches no two nodes or tagged subnets'
 
 
-def _membership(document: Document) -> Callable[[Selector], frozenset[str]]:
-    """Which principals a selector means, each counted once for all rules that share it."""
+def _places(document: Document) -> Callable[[Selector], Labels]:
+    """The nodes that are, or have behind them, whom a selector means; worked out once for each.
+
+    Two on one node are not told apart: what they say to each other never passes the tunnel.
+    """
     everyone = principals(document)
-    everybody = {owner.name for owner in everyone}
-    holders: dict[str, set[str]] = {}
+    holders: dict[str, set[Owner]] = {}
     for owner in everyone:
         for name in owner.names:
-            holders.setdefault(name, set()).add(owner.name)
+            holders.setdefault(name, set()).add(owner)
 
     @cache
-    def members(selector: Selector) -> frozenset[str]:
-        found = (everybody.intersection(*(holders[n] for n in term)) for term in selector.terms)
-        return frozenset().union(*found)
+    def places(selector: Selector) -> Labels:
+        found = (
+            set.intersection(*(holders[name] for name in term)) if term else everyone
+            for term in selector.terms
+        )
+        return frozenset(owner.node for some in found for owner in some)
 
-    return members
+    return places
 
 
 def _selected(document: Document) -> Labels:
@@ -139,3 +156,16 @@ def _selected(document: Document) -> Labels:
     return frozenset(
         name for pair in sides for selector in pair for term in selector.terms for name in term
     )
+
+
+_ABOUT: Mapping[str, Callable[[Document], Iterator[tuple[Mark, str]]]] = {
+    "unnamed-node": _unnamed,
+    "lost-node": _lost,
+    "untagged-subnet": _untagged,
+    "unused-tag": _tags,
+    "nested-routes": _overlaps,
+    "matches-nobody": _rules,
+}
+
+IDS = frozenset(_ABOUT) | device_advice.IDS
+"""By what a remark may be excused; they stay as they are."""

@@ -5,20 +5,22 @@ A document without `mesh`, or with neither an endpoint nor a port to listen on, 
 interface that another tool set up, and nothing is said of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 from krait.common.errors import UsageError
 from krait.policy.device import exits, preshared_key_file
 from krait.policy.endpoint import parse
 from krait.policy.model import EVERYTHING_BITS, Document, Mark, Node
 
+_About: TypeAlias = Callable[[Document], Iterator[tuple[Mark, str]]]
 
-def remarks(document: Document) -> Iterator[tuple[Mark, str]]:
-    """Every remark, with its place."""
-    if not _is_for_up(document):
-        return
-    for about in (_strangers, _loops, _silent, _disagreements, exits):
-        yield from about(document)
+
+def remarks(document: Document) -> Iterator[tuple[str, Mark, str]]:
+    """The id, the place and the words of every remark."""
+    if _is_for_up(document):
+        for what, about in _ABOUT.items():
+            yield from ((what, mark, message) for mark, message in about(document))
 
 
 def _is_for_up(document: Document) -> bool:
@@ -85,3 +87,15 @@ def _keepalive_s(document: Document, node: Node) -> int | None:
     if node.keepalive_s is not None:
         return node.keepalive_s
     return document.mesh.keepalive_s if document.mesh else None
+
+
+_ABOUT: Mapping[str, _About] = {
+    "no-endpoint": _strangers,
+    "looped-endpoint": _loops,
+    "silent-node": _silent,
+    "unlike-keys": _disagreements,
+    "exit-node": exits,
+}
+
+IDS = frozenset(_ABOUT)
+"""What its remarks are about."""

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.explain import describe, every_open, why
+from krait.policy.intervals import direction, touching
 from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Rule
 from krait.policy.owners import Owner, principals
 from krait.policy.pairing import Concern
@@ -44,6 +45,24 @@ def run(document: Document) -> tuple[Failure, ...]:
     court = _Court(document)
     failures = (_run(test, document, court) for test in document.policy.tests)
     return tuple(failure for failure in failures if failure is not None)
+
+
+def untested_denies(document: Document) -> tuple[Rule, ...]:
+    """The rules that deny nothing that a test expects to be denied, in the order of the file.
+
+    A rule denies an open if it is the deciding one. Audit rules deny nothing, and are left out.
+    """
+    denies = tuple(rule for rule in document.policy.rules if not rule.allow and not rule.audit)
+    left = {rule.number for rule in denies}
+    # Among denies, allows change nothing, and without them fewer sets of rules are apart.
+    court = _Court(replace(document, policy=replace(document.policy, rules=denies)))
+    for test in document.policy.tests:
+        for rules in court.meetings(test) if left and not test.allow else ():
+            concerned = court.chosen(rules)
+            if any(rule.number in left for rule in concerned):
+                decided = direction(concerned, default_allow=False).intervals
+                left -= {each.rule for each in touching(decided, test.ports)}
+    return tuple(rule for rule in denies if rule.number in left)
 
 
 def _run(test: PolicyTest, document: Document, court: "_Court") -> Failure | None:
@@ -112,6 +131,10 @@ class _Court:
         """Every set of rules that concerns a pair of the test, and such a pair."""
         return self._between(test.sources.terms, test.destinations.terms)
 
+    def chosen(self, rules: int) -> Sequence[Rule]:
+        """The rules of such a set, in the order of the file."""
+        return self._concern.chosen(rules)
+
     def wrong_pairs(self, test: PolicyTest) -> Iterator[tuple[Owner, Owner]]:
         """Of each pair of identities that the rules judge otherwise, the first principals."""
         meetings, about = self.meetings(test), self._relevant(test)
@@ -138,7 +161,7 @@ class _Court:
             return settled == test.allow
         question = rules, test.ports or self._every_open
         if question not in self._verdicts:
-            policy = replace(self._policy, rules=tuple(self._concern.chosen(rules)))
+            policy = replace(self._policy, rules=tuple(self.chosen(rules)))
             segments = decide_all(policy, *identities, question[1])
             self._verdicts[question] = {each.decision.allow for each in segments}
         return self._verdicts[question] == {test.allow}

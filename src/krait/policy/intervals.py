@@ -4,11 +4,11 @@
 The space is protocol:8 | port:16, so that a whole protocol, or all of them, is one interval.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from krait.policy.model import Rule
+from krait.policy.model import PortSpan, Rule
 
 SPACE_END = 0xFF_FFFF
 
@@ -54,17 +54,26 @@ def direction(rules: Sequence[Rule], *, default_allow: bool) -> Direction:
         return Direction(whole, (allow, number))
     canvas = _Canvas()
     for rule in by_strength:
-        for low, high in _spans(rule):
+        for low, high in _spans(rule.ports):
             canvas.paint(Interval(low, high, rule.allow, rule.number))
     if default_allow:
         canvas.paint(Interval(0, SPACE_END, allow=True, rule=0))
     return Direction(tuple(_merged(canvas.intervals)), None)
 
 
-def _spans(rule: Rule) -> Iterable[tuple[int, int]]:
-    if not rule.ports:
+def touching(intervals: Sequence[Interval], ports: tuple[PortSpan, ...]) -> Iterator[Interval]:
+    """Those that hold some of these ports; without any, all. `intervals` are as a direction's."""
+    for low, high in _spans(ports):
+        at = bisect_left(intervals, low, key=lambda each: each.high)
+        while at < len(intervals) and intervals[at].low <= high:
+            yield intervals[at]
+            at += 1
+
+
+def _spans(ports: tuple[PortSpan, ...]) -> Iterable[tuple[int, int]]:
+    if not ports:
         return ((0, SPACE_END),)
-    return ((s.protocol << 16 | s.low, s.protocol << 16 | s.high) for s in rule.ports)
+    return ((s.protocol << 16 | s.low, s.protocol << 16 | s.high) for s in ports)
 
 
 class _Canvas:

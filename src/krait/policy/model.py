@@ -6,7 +6,7 @@ stand on them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from typing import TypeAlias
@@ -169,6 +169,7 @@ class Policy:
     rules: tuple[Rule, ...]
     tests: tuple[PolicyTest, ...]
     limits: Limits = DEFAULT_LIMITS
+    default_mark: Mark | None = field(default=None, compare=False)  # where `default` is written
 
 
 @dataclass(frozen=True, slots=True)

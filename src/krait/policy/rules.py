@@ -24,12 +24,14 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
         return None
     section = _Section(reader, names)
     rules, tests = fields.get("rules"), fields.get("tests")
+    default = fields.get("default")
     return Policy(
-        default_allow=reader.choice(fields.get("default"), "default", ("deny", "allow")) == "allow",
+        default_allow=reader.choice(default, "default", ("deny", "allow")) == "allow",
         strict=reader.flag(fields.get("strict"), "strict"),
         rules=section.rules(reader.items(rules, "rules")) if rules else (),
         tests=section.tests(reader.items(tests, "tests")) if tests else (),
         limits=read_limits(fields.get("limits"), reader),
+        default_mark=Mark(default.line, default.column) if default else None,
     )
 
 

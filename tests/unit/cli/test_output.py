@@ -78,6 +78,22 @@ def test_a_long_error_is_folded_on_a_terminal_alone(
     assert hint == "hint: short"
 
 
+def test_a_long_remark_is_folded_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    message = f"wg0.yaml:4:18: {'word ' * 30}end"
+    output.remark("warning", message, Style.YELLOW)
+    assert capsys.readouterr().out == f"warning: {message}\n"
+    terminal = on_terminal(monkeypatch)
+    output.remark("warning", message, Style.YELLOW)
+    first, *more = terminal.getvalue().splitlines()
+    label = "\x1b[33mwarning:\x1b[0m"
+    assert first.startswith(f"{label} wg0.yaml:4:18: word")
+    assert all(each.startswith("  word") for each in more)
+    assert max(map(len, (first.replace(label, "warning:"), *more))) <= WIDTH
+    assert " ".join([first, *more]).split() == [label, *message.split()]
+
+
 def test_columns_line_up_although_cells_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     output.table([(paint("a", Style.RED), "x"), ("bbb", "y")], indent=" ")

@@ -12,6 +12,7 @@ import pytest
 from krait.agent.leave import Left
 from krait.cli.main import INTERRUPTED, PIPE_CLOSED, VERBS
 from krait.common.errors import ExitCode
+from krait.policy import advice, lint
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "cli.md").read_text()
@@ -35,6 +36,12 @@ def test_every_key_of_json_is_told(file: str) -> None:
 
 def test_what_detach_did_is_told() -> None:
     assert [each.name for each in fields(Left) if f"| `{each.name}` |" not in PAGE] == []
+
+
+def test_everything_that_check_can_excuse_is_told_and_nothing_else() -> None:
+    tables = re.findall(r"^\| id of a \w+ \|.*\n\|---\|---\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    told = [re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) for table in tables]
+    assert [set(ids) for ids in told] == [lint.IDS, advice.IDS]
 
 
 def test_every_verb_has_its_exit_codes() -> None:

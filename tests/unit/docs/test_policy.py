@@ -7,6 +7,7 @@ from pathlib import Path
 from krait.policy import expectations
 from krait.policy.advice import advise
 from krait.policy.document import DOCUMENT_KEYS, load
+from krait.policy.lint import lint
 from krait.policy.nodes import MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.ports import PROTOCOLS
 from krait.policy.rules import POLICY_KEYS, RULE_KEYS, TEST_KEYS
@@ -20,6 +21,11 @@ def test_the_example_passes_its_own_tests_and_needs_no_advice() -> None:
     assert len(document.policy.tests) == 3
     assert expectations.run(document) == ()
     assert advise(document) == ()
+
+
+def test_the_example_is_strict() -> None:
+    (example,) = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert lint(load(example.encode(), "policy.md")) == ()
 
 
 def test_every_field_and_only_fields_that_exist_are_in_the_tables() -> None:

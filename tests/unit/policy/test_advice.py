@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from krait.policy.advice import advise
+from krait.policy import device_advice
+from krait.policy.advice import IDS, advise
 from krait.policy.document import load
 from tests.documents import key, policy, several
 
@@ -14,35 +15,51 @@ def test_the_example_needs_no_advice() -> None:
     assert advise(load(EXAMPLE.read_bytes(), "small.yaml")) == ()
 
 
+WITH_TAGS = "{cidr: 10.1.0.0/16, tags: [lan]}"
 UNTAGGED = "has no tags: no rule reaches it, nothing passes"
 USED = "{from: [web, prod], to: db}"
 
 REMARKS = {
-    several(f"a: {{public_key: {key(1)}}}"): [(2, 3, "a has no tags, and no rule names it")],
+    several(f"a: {{public_key: {key(1)}}}"): [
+        (2, 3, "a has no tags, and no rule names it", "unnamed-node")
+    ],
     several(f"a: {{public_key: {key(1)}, tags: [x]}}"): [
-        (2, 3, 'no rule or test names the tag "x"')
+        (2, 3, 'no rule or test names the tag "x"', "unused-tag")
     ],
     policy("{rules: [{name: r, from: web, to: web}, {from: [web, prod], to: db}]}"): [
-        (4, 18, 'rule "r" matches no two nodes or tagged subnets')
+        (4, 18, 'rule "r" matches no two nodes or tagged subnets', "matches-nobody")
     ],
+    policy(f"{{rules: [{USED}, {{name: own, from: lan, to: web}}]}}").replace(
+        "[web, prod]}", f"[web, prod], routes: [{WITH_TAGS}]}}"
+    ): [(4, 47, 'rule "own" matches no two nodes or tagged subnets', "matches-nobody")],
     policy(f"{{rules: [{USED}, {{from: {{all: [web, db]}}, to: db}}]}}"): [
-        (4, 47, 'rule "rule-2" matches no two nodes or tagged subnets')
+        (4, 47, 'rule "rule-2" matches no two nodes or tagged subnets', "matches-nobody")
     ],
     policy(f"{{rules: [{USED}]}}").replace("[db, prod]", "db, routes: [10.1.0.0/16]"): [
-        (2, 88, f"10.1.0.0/16 {UNTAGGED}; write {{cidr: 10.1.0.0/16, tags: [lan]}}")
+        (
+            2,
+            88,
+            f"10.1.0.0/16 {UNTAGGED}; write {{cidr: 10.1.0.0/16, tags: [lan]}}",
+            "untagged-subnet",
+        )
     ],
     policy(f"{{rules: [{USED}, {{from: web1, to: far}}]}}").replace(
         "policy:",
         "  hub: {public_key: " + key(3) + ", transit: true, tags: [web]}\n"
         "  far: {via: hub}\npolicy:",
-    ): [(5, 3, "far has a via but no address, so only hub finds it")],
+    ): [(5, 3, "far has a via but no address, so only hub finds it", "lost-node")],
 }
 
 
 @pytest.mark.parametrize("text", REMARKS, ids=[r[0][2] for r in REMARKS.values()])
 def test_what_is_seldom_meant_is_remarked_at_its_place(text: str) -> None:
     remarks = advise(load(text.encode(), "krait.yaml"))
-    assert [(each.line, each.column, each.message) for each in remarks] == REMARKS[text]
+    assert [(each.line, each.column, each.message, each.id) for each in remarks] == REMARKS[text]
+
+
+def test_each_kind_of_remark_has_an_id_of_its_own() -> None:
+    told = {what for remarks in REMARKS.values() for *_, what in remarks}
+    assert told == IDS - device_advice.IDS - {"nested-routes"}
 
 
 def routed(*entries: tuple[str, str, str]) -> list[tuple[int, str]]:

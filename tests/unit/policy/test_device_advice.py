@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterable
+
 import pytest
 
-from krait.policy.device_advice import remarks
+from krait.policy.device_advice import IDS, remarks
 from krait.policy.document import load
+from krait.policy.model import Mark
 from tests.documents import key
 
 
 def told(*nodes: str, mesh: str = "cidr: 10.8.0.0/24") -> list[tuple[int, str]]:
-    """Line (the first of these nodes is in line 4) and words of every remark.
+    """Line (the first of these nodes is in line 4) and words of every remark."""
+    return [(mark.line, words) for _, mark, words in remarked(nodes, mesh)]
 
-    One more node, far, has an endpoint.
-    """
+
+def remarked(nodes: Iterable[str], mesh: str = "cidr: 10.8.0.0/24") -> list[tuple[str, Mark, str]]:
+    """What is remarked about these nodes and one more, far, that has an endpoint."""
     lines = "".join(
         f"  {name}: {{public_key: {key(number)}, {fields}}}\n"
         for number, (name, _, fields) in enumerate((n.partition(": ") for n in nodes), 1)
     )
     far = f"  far: {{public_key: {key(99)}, endpoint: 'far.example.org:51820'}}\n"
     text = f"mesh: {{{mesh}}}\npolicy: {{}}\nnodes:\n{lines}{far}"
-    return [(mark.line, words) for mark, words in remarks(load(text.encode(), "krait.yaml"))]
+    return list(remarks(load(text.encode(), "krait.yaml")))
 
 
 APART = (
@@ -93,6 +98,10 @@ def test_what_keeps_a_mesh_from_meeting_is_remarked(
     assert told(*nodes) == expected
 
 
+def test_each_kind_of_remark_has_an_id_of_its_own() -> None:
+    assert {what for nodes, _ in CASES.values() for what, _, _ in remarked(nodes)} == IDS
+
+
 def test_a_keepalive_that_the_mesh_turns_off_is_remarked_unless_the_node_turns_it_on() -> None:
     mesh = "cidr: 10.8.0.0/24, keepalive: off"
     assert told("a: tags: [t]", mesh=mesh) == [(4, f"a {SILENT}")]
@@ -108,7 +117,7 @@ def test_a_mesh_without_any_endpoint_is_remarked() -> None:
         f"mesh: {{cidr: 10.8.0.0/24}}\n{nodes}".replace("}\n  b", ", listen_port: 1}\n  b")
         + "policy: {}\n",
     ):
-        ((mark, words),) = remarks(load(text.encode(), "krait.yaml"))
+        ((_, mark, words),) = remarks(load(text.encode(), "krait.yaml"))
         assert (mark.line, words) == (3, f"a and b and 1 more {APART}")
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from krait.policy import expectations
 from krait.policy.document import load
 from krait.policy.evaluate import decide_all
-from krait.policy.expectations import Failure, run
+from krait.policy.expectations import Failure, run, untested_denies
 from krait.policy.explain import every_open
 from krait.policy.model import Document, PolicyTest
 from krait.policy.owners import principals
@@ -208,3 +208,23 @@ def with_tests(draw: st.DrawFn) -> Document:
 @given(with_tests())
 def test_a_test_fails_for_the_pair_that_the_reference_finds_first(document: Document) -> None:
     assert [(each.source, each.destination) for each in run(document)] == plainly(document)
+
+
+@settings(max_examples=100)
+@given(with_tests())
+def test_a_deny_is_untested_if_it_decides_nothing_that_a_test_expects_denied(
+    document: Document,
+) -> None:
+    policy, everyone = document.policy, principals(document)
+    deciding = [
+        each.decision.rule
+        for test in policy.tests
+        if not test.allow
+        for a in everyone
+        for b in everyone
+        if a.node != b.node and test.sources.selects(a.names) and test.destinations.selects(b.names)
+        for each in decide_all(policy, a.identity, b.identity, test.ports or every_open(policy))
+    ]
+    assert untested_denies(document) == tuple(
+        rule for rule in policy.rules if not rule.allow and not rule.audit and rule not in deciding
+    )

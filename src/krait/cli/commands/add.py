@@ -82,7 +82,7 @@ def _print(file: str, added: Added) -> None:
     )
     for each in _advice(added):
         place = f"{file}:{each.line}:{each.column}"
-        output.line(f"{paint('warning:', Style.YELLOW)} {place}: {each.message}")
+        output.remark("warning", f"{place}: {each.message}", Style.YELLOW)
     shown = shlex.quote(file)
     output.line(f"next: copy {shown} to every node, then there: sudo krait up --config {shown}")
 
@@ -101,7 +101,7 @@ def _report(file: str, added: Added) -> Json:
         "line": node.mark.line,
         "addresses": [str(each) for each in node.addresses],
         "warnings": [
-            {"line": each.line, "column": each.column, "message": each.message}
+            {"line": each.line, "column": each.column, "message": each.message, "id": each.id}
             for each in _advice(added)
         ],
     }

@@ -112,6 +112,7 @@ def test_what_is_odd_about_the_node_is_a_warning(file: Path, capsys: Capture) ->
         "line": report["line"],
         "column": 3,
         "message": "web3 has no tags, and no rule names it",
+        "id": "unnamed-node",
     }
 
 

@@ -70,6 +70,81 @@ def test_advice_does_not_change_the_answer(file: Path, capsys: Capture) -> None:
     assert ok.startswith("ok: ")
 
 
+TWO_WARNINGS = policy(
+    "{rules: [{name: there, from: web, to: db}, {name: gone, from: web, to: web}], "
+    "tests: [{from: prod, to: db, expect: allow}]}"
+)
+ONE_WAY = (
+    'rule "there" lets web open everything to db, and nothing lets those open anything back; if '
+    "that is meant, say it in a test: {from: db, to: web, expect: deny}"
+)
+NOBODY = 'rule "gone" matches no two nodes or tagged subnets'
+
+
+def test_strict_counts_warnings_and_looks_for_more(file: Path, capsys: Capture) -> None:
+    file.write_text(TWO_WARNINGS)
+    assert main(["check", "--strict", str(file)]) == 1
+    assert capsys.readouterr().out == (
+        f"warning: {file}:4:18: {ONE_WAY} [one-way]\n"
+        f"warning: {file}:4:52: {NOBODY} [matches-nobody]\n"
+        "2 warnings, and --strict takes none\n"
+        "hint: what is meant can be excused: --allow one-way,matches-nobody\n"
+    )
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out == (
+        f"warning: {file}:4:52: {NOBODY}\nok: 2 nodes, 2 identities, 2 rules, 1 test passed\n"
+    )
+
+
+def test_what_strict_finds_is_excused_by_its_id(file: Path, capsys: Capture) -> None:
+    file.write_text(TWO_WARNINGS)
+    assert main(["check", "--strict", "--allow", "one-way", str(file)]) == 1
+    assert capsys.readouterr().out.startswith(f"warning: {file}:4:52: {NOBODY} [matches-nobody]\n")
+    excused = ("--allow", "repeated,one-way", "--allow", "matches-nobody")
+    assert main(["check", "--strict", *excused, str(file)]) == 0
+    assert capsys.readouterr().out == "ok: 2 nodes, 2 identities, 2 rules, 1 test passed\n"
+
+
+def test_strict_tells_of_tests_that_fail_too(file: Path, capsys: Capture) -> None:
+    file.write_text(TWO_WARNINGS.replace("expect: allow", "expect: deny"))
+    excused = ("--allow", "one-way,matches-nobody")
+    assert main(["check", "--strict", str(file), *excused]) == 1
+    failed, count = capsys.readouterr().out.splitlines()
+    assert failed.startswith(f"failed: {file}:4:")
+    assert count == "1 of 1 test failed"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--strict", "--allow", "one-wey"], 'no finding is called "one-wey"; did you mean "one-w'),
+        (["--strict", "--allow", "?"], 'no finding is called "?"; they are any-to-any, default-'),
+        (["--allow", "one-way"], "--allow without --strict"),
+    ],
+)
+def test_an_excuse_for_nothing_is_bad_usage(
+    options: list[str], message: str, capsys: Capture
+) -> None:
+    assert main(["check", str(EXAMPLE), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_json_has_what_strict_finds_beside_the_warnings(file: Path, capsys: Capture) -> None:
+    file.write_text(TWO_WARNINGS)
+    assert main(["check", "--strict", "--json", str(file)]) == 1
+    report = json.loads(capsys.readouterr().out)
+    finding = {"line": 4, "column": 18, "message": ONE_WAY, "id": "one-way", "rule": "there"}
+    warning = {"line": 4, "column": 52, "message": NOBODY, "id": "matches-nobody"}
+    assert (report["ok"], report["findings"], report["warnings"]) == (False, [finding], [warning])
+    excused = ("--allow", "one-way,matches-nobody")
+    assert main(["check", "--strict", "--json", str(file), *excused]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ok"], report["findings"], report["warnings"]) == (True, [], [])
+    assert main(["check", "--json", str(file)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ok"], report["findings"], report["warnings"]) == (True, None, [warning])
+
+
 def test_json_holds_failures_and_warnings(file: Path, capsys: Capture) -> None:
     file.write_text(
         EXAMPLE.read_text()

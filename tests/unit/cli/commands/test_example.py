@@ -10,6 +10,7 @@ from krait.policy import expectations
 from krait.policy.advice import advise
 from krait.policy.device import wanted
 from krait.policy.document import DOCUMENT_KEYS, load
+from krait.policy.lint import lint
 from krait.policy.nodes import MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.rules import POLICY_KEYS, RULE_KEYS, TEST_KEYS
 from tests.documents import key
@@ -24,10 +25,11 @@ def example(capsys: Capture) -> str:
     return capsys.readouterr().out
 
 
-def test_the_example_passes_check_without_a_warning(example: str) -> None:
+def test_the_example_passes_check_without_a_warning_or_a_finding(example: str) -> None:
     document = load(example.encode(), "example.yaml")
     assert expectations.run(document) == ()
     assert advise(document) == ()
+    assert lint(document) == ()
 
 
 def test_every_node_of_the_example_gets_its_device(example: str) -> None:
