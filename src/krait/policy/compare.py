@@ -6,14 +6,14 @@ or somebody's identity changed: a mesh of 10,000 nodes is compared in a second.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from krait.common.abi import PairClass
-from krait.policy.explain import EVERY_OPEN
+from krait.policy.explain import every_open
 from krait.policy.groups import Alike, Columns, Concerned, Group, alike, groups
 from krait.policy.intervals import Direction, direction
 from krait.policy.model import Document, PortSpan, Rule
@@ -41,7 +41,7 @@ class Row:
     opens: bool
     sources: tuple[Group, ...]
     destinations: tuple[Group, ...]
-    spans: tuple[PortSpan, ...]  # in order; of `explain.EVERY_OPEN`
+    spans: tuple[PortSpan, ...]  # in order, as `explain.every_open` has them
     before: tuple[Cause, ...]  # what decided, of some pairs or ports this and of others that
     now: Cause
 
@@ -62,6 +62,7 @@ class Comparison:
 
     settings: Settings
     everyone: tuple[Group, ...]
+    opens: tuple[PortSpan, ...]  # all that can be opened, whether or not anything changes
     rows: tuple[Row, ...]  # those that open first, each in the order of the rules
     classes: tuple[ClassChange, ...]  # of pairs that were there before
     opening: int = 0  # ordered pairs of groups between which something opens
@@ -76,13 +77,16 @@ class Comparison:
 def compare(before: Document, now: Document) -> Comparison:
     """Hold a document against the one that it would follow."""
     everyone = groups(before, now)
-    old = _Side(before, Columns(before, (group.before for group in everyone)))
-    new = _Side(now, Columns(now, (group.now for group in everyone)))
+    # The last stands for every protocol that no rule names, of either document.
+    opens = tuple(dict.fromkeys((*every_open(before.policy)[:-1], *every_open(now.policy))))
+    old = _Side(before, Columns(before, (group.before for group in everyone)), opens)
+    new = _Side(now, Columns(now, (group.now for group in everyone)), opens)
     comparing = _Comparing(old, new, alike(everyone, old.columns, new.columns))
     comparing.run()
     return Comparison(
         settings=settings(before, now),
         everyone=everyone,
+        opens=opens,
         rows=tuple(sorted(comparing.rows(), key=_order)),
         classes=tuple(comparing.classes()),
         opening=comparing.counts[True],
@@ -107,16 +111,14 @@ class _Part(NamedTuple):
     spans: tuple[PortSpan, ...]
 
 
-_WHOLE = tuple((s.protocol << 16 | s.low, s.protocol << 16 | s.high) for s in EVERY_OPEN)
-_NOTHING = tuple(_Stretch(low, high, allow=False, rule=_ABSENT) for low, high in _WHOLE)
-
-
 class _Side:
     """One of the two documents."""
 
-    def __init__(self, document: Document, columns: Columns) -> None:
+    def __init__(self, document: Document, columns: Columns, opens: Sequence[PortSpan]) -> None:
+        """`opens` is all that can be opened, in order."""
         self.policy = document.policy
         self.columns = columns
+        self._opens = [(s.protocol << 16 | s.low, s.protocol << 16 | s.high) for s in opens]
         self._towards = cache(self._direction)
         self.stretches = cache(self._stretches)
 
@@ -149,11 +151,13 @@ class _Side:
 
     def _stretches(self, concerned: int | None) -> tuple[_Stretch, ...]:
         """The decision for all that can be opened, in order and without a gap."""
-        return _NOTHING if concerned is None else tuple(self._filled(concerned))
+        if concerned is None:
+            return tuple(_Stretch(*ends, allow=False, rule=_ABSENT) for ends in self._opens)
+        return tuple(self._filled(concerned))
 
     def _filled(self, concerned: int) -> Iterator[_Stretch]:
         intervals = self._towards(concerned).intervals
-        for low, high in _WHOLE:
+        for low, high in self._opens:
             at = low
             for each in intervals:
                 if each.high >= at and each.low <= high:

@@ -14,17 +14,19 @@ from krait.policy.compare import Comparison, Without, compare
 from krait.policy.document import load
 from krait.policy.evaluate import Decision, decide
 from krait.policy.groups import Group
-from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Document, Labels, Policy
+from krait.policy.model import ICMP4, ICMP6, SCTP, TCP, UDP, Document, Labels, Policy
 from krait.policy.owners import Owner, principals
 from krait.policy.pair import pair_class
+from krait.policy.ports import OTHER_PROTOCOL
 from tests.documents import key
-from tests.strategies.documents import MESHES, names_of, nodes_of, rarely, rules
+from tests.strategies.documents import GRE, MESHES, names_of, nodes_of, rarely, rules
 from tests.strategies.worlds import World, later, worlds
 from tests.unit.policy.bench import document
 
-GRE = 47
+UNNAMED = 200
 PORTS = (0, 1, 21, 22, 23, 52, 53, 54, 79, 80, 84, 85, 90, 91, 100, 101, 8000, 8100, 8101, 0xFFFF)
-OPENS = [*product((TCP, UDP), PORTS), (ICMP4, 0), (ICMP6, 0), (GRE, 0)]
+TYPES = (0, 7, 8, 9, 13, 127, 128, 129, 0xFF)
+OPENS = [*product((TCP, UDP, SCTP), PORTS), *product((ICMP4, ICMP6), TYPES), (GRE, 0), (UNNAMED, 0)]
 
 
 @st.composite
@@ -118,8 +120,8 @@ def test_a_rule_that_goes_is_one_row_by_its_selectors() -> None:
     assert [(s.protocol, s.low, s.high) for s in row.spans] == [
         (TCP, 80, 80),
         (UDP, 53, 53),
-        (ICMP4, 0, 0),
-        (ICMP6, 0, 0),
+        (ICMP4, 0, 0xFF),
+        (ICMP6, 0, 0xFF),
     ]
     assert row.now is Without.DEFAULT
     assert [getattr(each, "name", each) for each in row.before] == ["web-db"]
@@ -187,13 +189,13 @@ def test_two_on_one_node_are_no_pair() -> None:
 
 
 def _told(found: Comparison) -> Iterator[tuple[str, str, bool, int, int]]:
+    named = {span.protocol for span in found.opens}
     for row in found.rows:
         for source, destination in product(_names(row.sources), _names(row.destinations)):
             for span in row.spans:
                 for protocol, port in OPENS:
-                    known = protocol if protocol != GRE else None
-                    unnamed = span.protocol not in (TCP, UDP, ICMP4, ICMP6)
-                    if unnamed if known is None else span.holds(protocol, port):
+                    is_named = protocol in named
+                    if span.holds(*((protocol, port) if is_named else (OTHER_PROTOCOL, 0))):
                         yield source, destination, row.opens, protocol, port
 
 
