@@ -196,14 +196,18 @@ class _Comparing:
 
     def rows(self) -> Iterator[Row]:
         for part, pairs in self._pairs.items():
-            for sources, destinations in rectangles(pairs):
-                some, others = self._groups(sources), self._groups(destinations)
-                inside = [(a, b) for a in sources for b in destinations]
-                if any(self._everyone[a].meetings(self._everyone[b]) for a, b in inside):
-                    causes = sorted(frozenset[int]().union(*(pairs[each] for each in inside)))
-                    before = tuple(map(self._old.cause, causes))
-                    now = self._new.cause(part.now)
-                    yield Row(part.opens, some, others, part.spans, before, now)
+            for whole in rectangles(pairs):
+                sources, destinations = self._meeting(*whole), self._meeting(*whole[::-1])
+                if sources:
+                    inside = (pairs[a, b] for a in sources for b in destinations)
+                    yield Row(
+                        opens=part.opens,
+                        sources=self._groups(sources),
+                        destinations=self._groups(destinations),
+                        spans=part.spans,
+                        before=tuple(map(self._old.cause, sorted(frozenset[int]().union(*inside)))),
+                        now=self._new.cause(part.now),
+                    )
 
     def classes(self) -> Iterator[ClassChange]:
         for change, pairs in sorted(self._classes.items()):
@@ -253,6 +257,11 @@ class _Comparing:
         return tuple(
             (_Part(*key, tuple(spans)), frozenset(causes[key])) for key, spans in found.items()
         )
+
+    def _meeting(self, some: Sequence[int], others: Sequence[int]) -> list[int]:
+        """Those of some that meet any of the others at all: two on one node do not."""
+        everyone = self._everyone
+        return [a for a in some if any(everyone[a].meetings(everyone[b]) for b in others)]
 
     def _groups(self, places: Iterable[int]) -> tuple[Group, ...]:
         return tuple(group for place in places for group in self._everyone[place].groups)
