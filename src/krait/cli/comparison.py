@@ -8,11 +8,11 @@ from krait.cli import output
 from krait.cli.amounts import ago, plural
 from krait.cli.output import Style, paint
 from krait.common.abi import PairClass
+from krait.policy import explain, ports
 from krait.policy import flow as flows
-from krait.policy import ports
 from krait.policy.compare import ClassChange, Comparison, Row, Without
 from krait.policy.explain import words
-from krait.policy.model import Address, Labels, PortSpan, Rule
+from krait.policy.model import ECHO_REQUEST, Address, Labels, PortSpan, Rule
 from krait.policy.parties import Parties
 from krait.policy.problems import printable
 from krait.policy.settings import NodeChange
@@ -172,21 +172,21 @@ def _flows(comparison: Comparison, seen: Foresight) -> None:
 
 def _cut(cut: Cut) -> str:
     flow = cut.flow
-    word = ports.describe(*_whole(flow.opener.protocol))
-    ends = " to ".join(_end(*end) for end in (flow.opener.source, flow.opener.destination))
+    opener = flow.opener
+    word = explain.describe(ports.whole(opener.protocol))
+    has_ports = opener.protocol not in ECHO_REQUEST  # an echo has its identifier in their place
+    ends = " to ".join(
+        _end(address, port if has_ports else 0)
+        for address, port in (opener.source, opener.destination)
+    )
     names = " to ".join(
         end.name for end in (cut.before.source, cut.before.destination) if end is not None
     )
-    return f"{word} {ends} ({names}), {flows.label(flow.state)}, seen {_seen(flow.age_s)}"
+    return f"{word} {ends} ({names}), {flows.label(flow.state)}, {_seen(flow.age_s)}"
 
 
 def _seen(age_s: float) -> str:
     return "just now" if ago(age_s) == "now" else ago(age_s)
-
-
-def _whole(protocol: int) -> tuple[int, int, int]:
-    span = ports.whole(protocol)
-    return span.protocol, span.low, span.high
 
 
 def _end(address: Address, port: int) -> str:
