@@ -140,10 +140,10 @@ class _Side:
         return PairClass.STATEFUL
 
     def apart(self, other: "_Side") -> int:
-        """A bit for each enforced rule that the other document does not say, by whatever name."""
+        """A bit for each rule that the other document does not enforce, by whatever name."""
         theirs = {_meaning(rule) for rule in other.policy.rules if not rule.audit}
-        own = (not rule.audit and _meaning(rule) not in theirs for rule in self.policy.rules)
-        return sum(1 << bit for bit, is_own in enumerate(own) if is_own)
+        rules = enumerate(self.policy.rules)
+        return sum(1 << bit for bit, rule in rules if _meaning(rule) not in theirs)
 
     def _direction(self, concerned: int) -> Direction:
         rules = self.columns.concern.chosen(concerned)

@@ -128,6 +128,23 @@ def test_a_rule_that_goes_is_one_row_by_its_selectors() -> None:
     assert (found.opening, found.closing) == (0, 1)
 
 
+def test_a_rule_that_is_turned_round_closes_what_it_opened() -> None:
+    out = "{name: app-out, from: db, to: app"
+    (row,) = compare(document(), document((out, f"{out}, action: deny"))).rows
+    ends = _names(row.sources), _names(row.destinations)
+    assert (row.opens, *ends) == (False, ("db1",), ("app1",))
+    assert getattr(row.now, "name", row.now) == "app-out"
+
+
+def test_ports_side_by_side_are_one_span_whatever_rules_they_had() -> None:
+    peers = "    - {name: peers, from: web, to: app}\n"
+    low, high = (peers.replace("app", f"app, ports: {each}") for each in ("tcp/1-9", "tcp/10"))
+    before = document((peers, low + high.replace("peers", "more")))
+    (row,) = compare(before, document((peers, ""))).rows
+    assert [(span.low, span.high) for span in row.spans] == [(1, 10)]
+    assert [getattr(each, "name", each) for each in row.before] == ["peers", "more"]
+
+
 def test_names_order_audit_and_tests_of_rules_change_nothing() -> None:
     web_in, app_in = (
         "    - {name: app-in, from: app, to: db}\n",

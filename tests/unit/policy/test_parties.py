@@ -49,6 +49,7 @@ def test_as_few_tags_as_mean_these_and_no_others(
 def test_who_changed_its_tags_or_came_goes_by_name() -> None:
     now = document(laptop="web", web9="web")
     assert named(document(), now, LAPTOP) == (LAPTOP,)
+    assert named(document(laptop="guest"), document(laptop="admin"), LAPTOP) == (LAPTOP,)
     assert named(document(), now, "web9") == ("web9",)
     assert named(document(), now, WEB, OTHER_WEB) == ("prod+web", "web")
     everyone = named(document(), document(web9="web"), WEB, OTHER_WEB, "web9")
