@@ -2,6 +2,7 @@
 """`krait diff` next to a real agent: what it says would be cut is cut once the document counts."""
 
 import json
+import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -19,6 +20,12 @@ PING = "name: ping, from: a, to: b, ports: icmp"
 LIVE = "name: live, from: a, to: b, ports: tcp/90"
 IDLE = "from: '*', to: '*', audit: true"
 NEXT = "/run/next.yaml"
+TABLES_ALONE = """
+from krait.agent.paths import Paths
+from krait.kernel.generations import Generations
+from krait.policy.image import SMALLEST
+Generations(Paths.here().pins_of("wg0")).load(SMALLEST)
+"""
 DIFF = f"krait diff {NEXT} --iface wg0"
 
 
@@ -70,6 +77,10 @@ def test_a_node_that_leaves_takes_its_flows_along(mesh: Mesh) -> None:
     assert {each["reason"] for each in found["flows"]["longest"]} == {"unknown-peer"}
     assert found["flows"]["cut"] >= 2, "a ping of each family"
 
+    guard.enforce(mesh.document(ENDS, [LIVE]))
+    guard.machine.write(NEXT, mesh.document(ENDS, [LIVE]))
+    assert guard.machine.succeed(DIFF).startswith("nothing changes"), "they are dead already"
+
 
 def test_where_nothing_is_in_force_there_is_nothing_to_compare_with(mesh: Mesh) -> None:
     bob = mesh.guard("bob").machine
@@ -77,6 +88,8 @@ def test_where_nothing_is_in_force_there_is_nothing_to_compare_with(mesh: Mesh) 
     outcome = bob.run(DIFF)
     assert outcome.code == 2
     assert "no policy is in force on wg0" in outcome.stderr
+    bob.succeed([sys.executable, "-c", TABLES_ALONE])
+    assert "no policy is in force on wg0" in bob.run(DIFF).stderr
     bob.write("/run/strange.yaml", mesh.document({"alice": "tags: [a]"}, [IDLE]))
     mesh.enforce(mesh.document(ENDS, [PING]), "bob")
     outcome = bob.run("krait diff /run/strange.yaml --iface wg0")
