@@ -48,6 +48,9 @@ VERBS: Mapping[str, Verb] = {
     "add": Verb("krait.cli.commands.add", "put one more node into a document"),
     "check": Verb("krait.cli.commands.check", "read a document and run its tests"),
     "explain": Verb("krait.cli.commands.explain", "who may reach whom, and which rule says so"),
+    "diff": Verb(
+        "krait.cli.commands.diff", "what a document would change, and which flows it cuts"
+    ),
     "status": Verb("krait.cli.commands.status", "what is enforced, and what was dropped"),
     "doctor": Verb("krait.cli.commands.doctor", "what this machine lacks, and how to mend it"),
     "detach": Verb("krait.cli.commands.detach", "take the policy off an interface"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why a flow may open or not: the verdict, the rule that decides, and what else matched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -88,11 +88,11 @@ def why(decision: Decision) -> str:
     return f'rule "{decision.rule.name}" in line {decision.rule.mark.line} {verb}'
 
 
-def describe(segment: Segment) -> str:
-    """A segment in words, as short as a document would write it."""
-    if segment.protocol == ports.OTHER_PROTOCOL:
+def describe(span: Segment | PortSpan) -> str:
+    """A span in words, as short as a document would write it."""
+    if span.protocol == ports.OTHER_PROTOCOL:
         return "every other protocol"
-    return ports.describe(segment.protocol, segment.low, segment.high)
+    return ports.describe(span.protocol, span.low, span.high)
 
 
 def _rows(segments: tuple[Segment, ...]) -> Iterator[Row]:
@@ -105,23 +105,23 @@ def _rows(segments: tuple[Segment, ...]) -> Iterator[Row]:
             rest = segment.decision
     for decision, group in groups.items():
         if decision != rest:
-            yield Row(_words(group), decision)
+            yield Row(words(group), decision)
     if rest is not None:
         yield Row(("everything else" if len(groups) > 1 else "everything",), rest)
 
 
-def _words(segments: list[Segment]) -> tuple[str, ...]:
-    """Neighbours merged, and ICMP of both families in one word."""
-    merged: list[Segment] = []
-    for segment in segments:
+def words(spans: Iterable[Segment | PortSpan]) -> tuple[str, ...]:
+    """Each in words, neighbours merged, and ICMP of both families in one word."""
+    merged: list[PortSpan] = []
+    for span in spans:
         last = merged[-1] if merged else None
-        if last and (last.protocol, last.high + 1) == (segment.protocol, segment.low):
-            merged[-1] = replace(last, high=segment.high)
+        if last and (last.protocol, last.high + 1) == (span.protocol, span.low):
+            merged[-1] = replace(last, high=span.high)
         else:
-            merged.append(segment)
-    words = [describe(segment) for segment in merged]
+            merged.append(PortSpan(span.protocol, span.low, span.high))
+    found = [describe(span) for span in merged]
     for what in ("", "/echo"):
-        if {f"icmp4{what}", f"icmp6{what}"} <= set(words):
-            words.remove(f"icmp6{what}")
-            words[words.index(f"icmp4{what}")] = f"icmp{what}"
-    return tuple(words)
+        if {f"icmp4{what}", f"icmp6{what}"} <= set(found):
+            found.remove(f"icmp6{what}")
+            found[found.index(f"icmp4{what}")] = f"icmp{what}"
+    return tuple(found)

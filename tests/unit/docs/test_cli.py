@@ -17,7 +17,13 @@ from krait.policy import advice, lint
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 CLI = ROOT / "src" / "krait" / "cli"
-REPORTS = ("failure.py", "inspection.py", "demo/report.py", *(f"commands/{v}.py" for v in VERBS))
+REPORTS = (
+    "failure.py",
+    "inspection.py",
+    "comparison_report.py",
+    "demo/report.py",
+    *(f"commands/{v}.py" for v in VERBS),
+)
 
 
 def keys(source: str) -> Iterator[str]:

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in force on an interface, and which of its live flows another document would cut.
+
+Asked of the kernel and of what the agent wrote down, agent or no agent. Changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import sha256
+from heapq import nlargest
+from pathlib import Path
+
+from krait.agent.diff import choose
+from krait.agent.inspect import Inspection, inspect
+from krait.agent.paths import Paths
+from krait.agent.wiring import adapters
+from krait.common.errors import SystemRefused, UsageError
+from krait.kernel.datapath import Datapath
+from krait.kernel.files import read_at_most
+from krait.kernel.flows import LiveFlow, read_flows
+from krait.policy import device
+from krait.policy.document import load
+from krait.policy.model import Document, Labels
+from krait.policy.survival import Fate, Survival
+from krait.policy.view import Interface, Peer, own_node, resolve
+from krait.policy.yaml_source import MAX_BYTES
+
+LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A live flow that passes, and would not."""
+
+    flow: LiveFlow
+    before: Fate
+    now: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """All of them, counted; those that would live longest are told one by one."""
+
+    total: int
+    pairs: Mapping[tuple[Labels, Labels], int]  # by the identities of today: opener, the other
+    longest: tuple[Cut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What there is to compare a document with."""
+
+    before: Document
+    cuts: Cuts | None = None
+    unseen: str = ""
+    """Why flows could not be judged."""
+
+
+def foresee(interface: str, now: Document, paths: Paths) -> Foresight:
+    """The document in force on an interface, and what of its flows would end under `now`.
+
+    Raises UsageError where none is in force, or `now` could not be there; SystemRefused where the
+    kernel does not let us look, or what is in force is not known.
+    """
+    found = inspect(interface, paths)
+    if found.tables is None or not found.tables.armed:
+        raise UsageError(
+            f"no policy is in force on {interface}",
+            hint="compare with another file instead: krait diff FILE --against OTHER",
+        )
+    before = _in_force(found, paths)
+    if found.device is None or found.link is None:
+        why = found.unseen.message if found.unseen else "there is no such interface now"
+        return Foresight(before, unseen=why)
+    seen = found.device.as_policy_sees_it(found.link.addresses)
+    was = Survival(before.policy, resolve(before, seen))
+    later = Survival(now.policy, resolve(now, _interface_under(now, found, seen)))
+    real = adapters(interface, paths)
+    with closing(real.loads) as loads:
+        generation = choose(loads.found(), found.seats)
+        tables = loads.open(generation) if generation else None
+        if not isinstance(tables, Datapath):
+            return Foresight(before, unseen="its tables are not pinned any more")
+        return Foresight(before, _count(_cut(tables, was, later)))
+
+
+def _cut(tables: Datapath, was: Survival, later: Survival) -> Iterator[Cut]:
+    revision = tables.in_force.revision
+    for flow in read_flows(tables):
+        if flow.revision != revision or flow.allowed:
+            before, now = was.of(flow.opener), later.of(flow.opener)
+            if before.lives and not now.lives:
+                yield Cut(flow, before, now)
+
+
+def _count(cuts: Iterator[Cut]) -> Cuts:
+    pairs: Counter[tuple[Labels, Labels]] = Counter()
+
+    def counted() -> Iterator[Cut]:
+        for cut in cuts:
+            pairs[cut.before.identities] += 1
+            yield cut
+
+    longest = nlargest(LISTED, counted(), key=lambda cut: cut.flow.left_s)
+    return Cuts(pairs.total(), dict(pairs.most_common()), tuple(longest))
+
+
+def _in_force(found: Inspection, paths: Paths) -> Document:
+    """The kept copy; what is on trial is not kept, and is still where it was read."""
+    if found.record is not None:
+        for path in (paths.kept_of(found.interface), Path(found.record.source)):
+            data = _content(path)
+            if data is not None and sha256(data).hexdigest() == found.record.sha256:
+                return load(data, found.record.source)
+    raise SystemRefused(
+        f"which document is in force on {found.interface} is not known: what was written down is "
+        "of another, or is gone",
+        hint="Name the one that you mean: krait diff FILE --against OTHER",
+    )
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return read_at_most(path, MAX_BYTES)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return None
+
+
+def _interface_under(document: Document, found: Inspection, seen: Interface) -> Interface:
+    """The interface once the document is in force: where Krait makes it, as that says."""
+    if found.standing.orders is None:
+        return seen
+    node = own_node(document, seen.public_key)
+    wanted = device.wanted(document, node.name, interface=found.interface)
+    peers = tuple(Peer(each.public_key, each.allowed_ips) for each in wanted.peers)
+    return Interface(wanted.public_key, wanted.addresses, peers)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What two documents say otherwise beside who may open what to whom: nodes, the mesh, `strict`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from krait.policy.model import Document, Labels, Node
+
+_FIELDS: Mapping[str, Callable[[Node], object]] = MappingProxyType(
+    {
+        "public_key": lambda node: node.public_key,
+        "tags": lambda node: node.tags,
+        "address": lambda node: node.addresses,
+        "routes": lambda node: {(route.cidr, route.tags) for route in node.routes},
+        "endpoint": lambda node: node.endpoint,
+        "transit": lambda node: node.transit,
+        "via": lambda node: node.via,
+        "preshared_key_file": lambda node: node.preshared_key_file,
+        "listen_port": lambda node: node.listen_port,
+        "mtu": lambda node: node.mtu,
+        "keepalive": lambda node: node.keepalive_s,
+    }
+)
+"""What a document says of a node, by its key; where it stands in the file says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChange:
+    """A node that both documents have, and not alike."""
+
+    name: str
+    before: Labels  # its tags
+    now: Labels
+    fields: tuple[str, ...]  # the keys of the document that differ
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it; nodes in the order of the file that has them."""
+
+    came: tuple[Node, ...]
+    went: tuple[Node, ...]
+    changed: tuple[NodeChange, ...]
+    other: tuple[str, ...]  # keys of the document: `mesh`, `strict`
+
+    @property
+    def differ(self) -> bool:
+        """Whether anything is said otherwise."""
+        return bool(self.came or self.went or self.changed or self.other)
+
+
+def settings(before: Document, now: Document) -> Settings:
+    """Hold a document against the one that it would follow."""
+    were = {node.name: node for node in before.nodes}
+    are = {node.name: node for node in now.nodes}
+    return Settings(
+        came=tuple(node for name, node in are.items() if name not in were),
+        went=tuple(node for name, node in were.items() if name not in are),
+        changed=tuple(_changed(were, are)),
+        other=tuple(_other(before, now)),
+    )
+
+
+def _changed(were: Mapping[str, Node], are: Mapping[str, Node]) -> Iterator[NodeChange]:
+    for name, node in are.items():
+        was = were.get(name)
+        if was is not None:
+            fields = tuple(key for key, of in _FIELDS.items() if of(was) != of(node))
+            if fields:
+                yield NodeChange(name, was.tags, node.tags, fields)
+
+
+def _other(before: Document, now: Document) -> Iterator[str]:
+    if before.mesh != now.mesh:
+        yield "mesh"
+    if before.policy.strict != now.policy.strict:
+        yield "strict"

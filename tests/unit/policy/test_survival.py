@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which flows go on: as the judge has it, which judges packet by packet."""
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from krait.common.reason import Reason
+from krait.policy.case import InForce
+from krait.policy.evaluate import decide
+from krait.policy.flow import FlowTuple
+from krait.policy.model import ECHO_REQUEST, ICMP4, TCP, UDP
+from krait.policy.survival import Survival
+from krait.policy.view import resolve
+from tests.strategies.documents import GRE
+from tests.strategies.worlds import World, landmarks, worlds
+from tests.unit.policy.bench import (
+    APP,
+    BRANCH,
+    BRANCH_UNTAGGED,
+    INTERFACE,
+    LAN,
+    ME,
+    NOBODY,
+    STRANGE,
+    WEB,
+    document,
+)
+
+
+def fate(source: str, destination: str, protocol: int = TCP, port: int = 80) -> Reason:
+    found = document()
+    opener = FlowTuple(protocol, (ip_address(source), 40000), (ip_address(destination), port))
+    return Survival(found.policy, resolve(found, INTERFACE)).of(opener).reason
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "reason"),
+    [
+        (WEB, ME, Reason.PASS),
+        (ME, WEB, Reason.DENIED),
+        (ME, APP, Reason.PASS),
+        (BRANCH, ME, Reason.DENIED),
+        (BRANCH_UNTAGGED, ME, Reason.NO_IDENTITY),
+        (STRANGE, ME, Reason.UNKNOWN_PEER),
+        (NOBODY, ME, Reason.UNKNOWN_SOURCE),
+        (ME, NOBODY, Reason.UNKNOWN_DESTINATION),
+        (LAN, ME, Reason.WRONG_SIDE),
+        (WEB, APP, Reason.NOT_TRANSIT),
+    ],
+)
+def test_a_flow_ends_for_the_reason_of_its_packets(
+    source: str, destination: str, reason: Reason
+) -> None:
+    assert fate(source, destination) is reason
+
+
+def test_ports_decide_and_an_echo_has_its_identifier_in_their_place() -> None:
+    assert fate(WEB, ME, TCP, 81) is Reason.DENIED
+    assert fate(WEB, ME, UDP, 53) is Reason.PASS
+    assert fate(WEB, ME, ICMP4, 4711) is Reason.PASS
+    found = document(("ports: [tcp/80, udp/53, icmp]", "ports: [tcp/80, icmp/echo]"))
+    opener = FlowTuple(ICMP4, (ip_address(WEB), 4711), (ip_address(ME), 4711))
+    assert Survival(found.policy, resolve(found, INTERFACE)).of(opener).lives
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds(), st.data())
+def test_owners_and_decisions_are_those_of_the_reference(world: World, data: st.DataObject) -> None:
+    view, policy = world.view, world.document.policy
+    survival, state = Survival(policy, view), InForce(policy, view, 1)
+    addresses = st.sampled_from(landmarks(view))
+    for _ in range(10):
+        ends = data.draw(addresses), data.draw(addresses)
+        protocol = data.draw(st.sampled_from((TCP, UDP, ICMP4, GRE)))
+        port = 0 if protocol == GRE else data.draw(st.sampled_from((22, 53, 80, 85, 8000)))
+        found = survival.of(FlowTuple(protocol, (ends[0], 40000), (ends[1], port)))
+        assert (found.source, found.destination) == tuple(map(state.owner, ends))
+        if found.decision is not None:
+            assert found.source is not None
+            assert found.destination is not None
+            opened = ECHO_REQUEST.get(protocol, port)
+            labels = found.source.labels, found.destination.labels
+            assert found.decision == decide(policy, *labels, protocol, opened)
+            assert found.lives is found.decision.allow
