@@ -213,4 +213,5 @@ def _unplaced_policy(policy: Policy) -> Policy:
         policy,
         rules=tuple(replace(rule, mark=_SOMEWHERE) for rule in policy.rules),
         tests=tuple(replace(test, mark=_SOMEWHERE) for test in policy.tests),
+        groups=tuple(replace(group, mark=_SOMEWHERE) for group in policy.groups),
     )

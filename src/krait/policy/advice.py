@@ -23,7 +23,7 @@ def advise(document: Document) -> tuple[Advice, ...]:
     """Every remark, in the order of the file."""
     remarks = (
         (mark, message)
-        for about in (_nodes, _tags, _overlaps, _rules, device_advice.remarks)
+        for about in (_nodes, _tags, _overlaps, _groups, _rules, device_advice.remarks)
         for mark, message in about(document)
     )
     return tuple(sorted(Advice(mark.line, mark.column, message) for mark, message in remarks))
@@ -103,6 +103,12 @@ def _spans(document: Document) -> Iterator[_Span]:
             if cidr.prefixlen > EVERYTHING_BITS:  # else it is meant to hold the others
                 low, high = int(cidr.network_address), int(cidr.broadcast_address)
                 yield _Span(cidr.version, low, high, node.name, str(cidr), route.mark)
+
+
+def _groups(document: Document) -> Iterator[tuple[Mark, str]]:
+    for group in document.policy.groups:
+        if not group.used:
+            yield group.mark, f'no rule or test names the group "@{group.name}"'
 
 
 def _rules(document: Document) -> Iterator[tuple[Mark, str]]:

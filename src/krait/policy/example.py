@@ -57,11 +57,13 @@ nodes:
 policy:
   default: deny           # what no rule allows
   strict: false           # true: a TCP connection counts only from its first packet on
+  groups:                 # ports under one name, which rules and tests write as "@web"
+    web: [tcp/80, tcp/443]
   rules:
     # Who may open a connection to whom. Answers need no rule. Deny beats allow, in any order.
     - {name: web-to-db, from: web, to: db, ports: [tcp/5432, icmp]}
     - {name: metrics, from: hub, to: prod, ports: tcp/9100-9199}
-    - {name: office-to-web, from: office, to: {all: [web, prod]}, ports: [tcp/80, tcp/443]}
+    - {name: office-to-web, from: office, to: {all: [web, prod]}, ports: "@web"}
     - {name: admin-everywhere, from: [admin, hub], to: "*"}
     - {name: no-ssh-to-db, from: "*", to: db, ports: tcp/22, action: deny}
     # A rule on trial: `krait explain` says where it would decide; it never does.

@@ -77,6 +77,16 @@ class PortSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class PortGroup:
+    """Ports under one name. Rules and tests that name it have its spans, as if written out."""
+
+    name: str  # without the @ that stands before it where it is used
+    ports: tuple[PortSpan, ...]
+    used: bool  # whether a rule or a test names it
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Who may, or may not, open a flow to whom."""
 
@@ -157,6 +167,7 @@ class Policy:
     strict: bool
     rules: tuple[Rule, ...]
     tests: tuple[PolicyTest, ...]
+    groups: tuple[PortGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,6 @@ def parse(text: str) -> tuple[PortSpan, ...]:
     Raises UsageError, whose hint says what is expected.
     """
     word, slash, ports = text.partition("/")
-    if word.startswith("@"):
-        raise UsageError(f"{quoted(text)}: port groups are reserved for later")
     if word == BY_NUMBER:
         return (whole(_protocol(text, ports)),)
     if word not in PROTOCOLS:

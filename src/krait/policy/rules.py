@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The section `policy`: rules, and the tests that a document makes of itself."""
 
-from krait.policy import ports, values
+from krait.policy import values
+from krait.policy.groups import Groups, read_groups
 from krait.policy.model import Mark, Policy, PolicyTest, PortSpan, Rule
 from krait.policy.problems import quoted
 from krait.policy.reader import Reader
 from krait.policy.selectors import Names, Selectors
 from krait.policy.yaml_source import Scalar, Sequence, Tree
 
-POLICY_KEYS = frozenset({"default", "strict", "rules", "tests"})
+POLICY_KEYS = frozenset({"default", "strict", "groups", "rules", "tests"})
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
@@ -21,21 +22,24 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
     fields = reader.mapping(tree, "policy", POLICY_KEYS)
     if fields is None:
         return None
-    section = _Section(reader, names)
+    groups = read_groups(fields.get("groups"), reader)
+    section = _Section(reader, names, groups)
     rules, tests = fields.get("rules"), fields.get("tests")
     return Policy(
         default_allow=reader.choice(fields.get("default"), "default", ("deny", "allow")) == "allow",
         strict=reader.flag(fields.get("strict"), "strict"),
         rules=section.rules(reader.items(rules, "rules")) if rules else (),
         tests=section.tests(reader.items(tests, "tests")) if tests else (),
+        groups=groups.found(),
     )
 
 
 class _Section:
     """What the rules and tests of one policy share while they are read."""
 
-    def __init__(self, reader: Reader, names: Names) -> None:
+    def __init__(self, reader: Reader, names: Names, groups: Groups) -> None:
         self._reader = reader
+        self._groups = groups
         self._selectors = Selectors(reader, names)
         self._ports: dict[tuple[str, ...], tuple[PortSpan, ...]] = {}
         self._named: dict[str, Scalar] = {}
@@ -77,7 +81,7 @@ class _Section:
         sources = self._selectors.read(fields.get("from"), "from")
         destinations = self._selectors.read(fields.get("to"), "to")
         port = fields.get("port")
-        spans = self._reader.value(port, "port", ports.parse) or ()
+        spans = self._reader.value(port, "port", self._groups.parse) or ()
         expect = self._reader.choice(fields.get("expect"), "expect", ("allow", "deny"))
         if sources is None or destinations is None:
             return None
@@ -117,7 +121,7 @@ class _Section:
             self._reader.problems.add(
                 tree, "ports: expected at least one", "leave `ports` out for every protocol"
             )
-        read = [self._reader.value(item, "ports", ports.parse) for item in items]
+        read = [self._reader.value(item, "ports", self._groups.parse) for item in items]
         spans = tuple(dict.fromkeys(span for each in read if each for span in each))
         if simple and all(read):
             self._ports[words] = spans

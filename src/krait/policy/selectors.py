@@ -96,7 +96,7 @@ def _explain(name: str, names: Names) -> tuple[str, str]:
     if name in RESERVED_NAMES:
         return f"{shown} is a reserved word", f'everyone is `"{EVERYONE}"`'
     if name.startswith("@"):
-        return f"{shown}: groups are reserved for later", ""
+        return f"{shown} is a group of ports; selectors name tags and nodes", "name it in `ports`"
     if "/" in name or ":" in name or name.replace(".", "").isdigit():
         return (
             f"{shown} is an address; selectors name tags and nodes",

@@ -31,6 +31,9 @@ REMARKS = {
     policy(f"{{rules: [{USED}]}}").replace("[db, prod]", "db, routes: [10.1.0.0/16]"): [
         (2, 88, f"10.1.0.0/16 {UNTAGGED}; write {{cidr: 10.1.0.0/16, tags: [lan]}}")
     ],
+    policy(f"{{groups: {{web: tcp, old: udp}}, rules: [{USED[:-1]}, ports: '@web'}}]}}"): [
+        (4, 29, 'no rule or test names the group "@old"')
+    ],
     policy(f"{{rules: [{USED}, {{from: web1, to: far}}]}}").replace(
         "policy:",
         "  hub: {public_key: " + key(3) + ", transit: true, tags: [web]}\n"
