@@ -47,6 +47,7 @@ VERBS: Mapping[str, Verb] = {
     "genkey": Verb("krait.cli.commands.genkey", "make this machine's key, print the public one"),
     "add": Verb("krait.cli.commands.add", "put one more node into a document"),
     "check": Verb("krait.cli.commands.check", "read a document and run its tests"),
+    "schema": Verb("krait.cli.commands.schema", "print what editors need to know of documents"),
     "explain": Verb("krait.cli.commands.explain", "who may reach whom, and which rule says so"),
     "status": Verb("krait.cli.commands.status", "what is enforced, and what was dropped"),
     "doctor": Verb("krait.cli.commands.doctor", "what this machine lacks, and how to mend it"),

@@ -58,6 +58,9 @@ _EXAMPLES = {"port": "`tcp/5432` or `udp/8000-8100`", "type": f"`icmp/{_ECHO}` o
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", re.ASCII)
 _GLUED = re.compile(r"(tcp|udp)[:.]?([0-9]{1,5}(?:-[0-9]{1,5})?)", re.ASCII)
 
+RANGE_PATTERN = _RANGE.pattern
+"""What stands behind the slash, as a regular expression: one number or two."""
+
 
 def parse(text: str) -> tuple[PortSpan, ...]:
     """The spans that `tcp/5432`, `udp/8000-8100` or a bare protocol word means.

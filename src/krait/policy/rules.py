@@ -13,6 +13,11 @@ POLICY_KEYS = frozenset({"default", "strict", "groups", "rules", "tests"})
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
+DEFAULTS = ("deny", "allow")
+ACTIONS = ("allow", "deny")
+EXPECTED = ("allow", "deny")
+"""The words of `default`, `action` and `expect`; the first is meant where the key is missing."""
+
 DEFAULT_RULE = "default"
 """What explanations and counters call the policy's default; no rule may take the name."""
 
@@ -26,7 +31,7 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
     section = _Section(reader, names, groups)
     rules, tests = fields.get("rules"), fields.get("tests")
     return Policy(
-        default_allow=reader.choice(fields.get("default"), "default", ("deny", "allow")) == "allow",
+        default_allow=reader.choice(fields.get("default"), "default", DEFAULTS) == "allow",
         strict=reader.flag(fields.get("strict"), "strict"),
         rules=section.rules(reader.items(rules, "rules")) if rules else (),
         tests=section.tests(reader.items(tests, "tests")) if tests else (),
@@ -67,7 +72,7 @@ class _Section:
         sources = self._selectors.read(fields.get("from"), "from")
         destinations = self._selectors.read(fields.get("to"), "to")
         spans = self._spans(fields.get("ports"))
-        action = self._reader.choice(fields.get("action"), "action", ("allow", "deny"))
+        action = self._reader.choice(fields.get("action"), "action", ACTIONS)
         audit = self._reader.flag(fields.get("audit"), "audit")
         if sources is None or destinations is None:
             return None
@@ -82,7 +87,7 @@ class _Section:
         destinations = self._selectors.read(fields.get("to"), "to")
         port = fields.get("port")
         spans = self._reader.value(port, "port", self._groups.parse) or ()
-        expect = self._reader.choice(fields.get("expect"), "expect", ("allow", "deny"))
+        expect = self._reader.choice(fields.get("expect"), "expect", EXPECTED)
         if sources is None or destinations is None:
             return None
         text = port.text if isinstance(port, Scalar) else ""

@@ -12,7 +12,7 @@ from krait.policy.yaml_source import Mapping, Scalar, Sequence, Tree
 
 EVERYONE = "*"
 
-_ALL = frozenset({"all"})
+SELECTOR_KEYS = frozenset({"all"})
 _EMPTY = "expected at least one tag or node, found none"
 
 
@@ -68,7 +68,7 @@ class Selectors:
             name = self._reader.value(tree, what, str)
             known = name is not None and self._check(tree, what, name)
             return frozenset({name}) if known and name is not None else None
-        values = self._reader.mapping(tree, what, _ALL, ("all",))
+        values = self._reader.mapping(tree, what, SELECTOR_KEYS, ("all",))
         members = values.get("all") if values else None
         if members is None:
             return None
