@@ -26,33 +26,32 @@ mesh:
 
 nodes:
   gate:                   # a hub: it passes packets on between nodes that cannot meet
-    public_key: "gate/its/public/key/from/krait/genkey/wg0/0="
+    public_key: gate/its/public/key/from/krait/genkey/wg0/0=
     tags: [hub]
     address: [10.8.0.1, "fd7a:6b72::1"]
-    endpoint: "gate.example.org:51820"      # where others find it: a name or an address
+    endpoint: gate.example.org:51820        # where others find it: a name or an address
     transit: true
-    routes:               # subnets behind it, which have tags of their own
-      - {cidr: 10.20.0.0/24, tags: [office]}
+    routes: [{cidr: 10.20.0.0/24, tags: [office]}]  # subnets behind it, with their own tags
 
   db1:
-    public_key: "db1/its/public/key/from/krait/genkey/wg0/00="
+    public_key: db1/its/public/key/from/krait/genkey/wg0/00=
     tags: [db, prod]      # rules speak of tags; nodes with the same tags are alike to them
     address: [10.8.0.2, "fd7a:6b72::2"]
-    endpoint: "192.0.2.2:51820"
+    endpoint: 192.0.2.2:51820
 
   web1:
-    public_key: "web1/its/public/key/from/krait/genkey/wg0/0="
+    public_key: web1/its/public/key/from/krait/genkey/wg0/0=
     tags: [web, prod]
     address: [10.8.0.3, "fd7a:6b72::3"]
     endpoint: "[2001:db8::3]:51820"
 
   laptop:
-    public_key: "laptop/its/public/key/of/krait/genkey/wg0/0="
+    public_key: laptop/its/public/key/of/krait/genkey/wg0/0=
     tags: [admin]
     address: [10.8.0.10, "fd7a:6b72::10"]
     via: gate             # it has a tunnel to the hub alone, and meets all others there
     keepalive: 20         # seconds; keeps the way through a NAT open
-    preshared_key_file: "/etc/krait/psk/{pair}.key"  # on both: laptop and gate; may be left out
+    preshared_key_file: /etc/krait/psk/{pair}.key  # on both: laptop and gate; may be left out
 
 policy:
   default: deny           # what no rule allows
