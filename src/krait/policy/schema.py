@@ -16,6 +16,7 @@ from typing import TypeAlias
 from krait.policy import ports, values
 from krait.policy.document import DOCUMENT_KEYS, VERSION
 from krait.policy.groups import SIGN
+from krait.policy.model import ECHO_REQUEST
 from krait.policy.nodes import DEVICE_KEYS, MAX_RANGES, MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.rules import (
     ACTIONS,
@@ -168,7 +169,17 @@ def _span() -> str:
         for word, numbers in ports.PROTOCOLS.items()
         if any(ports.whole(number).high for number in numbers)
     ]
-    return f"(?:{'|'.join(ports.PROTOCOLS)})|(?:{'|'.join(with_ports)})/{ports.RANGE_PATTERN}"
+    with_echo = [
+        word for word, numbers in ports.PROTOCOLS.items() if ECHO_REQUEST.keys() >= {*numbers}
+    ]
+    return "|".join(
+        (
+            *ports.PROTOCOLS,
+            f"(?:{'|'.join(with_ports)})/{ports.RANGE_PATTERN}",
+            f"(?:{'|'.join(with_echo)})/{ports.ECHO}",
+            f"{ports.BY_NUMBER}/[0-9]+",
+        )
+    )
 
 
 def _section(

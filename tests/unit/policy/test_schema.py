@@ -114,7 +114,15 @@ def test_it_takes_every_way_to_write_a_value(document: str) -> None:
     assert takes(document.encode())
 
 
-WRITTEN = [*PROTOCOLS, *(describe(span.protocol, span.low, span.high) for span in SPANS)]
+WRITTEN = [
+    "icmp/echo",
+    "icmp4/13",
+    "icmp6/130-132",
+    "sctp/2905",
+    "ip/047",
+    *PROTOCOLS,
+    *(describe(span.protocol, span.low, span.high) for span in SPANS),
+]
 
 
 @pytest.mark.parametrize("port", WRITTEN)
@@ -224,6 +232,9 @@ BAD = {
     "a bare port": ports("22"),
     "an unknown protocol": ports("tpc/22"),
     "a port that is a word": ports("tcp/ssh"),
+    "an echo of tcp": ports("tcp/echo"),
+    "ports of a protocol without": ports("gre/1"),
+    "a protocol without its number": ports("ip"),
     "half a range": ports("tcp/1-"),
     "a group in capitals": ports("'@Web'"),
     "an empty group": policy("{groups: {web: []}}"),
