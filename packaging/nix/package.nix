@@ -59,6 +59,7 @@ buildPythonApplication {
     PYTHONPATH=packaging:$out/${python3.sitePackages}:$PYTHONPATH \
       python -m release.share share ${project.version}
     installManPage share/*.[58]
+    install -D -m 0644 -t $out/share/krait share/krait.schema.json
     installShellCompletion --cmd krait \
       --bash share/krait.bash --zsh share/krait.zsh --fish share/krait.fish
 

@@ -45,6 +45,7 @@ krait ({version}) unstable; urgency=medium
 _PLACES = {
     "krait.8": "man/man8/krait.8.gz",
     "krait.yaml.5": "man/man5/krait.yaml.5.gz",
+    "krait.schema.json": "krait/krait.schema.json",
     "krait.bash": "bash-completion/completions/krait",
     "krait.zsh": "zsh/vendor-completions/_krait",
     "krait.fish": "fish/vendor_completions.d/krait.fish",

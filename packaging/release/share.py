@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m release.share FOLDER VERSION`: man pages and completions, for whoever packages Krait.
+"""`python -m release.share FOLDER VERSION`: what is made for whoever packages Krait.
+
+They are man pages, completions, and the schema of documents.
 
 The pages bear the date SOURCE_DATE_EPOCH.
 """
@@ -9,15 +11,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from krait.policy import schema
 from release import manual
 from release.completions import SHELLS, completion
 
 
 def shared(version: str, made_s: int) -> Mapping[str, str]:
-    """Content by name: krait.8, krait.yaml.5, and for each shell krait.SHELL."""
+    """Content by name: krait.8, krait.yaml.5, krait.schema.json, and for each shell krait.SHELL."""
     return {
         "krait.8": manual.krait(version, made_s),
         "krait.yaml.5": manual.krait_yaml(version, made_s),
+        "krait.schema.json": schema.text(),
         **{f"krait.{shell}": completion(shell) for shell in SHELLS},
     }
 

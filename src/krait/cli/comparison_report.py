@@ -8,9 +8,9 @@ from krait.cli.comparison import changes, rules_of
 from krait.cli.output import Json
 from krait.common.abi import PairClass
 from krait.policy import flow as flows
+from krait.policy.alike import Group
 from krait.policy.compare import Cause, Comparison, Row, Without
 from krait.policy.explain import words
-from krait.policy.groups import Group
 from krait.policy.model import Rule
 from krait.policy.parties import Parties
 

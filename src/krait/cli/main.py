@@ -46,7 +46,9 @@ VERBS: Mapping[str, Verb] = {
     "example": Verb("krait.cli.commands.example", "print a document that shows every key"),
     "genkey": Verb("krait.cli.commands.genkey", "make this machine's key, print the public one"),
     "add": Verb("krait.cli.commands.add", "put one more node into a document"),
+    "fmt": Verb("krait.cli.commands.fmt", "write a document in one form, its comments kept"),
     "check": Verb("krait.cli.commands.check", "read a document and run its tests"),
+    "schema": Verb("krait.cli.commands.schema", "print what editors need to know of documents"),
     "explain": Verb("krait.cli.commands.explain", "who may reach whom, and which rule says so"),
     "diff": Verb(
         "krait.cli.commands.diff", "what a document would change, and which flows it cuts"

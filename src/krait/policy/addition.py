@@ -15,8 +15,9 @@ import yaml
 
 from krait.common.errors import UsageError
 from krait.policy.document import load
-from krait.policy.model import Address, Document, Mark, Network, Node, Policy
+from krait.policy.model import Address, Document, Network, Node
 from krait.policy.newcomer import Newcomer, block, flow
+from krait.policy.places import unplaced_node, unplaced_policy
 from krait.policy.problems import DocumentError, Problems, quoted
 from krait.policy.reader import is_nothing
 from krait.policy.yaml_source import Mapping, read
@@ -24,7 +25,6 @@ from krait.policy.yaml_source import Mapping, read
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BYTE_ORDER_MARK = "\ufeff"
 _INDENT = 2
-_SOMEWHERE = Mark(1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,23 +194,10 @@ def _is_sum(old: Document, newcomer: Newcomer, new: Document) -> bool:
     """Whether the new document is the old one and the newcomer: places aside, which moved."""
     *nodes, last = new.nodes
     return (
-        [_unplaced(each) for each in nodes] == [_unplaced(each) for each in old.nodes]
+        [unplaced_node(each) for each in nodes] == [unplaced_node(each) for each in old.nodes]
         and (last.name, last.public_key) == (newcomer.name, newcomer.public_key)
         and (last.tags, last.addresses) == (frozenset(newcomer.tags), newcomer.addresses)
         and last.endpoint == newcomer.endpoint
         and (new.interface, new.node, new.mesh) == (old.interface, old.node, old.mesh)
-        and _unplaced_policy(new.policy) == _unplaced_policy(old.policy)
-    )
-
-
-def _unplaced(node: Node) -> Node:
-    routes = tuple(replace(route, mark=_SOMEWHERE) for route in node.routes)
-    return replace(node, routes=routes, mark=_SOMEWHERE)
-
-
-def _unplaced_policy(policy: Policy) -> Policy:
-    return replace(
-        policy,
-        rules=tuple(replace(rule, mark=_SOMEWHERE) for rule in policy.rules),
-        tests=tuple(replace(test, mark=_SOMEWHERE) for test in policy.tests),
+        and unplaced_policy(new.policy) == unplaced_policy(old.policy)
     )

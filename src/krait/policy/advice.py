@@ -117,6 +117,12 @@ def _spans(document: Document) -> Iterator[_Span]:
                 yield _Span(cidr.version, low, high, node.name, str(cidr), route.mark)
 
 
+def _groups(document: Document) -> Iterator[tuple[Mark, str]]:
+    for group in document.policy.groups:
+        if not group.used:
+            yield group.mark, f'no rule or test names the group "@{group.name}"'
+
+
 def _rules(document: Document) -> Iterator[tuple[Mark, str]]:
     places = _places(document)
     for rule in document.policy.rules:
@@ -163,6 +169,7 @@ _ABOUT: Mapping[str, Callable[[Document], Iterator[tuple[Mark, str]]]] = {
     "lost-node": _lost,
     "untagged-subnet": _untagged,
     "unused-tag": _tags,
+    "unused-group": _groups,
     "nested-routes": _overlaps,
     "matches-nobody": _rules,
 }

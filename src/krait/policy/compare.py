@@ -13,8 +13,8 @@ from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from krait.common.abi import PairClass
+from krait.policy.alike import Alike, Columns, Concerned, Group, alike, groups
 from krait.policy.explain import every_open
-from krait.policy.groups import Alike, Columns, Concerned, Group, alike, groups
 from krait.policy.intervals import Direction, direction
 from krait.policy.model import Document, PortSpan, Rule
 from krait.policy.rectangles import rectangles, unordered

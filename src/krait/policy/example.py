@@ -26,42 +26,44 @@ mesh:
 
 nodes:
   gate:                   # a hub: it passes packets on between nodes that cannot meet
-    public_key: "gate/its/public/key/from/krait/genkey/wg0/0="
+    public_key: gate/its/public/key/from/krait/genkey/wg0/0=
     tags: [hub]
     address: [10.8.0.1, "fd7a:6b72::1"]
-    endpoint: "gate.example.org:51820"      # where others find it: a name or an address
+    endpoint: gate.example.org:51820        # where others find it: a name or an address
     transit: true
-    routes:               # subnets behind it, which have tags of their own
-      - {cidr: 10.20.0.0/24, tags: [office]}
+    routes: [{cidr: 10.20.0.0/24, tags: [office]}]  # subnets behind it, with their own tags
 
   db1:
-    public_key: "db1/its/public/key/from/krait/genkey/wg0/00="
+    public_key: db1/its/public/key/from/krait/genkey/wg0/00=
     tags: [db, prod]      # rules speak of tags; nodes with the same tags are alike to them
     address: [10.8.0.2, "fd7a:6b72::2"]
-    endpoint: "192.0.2.2:51820"
+    endpoint: 192.0.2.2:51820
 
   web1:
-    public_key: "web1/its/public/key/from/krait/genkey/wg0/0="
+    public_key: web1/its/public/key/from/krait/genkey/wg0/0=
     tags: [web, prod]
     address: [10.8.0.3, "fd7a:6b72::3"]
     endpoint: "[2001:db8::3]:51820"
 
   laptop:
-    public_key: "laptop/its/public/key/of/krait/genkey/wg0/0="
+    public_key: laptop/its/public/key/of/krait/genkey/wg0/0=
     tags: [admin]
     address: [10.8.0.10, "fd7a:6b72::10"]
     via: gate             # it has a tunnel to the hub alone, and meets all others there
     keepalive: 20         # seconds; keeps the way through a NAT open
-    preshared_key_file: "/etc/krait/psk/{pair}.key"  # on both: laptop and gate; may be left out
+    preshared_key_file: /etc/krait/psk/{pair}.key  # on both: laptop and gate; may be left out
 
 policy:
   default: deny           # what no rule allows
   strict: false           # true: a TCP connection counts only from its first packet on
+  limits: {opens: 1000, burst: 4000}  # flows that a peer may open: a second, and at once
+  groups:                 # ports under one name, which rules and tests write as "@web"
+    web: [tcp/80, tcp/443]
   rules:
     # Who may open a connection to whom. Answers need no rule. Deny beats allow, in any order.
     - {name: web-to-db, from: web, to: db, ports: [tcp/5432, icmp]}
     - {name: metrics, from: hub, to: prod, ports: tcp/9100-9199}
-    - {name: office-to-web, from: office, to: {all: [web, prod]}, ports: [tcp/80, tcp/443]}
+    - {name: office-to-web, from: office, to: {all: [web, prod]}, ports: "@web"}
     - {name: admin-everywhere, from: [admin, hub], to: "*"}
     - {name: no-ssh-to-db, from: "*", to: db, ports: tcp/22, action: deny}
     # A rule on trial: `krait explain` says where it would decide; it never does.

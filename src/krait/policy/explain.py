@@ -8,6 +8,7 @@ from enum import StrEnum
 from krait.common.errors import UsageError
 from krait.policy import ports
 from krait.policy.evaluate import Decision, Segment, decide_all
+from krait.policy.groups import Groups
 from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Document, Policy, PortSpan
 from krait.policy.owners import Owner, find
 
@@ -68,7 +69,8 @@ def explain(
             f"{source.name} and {destination.name} are on the same side of the tunnel",
             hint="what stays on one node, or behind it, never passes a filter of Krait",
         )
-    spans = ports.parse(port_text) if port_text is not None else every_open(document.policy)
+    groups = Groups(document.policy.groups)
+    spans = groups.parse(port_text) if port_text is not None else every_open(document.policy)
     segments = decide_all(document.policy, source.identity, destination.identity, spans)
     return Explanation(source, destination, tuple(_rows(segments)))
 

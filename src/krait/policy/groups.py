@@ -1,100 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is who in two documents: principals that had one identity and have one, told together.
+"""`groups: {web: [tcp/80, tcp/443]}`, and `@web` where rules and tests say ports.
 
-A mesh has many nodes and few identities, and of those many are concerned by the same rules.
+A group is short for its ports: whoever names it has its spans, and nothing behind the reader knows
+that they had a name.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable
+from dataclasses import replace
 
-from krait.policy.model import Document, Labels
-from krait.policy.owners import Owner, principals
-from krait.policy.pairing import Concern
+from krait.common.errors import UsageError
+from krait.policy import ports, values
+from krait.policy.model import Mark, PortGroup, PortSpan
+from krait.policy.problems import quoted, suggestion
+from krait.policy.reader import Reader
+from krait.policy.yaml_source import Mapping, Scalar, Tree
 
-Concerned: TypeAlias = tuple[int, int]
-"""The rules that concern somebody, as source and as destination: a bit for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Nodes and tagged subnets that are treated alike before, and alike now."""
-
-    before: Labels | None  # their identity; None: they had none, or were not there
-    now: Labels | None
-    members: tuple[str, ...]  # their names, in the order of the new document, then of the old
-    node: str | None  # the one that all are, or are behind; None: they are on several
-
-    @property
-    def is_moved(self) -> bool:
-        """Whether it is another identity than it was, or one that came or went."""
-        return self.before != self.now
-
-    def holds(self, label: str) -> bool:
-        """Whether all of it had the label, and has it."""
-        return all(label in labels for labels in (self.before, self.now) if labels is not None)
+SIGN = "@"
+"""Before the name of a group, where it is used."""
 
 
-class Alike(NamedTuple):
-    """Groups that the same rules concern, before and now: what is said of one is said of all."""
+class Groups:
+    """The groups of one policy, and which of them are used."""
 
-    before: Concerned | None  # None: they have no identity
-    now: Concerned | None
-    is_moved: bool
-    groups: tuple[Group, ...]
+    def __init__(self, known: Iterable[PortGroup] = ()) -> None:
+        self._known = {group.name: group for group in known}
+        self._used: set[str] = set()
 
-    def meetings(self, other: "Alike") -> int:
-        """How many pairs of groups, one of each, are not all on one node."""
-        here, there = (
-            Counter(group.node for group in each.groups if group.node) for each in (self, other)
+    def parse(self, text: str) -> tuple[PortSpan, ...]:
+        """The spans of `@web`, or of what `ports.parse` knows; none of a group that is wrong.
+
+        Raises UsageError, whose hint says what is expected.
+        """
+        if not text.startswith(SIGN):
+            return ports.parse(text)
+        group = self._known.get(text.removeprefix(SIGN))
+        if group is None:
+            near = suggestion(text, [f"{SIGN}{name}" for name in self._known])
+            hint = near or "the policy has it under `groups`, or writes the ports out"
+            raise UsageError(f"unknown group {quoted(text)}", hint=hint)
+        self._used.add(group.name)
+        return group.ports
+
+    def found(self) -> tuple[PortGroup, ...]:
+        """All of them in the order of the file, once rules and tests were read."""
+        return tuple(replace(each, used=each.name in self._used) for each in self._known.values())
+
+
+def read_groups(tree: Tree | None, reader: Reader) -> Groups:
+    """The groups of a policy; those in which a problem was noted have no ports."""
+    if tree is None:
+        return Groups()
+    if not isinstance(tree, Mapping):
+        reader.problems.add(
+            tree, "groups: expected a mapping of names to ports", "as in {web: [tcp/80, tcp/443]}"
         )
-        at_home = sum(count * there[node] for node, count in here.items())
-        return len(self.groups) * len(other.groups) - at_home
+        return Groups()
+    return Groups(_group(key, tree.values[name], reader) for name, key in tree.keys.items())
 
 
-def groups(before: Document, now: Document) -> tuple[Group, ...]:
-    """Everybody of two documents; a node, or a subnet behind one, is itself while its name is."""
-    were, are = ({owner.name: owner for owner in principals(each)} for each in (before, now))
-    found: dict[tuple[Labels | None, Labels | None], list[Owner]] = {}
-    for name in are | were:
-        was, it_is = were.get(name), are.get(name)
-        identities = was and was.identity, it_is and it_is.identity
-        found.setdefault(identities, []).extend(filter(None, (it_is or was,)))
-    return tuple(
-        Group(*identities, tuple(each.name for each in owners), _only_node(owners))
-        for identities, owners in found.items()
-    )
+def _group(key: Scalar, tree: Tree, reader: Reader) -> PortGroup:
+    reader.value(key, "group", _name)
+    what = f"group {quoted(key.text)}"
+    items = reader.one_or_more(tree, what)
+    if not items:
+        reader.problems.add(tree, f"{what}: expected at least one port")
+    read = reader.values(tree, what, _member)
+    spans = tuple(dict.fromkeys(span for _, spans in read for span in spans))
+    whole = spans if len(read) == len(items) else ()
+    return PortGroup(key.text, whole, used=False, mark=Mark(key.line, key.column))
 
 
-def alike(everyone: Sequence[Group], before: "Columns", now: "Columns") -> tuple[Alike, ...]:
-    """Every group, put with those that the same rules concern in both documents."""
-    found: dict[tuple[Concerned | None, Concerned | None, bool], list[Group]] = {}
-    for group in everyone:
-        key = before.concerned(group.before), now.concerned(group.now), group.is_moved
-        found.setdefault(key, []).append(group)
-    return tuple(Alike(*key, tuple(some)) for key, some in found.items())
-
-
-class Columns:
-    """Which rules of one document concern which identity."""
-
-    def __init__(self, document: Document, identities: Iterator[Labels | None]) -> None:
-        labels = tuple(dict.fromkeys(each for each in identities if each is not None))
-        self.concern = Concern(document.policy, labels)
-        self._of: Mapping[Labels, Concerned] = dict(
-            zip(
-                labels,
-                zip(self.concern.sources, self.concern.destinations, strict=True),
-                strict=True,
-            )
+def _name(text: str) -> str:
+    if text.startswith(SIGN):
+        bare = text.removeprefix(SIGN)
+        raise UsageError(
+            f"{quoted(text)} is not a name",
+            hint=f"the {SIGN} stands only where a group is used: write `{bare}`",
         )
-
-    def concerned(self, identity: Labels | None) -> Concerned | None:
-        """None for no identity."""
-        return None if identity is None else self._of[identity]
+    return values.name(text)
 
 
-def _only_node(owners: Sequence[Owner]) -> str | None:
-    first = owners[0].node
-    return first if all(owner.node == first for owner in owners) else None
+def _member(text: str) -> tuple[PortSpan, ...]:
+    if text.startswith(SIGN):
+        raise UsageError(
+            f"{quoted(text)} inside a group", hint="a group names no groups: write its ports out"
+        )
+    return ports.parse(text)

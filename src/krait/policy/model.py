@@ -77,6 +77,16 @@ class PortSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class PortGroup:
+    """Ports under one name. Rules and tests that name it have its spans, as if written out."""
+
+    name: str  # without the @ that stands before it where it is used
+    ports: tuple[PortSpan, ...]
+    used: bool  # whether a rule or a test names it
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Who may, or may not, open a flow to whom."""
 
@@ -169,6 +179,7 @@ class Policy:
     rules: tuple[Rule, ...]
     tests: tuple[PolicyTest, ...]
     limits: Limits = DEFAULT_LIMITS
+    groups: tuple[PortGroup, ...] = ()
     default_mark: Mark | None = field(default=None, compare=False)  # where `default` is written
 
 

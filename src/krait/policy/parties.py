@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from krait.policy.groups import Group
+from krait.policy.alike import Group
 from krait.policy.model import Labels, Rule
 
 EVERYONE = "*"

@@ -51,12 +51,15 @@ BY_NUMBER = "ip"
 _NEVER_ASKED: Mapping[int, frozenset[int]] = MappingProxyType(
     {ICMP4: frozenset({0, 3, 4, 5, 11, 12}), ICMP6: frozenset({*range(128), 129, 137})}
 )
-_ECHO = "echo"
+ECHO = "echo"
 
 _WORDS = {numbers[0]: word for word, numbers in PROTOCOLS.items() if word != "icmp"}
-_EXAMPLES = {"port": "`tcp/5432` or `udp/8000-8100`", "type": f"`icmp/{_ECHO}` or `icmp4/13`"}
+_EXAMPLES = {"port": "`tcp/5432` or `udp/8000-8100`", "type": f"`icmp/{ECHO}` or `icmp4/13`"}
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", re.ASCII)
 _GLUED = re.compile(r"(tcp|udp)[:.]?([0-9]{1,5}(?:-[0-9]{1,5})?)", re.ASCII)
+
+RANGE_PATTERN = _RANGE.pattern
+"""What stands behind the slash, as a regular expression: one number or two."""
 
 
 def parse(text: str) -> tuple[PortSpan, ...]:
@@ -65,8 +68,6 @@ def parse(text: str) -> tuple[PortSpan, ...]:
     Raises UsageError, whose hint says what is expected.
     """
     word, slash, ports = text.partition("/")
-    if word.startswith("@"):
-        raise UsageError(f"{quoted(text)}: port groups are reserved for later")
     if word == BY_NUMBER:
         return (whole(_protocol(text, ports)),)
     if word not in PROTOCOLS:
@@ -87,7 +88,7 @@ def describe(protocol: int, low: int, high: int) -> str:
     if (low, high) == (0, LAST_PORT.get(protocol, 0)):
         return word
     if low == high == ECHO_REQUEST.get(protocol):
-        return f"{word}/{_ECHO}"
+        return f"{word}/{ECHO}"
     return f"{word}/{low}" if low == high else f"{word}/{low}-{high}"
 
 
@@ -99,12 +100,12 @@ def whole(protocol: int) -> PortSpan:
 def _messages(text: str, word: str, kinds: str) -> tuple[PortSpan, ...]:
     """Types of ICMP: the echo of either family, and of one of them any that opens something."""
     numbers = PROTOCOLS[word]
-    if kinds == _ECHO:
+    if kinds == ECHO:
         return tuple(PortSpan(n, ECHO_REQUEST[n], ECHO_REQUEST[n]) for n in numbers)
     if len(numbers) > 1:
         raise UsageError(
             f"{quoted(text)}: IPv4 and IPv6 have different types of ICMP",
-            hint=f"write `icmp/{_ECHO}`, or `icmp4/{kinds}` or `icmp6/{kinds}`",
+            hint=f"write `icmp/{ECHO}`, or `icmp4/{kinds}` or `icmp6/{kinds}`",
         )
     (protocol,) = numbers
     low, high = _range(text, kinds, "type", LAST_PORT[protocol])

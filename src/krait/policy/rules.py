@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The section `policy`: rules, and the tests that a document makes of itself."""
 
-from krait.policy import ports, values
+from krait.policy import values
+from krait.policy.groups import Groups, read_groups
 from krait.policy.limits import read_limits
 from krait.policy.model import Mark, Policy, PolicyTest, PortSpan, Rule
 from krait.policy.problems import quoted
@@ -9,9 +10,14 @@ from krait.policy.reader import Reader
 from krait.policy.selectors import Names, Selectors
 from krait.policy.yaml_source import Scalar, Sequence, Tree
 
-POLICY_KEYS = frozenset({"default", "strict", "limits", "rules", "tests"})
+POLICY_KEYS = frozenset({"default", "strict", "limits", "groups", "rules", "tests"})
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
+
+DEFAULTS = ("deny", "allow")
+ACTIONS = ("allow", "deny")
+EXPECTED = ("allow", "deny")
+"""The words of `default`, `action` and `expect`; the first is meant where the key is missing."""
 
 DEFAULT_RULE = "default"
 """What explanations and counters call the policy's default; no rule may take the name."""
@@ -22,15 +28,17 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
     fields = reader.mapping(tree, "policy", POLICY_KEYS)
     if fields is None:
         return None
-    section = _Section(reader, names)
+    groups = read_groups(fields.get("groups"), reader)
+    section = _Section(reader, names, groups)
     rules, tests = fields.get("rules"), fields.get("tests")
     default = fields.get("default")
     return Policy(
-        default_allow=reader.choice(default, "default", ("deny", "allow")) == "allow",
+        default_allow=reader.choice(default, "default", DEFAULTS) == "allow",
         strict=reader.flag(fields.get("strict"), "strict"),
         rules=section.rules(reader.items(rules, "rules")) if rules else (),
         tests=section.tests(reader.items(tests, "tests")) if tests else (),
         limits=read_limits(fields.get("limits"), reader),
+        groups=groups.found(),
         default_mark=Mark(default.line, default.column) if default else None,
     )
 
@@ -38,8 +46,9 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
 class _Section:
     """What the rules and tests of one policy share while they are read."""
 
-    def __init__(self, reader: Reader, names: Names) -> None:
+    def __init__(self, reader: Reader, names: Names, groups: Groups) -> None:
         self._reader = reader
+        self._groups = groups
         self._selectors = Selectors(reader, names)
         self._ports: dict[tuple[str, ...], tuple[PortSpan, ...]] = {}
         self._named: dict[str, Scalar] = {}
@@ -67,7 +76,7 @@ class _Section:
         sources = self._selectors.read(fields.get("from"), "from")
         destinations = self._selectors.read(fields.get("to"), "to")
         spans = self._spans(fields.get("ports"))
-        action = self._reader.choice(fields.get("action"), "action", ("allow", "deny"))
+        action = self._reader.choice(fields.get("action"), "action", ACTIONS)
         audit = self._reader.flag(fields.get("audit"), "audit")
         if sources is None or destinations is None:
             return None
@@ -81,8 +90,8 @@ class _Section:
         sources = self._selectors.read(fields.get("from"), "from")
         destinations = self._selectors.read(fields.get("to"), "to")
         port = fields.get("port")
-        spans = self._reader.value(port, "port", ports.parse) or ()
-        expect = self._reader.choice(fields.get("expect"), "expect", ("allow", "deny"))
+        spans = self._reader.value(port, "port", self._groups.parse) or ()
+        expect = self._reader.choice(fields.get("expect"), "expect", EXPECTED)
         if sources is None or destinations is None:
             return None
         text = port.text if isinstance(port, Scalar) else ""
@@ -121,7 +130,7 @@ class _Section:
             self._reader.problems.add(
                 tree, "ports: expected at least one", "leave `ports` out for every protocol"
             )
-        read = [self._reader.value(item, "ports", ports.parse) for item in items]
+        read = [self._reader.value(item, "ports", self._groups.parse) for item in items]
         spans = tuple(dict.fromkeys(span for each in read if each for span in each))
         if simple and all(read):
             self._ports[words] = spans

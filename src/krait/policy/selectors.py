@@ -12,7 +12,7 @@ from krait.policy.yaml_source import Mapping, Scalar, Sequence, Tree
 
 EVERYONE = "*"
 
-_ALL = frozenset({"all"})
+SELECTOR_KEYS = frozenset({"all"})
 _EMPTY = "expected at least one tag or node, found none"
 
 
@@ -68,7 +68,7 @@ class Selectors:
             name = self._reader.value(tree, what, str)
             known = name is not None and self._check(tree, what, name)
             return frozenset({name}) if known and name is not None else None
-        values = self._reader.mapping(tree, what, _ALL, ("all",))
+        values = self._reader.mapping(tree, what, SELECTOR_KEYS, ("all",))
         members = values.get("all") if values else None
         if members is None:
             return None
@@ -96,7 +96,7 @@ def _explain(name: str, names: Names) -> tuple[str, str]:
     if name in RESERVED_NAMES:
         return f"{shown} is a reserved word", f'everyone is `"{EVERYONE}"`'
     if name.startswith("@"):
-        return f"{shown}: groups are reserved for later", ""
+        return f"{shown} is a group of ports; selectors name tags and nodes", "name it in `ports`"
     if "/" in name or ":" in name or name.replace(".", "").isdigit():
         return (
             f"{shown} is an address; selectors name tags and nodes",

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the text of one field to its value. Each raises UsageError with a hint that mends it."""
 
-import binascii
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from ipaddress import ip_address, ip_network
 
 from krait.common.errors import UsageError
@@ -16,18 +15,23 @@ RESERVED_NAMES = frozenset({"all", "any", "self"})
 PAIR = "{pair}"
 """In the path of a preshared key, the names of the two nodes that share it."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_INTERFACE = re.compile(r"[a-zA-Z0-9_=+.-]{1,15}")
-_PREFIX = re.compile(r"[^/]+/[0-9]{1,3}", re.ASCII)
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+INTERFACE = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9_=+.-]{1,15}")
+PREFIX = re.compile(r"[^/]+/[0-9]{1,3}", re.ASCII)
+PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+"""32 bytes in base64; of the last letter's bits two are padding, and zero."""
+
+LEAST_MTU, MOST_MTU = 576, 0xFFFF - 20 - 8 - 32
+MOST_KEEPALIVE_S = 0xFFFF
+NO_KEEPALIVE = "off"
+
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
-_KEY_BYTES = 32
-_LEAST_MTU4, _LEAST_MTU6, _MOST_MTU = 576, 1280, 0xFFFF - 20 - 8 - 32
-_MOST_KEEPALIVE_S = 0xFFFF
+_LEAST_MTU6 = 1280
 
 
 def name(text: str) -> str:
     """A node, a tag or a rule."""
-    if not _NAME.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise UsageError(
             f"{quoted(text)} is not a name" if text else "an empty name",
             hint="a name is 1 to 63 of a-z, 0-9 and -, and does not start with -",
@@ -39,7 +43,7 @@ def name(text: str) -> str:
 
 def interface(text: str) -> str:
     """A name that Linux and WireGuard's tools take for an interface."""
-    if not _INTERFACE.fullmatch(text) or text in {".", ".."}:
+    if not INTERFACE.fullmatch(text):
         raise UsageError(
             f"{quoted(text)} is not an interface name",
             hint="it is 1 to 15 of a-z, A-Z, 0-9 and _=+.-",
@@ -49,15 +53,12 @@ def interface(text: str) -> str:
 
 def public_key(text: str) -> bytes:
     """A WireGuard key: 32 bytes in base64, in the one spelling that `wg` prints."""
-    try:
-        key = b64decode(text, validate=True)
-    except (binascii.Error, ValueError):  # ValueError: not even ASCII
-        key = b""
-    if len(key) != _KEY_BYTES or b64encode(key).decode() != text:
+    if not PUBLIC_KEY.fullmatch(text):
         raise UsageError(
             f"{quoted(text)} is not a public key",
             hint="it is the 44 characters of base64 that `wg show IFACE public-key` prints",
         )
+    key = b64decode(text)
     if not any(key):
         raise UsageError("the public key is all zeros", hint="WireGuard never makes one")
     return key
@@ -81,7 +82,7 @@ def address(text: str) -> Address:
 
 def network(text: str) -> Network:
     """A prefix without host bits."""
-    if not _PREFIX.fullmatch(text) or "%" in text:
+    if not PREFIX.fullmatch(text) or "%" in text:
         raise UsageError(f"{quoted(text)} is not a CIDR", hint="write it as `10.8.0.0/24`")
     try:
         found = ip_network(text, strict=False)
@@ -116,24 +117,24 @@ def mtu(text: str, *, ipv6: bool) -> int:
     (RFC 8200), without which Linux turns IPv6 off on the device. At most what fits into one UDP
     datagram: 65535 less 20 for IPv4, 8 for UDP and 32 for WireGuard.
     """
-    least = _LEAST_MTU6 if ipv6 else _LEAST_MTU4
-    if not _NUMBER.fullmatch(text) or not least <= int(text) <= _MOST_MTU:
+    least = _LEAST_MTU6 if ipv6 else LEAST_MTU
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= MOST_MTU:
         family = ", as IPv6 needs 1280" if ipv6 else ""
         raise UsageError(
             f"{quoted(text)} is not an MTU",
-            hint=f"it is a number from {least} to {_MOST_MTU}{family}",
+            hint=f"it is a number from {least} to {MOST_MTU}{family}",
         )
     return int(text)
 
 
 def keepalive_s(text: str) -> int:
     """How often WireGuard shows a silent peer that it is there, in seconds; 0 or `off`: never."""
-    if text == "off":
+    if text == NO_KEEPALIVE:
         return 0
-    if not _NUMBER.fullmatch(text) or int(text) > _MOST_KEEPALIVE_S:
+    if not _NUMBER.fullmatch(text) or int(text) > MOST_KEEPALIVE_S:
         raise UsageError(
             f"{quoted(text)} is not an interval",
-            hint=f"it is a number of seconds up to {_MOST_KEEPALIVE_S}, or off",
+            hint=f"it is a number of seconds up to {MOST_KEEPALIVE_S}, or {NO_KEEPALIVE}",
         )
     return int(text)
 

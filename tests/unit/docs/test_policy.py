@@ -11,12 +11,14 @@ from krait.policy.lint import lint
 from krait.policy.nodes import MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.ports import PROTOCOLS
 from krait.policy.rules import POLICY_KEYS, RULE_KEYS, TEST_KEYS
+from tests.documents import key
 
 PAGE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
+EXAMPLES = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_example_passes_its_own_tests_and_needs_no_advice() -> None:
-    (example,) = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
+    example, _ = EXAMPLES
     document = load(example.encode(), "policy.md")
     assert len(document.policy.tests) == 3
     assert expectations.run(document) == ()
@@ -24,8 +26,19 @@ def test_the_example_passes_its_own_tests_and_needs_no_advice() -> None:
 
 
 def test_the_example_is_strict() -> None:
-    (example,) = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
+    example, _ = EXAMPLES
     assert lint(load(example.encode(), "policy.md")) == ()
+
+
+def test_the_example_of_groups_passes_its_own_tests() -> None:
+    _, example = EXAMPLES
+    nodes = f"""nodes:
+  a: {{public_key: "{key(1)}", tags: [admin]}}
+  b: {{public_key: "{key(2)}", tags: [prod]}}
+"""
+    document = load((nodes + example).encode(), "policy.md")
+    assert expectations.run(document) == ()
+    assert advise(document) == ()
 
 
 def test_every_field_and_only_fields_that_exist_are_in_the_tables() -> None:

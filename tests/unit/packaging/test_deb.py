@@ -49,6 +49,7 @@ def test_it_has_what_an_operator_looks_for(released: Released) -> None:
         "./usr/share/bash-completion/completions/krait",
         "./usr/share/doc/krait/examples/small.yaml",
         "./usr/share/fish/vendor_completions.d/krait.fish",
+        "./usr/share/krait/krait.schema.json",
         "./usr/share/man/man5/krait.yaml.5.gz",
         "./usr/share/man/man8/krait.8.gz",
         "./usr/share/zsh/vendor-completions/_krait",

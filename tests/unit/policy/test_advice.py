@@ -43,6 +43,9 @@ REMARKS = {
             "untagged-subnet",
         )
     ],
+    policy(f"{{groups: {{web: tcp, old: udp}}, rules: [{USED[:-1]}, ports: '@web'}}]}}"): [
+        (4, 29, 'no rule or test names the group "@old"', "unused-group")
+    ],
     policy(f"{{rules: [{USED}, {{from: web1, to: far}}]}}").replace(
         "policy:",
         "  hub: {public_key: " + key(3) + ", transit: true, tags: [web]}\n"

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krait.common.abi import PairClass
+from krait.policy.alike import Group
 from krait.policy.compare import Comparison, Without, compare
 from krait.policy.document import load
 from krait.policy.evaluate import Decision, decide
-from krait.policy.groups import Group
 from krait.policy.model import ICMP4, ICMP6, SCTP, TCP, UDP, Document, Labels, Policy
 from krait.policy.owners import Owner, principals
 from krait.policy.pair import pair_class

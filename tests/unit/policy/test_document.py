@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from base64 import b64encode
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from krait.policy.document import load
 from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Document, Mark, PortSpan
 from krait.policy.problems import DocumentError
+from krait.policy.values import public_key
 from tests.documents import key, nodes, policy, ports, rule, several
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "small.yaml"
@@ -94,6 +96,11 @@ PORTS = {
 @pytest.mark.parametrize("text", PORTS)
 def test_ports_are_one_value_or_a_list(text: str) -> None:
     assert list(read(ports(text)).policy.rules[1].ports) == PORTS[text]
+
+
+@given(st.binary(min_size=32, max_size=32).filter(any))
+def test_any_32_bytes_are_a_public_key(octets: bytes) -> None:
+    assert public_key(b64encode(octets).decode()) == octets
 
 
 def test_a_node_that_is_reached_through_a_hub_needs_no_key() -> None:

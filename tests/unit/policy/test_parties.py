@@ -3,9 +3,9 @@
 
 import pytest
 
+from krait.policy.alike import Group
 from krait.policy.compare import compare
 from krait.policy.document import load
-from krait.policy.groups import Group
 from krait.policy.model import Document
 from krait.policy.parties import Parties
 from tests.documents import key, several

@@ -263,7 +263,10 @@ BAD = {
     "everyone in all": (rule(f"from: {{all: [{HERE}'*', db]}}, to: db"), '"*" inside `all`'),
     "any of": (rule(f"from: {{all: db, {HERE}any: db}}, to: db"), 'unknown key "any" in from'),
     "a reserved selector": (rule(f"from: {HERE}any, to: db"), '"any" is a reserved word'),
-    "a group": (rule(f"from: {HERE}'@web', to: db"), "groups are reserved"),
+    "a group of ports as a selector": (
+        rule(f"from: {HERE}'@web', to: db"),
+        '"@web" is a group of ports; selectors name tags and nodes',
+    ),
     "an address as a selector": (rule(f"from: {HERE}10.8.0.2, to: db"), "is an address"),
     "a subnet as a selector": (rule(f"from: {HERE}'fd00::/8', to: db"), "is an address"),
     "a list in a selector": (rule(f"from: [{HERE}[web]], to: db"), "found a list"),
@@ -301,8 +304,39 @@ BAD = {
     "a type of icmp out of range": (ports(f"{HERE}icmp6/256"), "type out of range"),
     "an icmp error": (ports(f"{HERE}icmp4/3-5"), "no rule decides about this message"),
     "an echo reply": (ports(f"{HERE}icmp6/129"), "no rule decides about this message"),
-    "a group of ports": (ports(f"{HERE}'@web'"), "port groups are reserved for later"),
     "ports in a mapping": (ports(f"{HERE}{{tcp: 22}}"), "expected one value, found a mapping"),
+    # groups of ports
+    "an unknown group": (ports(f"[tcp/1, {HERE}'@web']"), 'ports: unknown group "@web"'),
+    "an unknown group of a test": (
+        policy(f"{{tests: [{{from: web, to: db, port: {HERE}'@web', expect: deny}}]}}"),
+        'port: unknown group "@web"',
+    ),
+    "groups in a list": (
+        policy(f"{{groups: {HERE}[web]}}"),
+        "expected a mapping of names to ports",
+    ),
+    "an empty group": (
+        policy(f"{{groups: {{web: {HERE}[]}}}}"),
+        'group "web": expected at least one',
+    ),
+    "a group of nothing": (policy(f"{{groups: {{web: {HERE}}}}}"), 'group "web": expected a value'),
+    "a group in capitals": (policy(f"{{groups: {{{HERE}Web: tcp}}}}"), '"Web" is not a name'),
+    "a group that is a reserved word": (policy(f"{{groups: {{{HERE}any: tcp}}}}"), "reserved word"),
+    "a group of a group": (
+        policy(f"{{groups: {{web: tcp, all-web: [udp, {HERE}'@web']}}}}"),
+        'group "all-web": "@web" inside a group',
+    ),
+    "a group with a bad port": (
+        policy(
+            f"{{groups: {{web: [tcp/80, {HERE}tcp/70000]}}, "
+            "rules: [{from: web, to: db, ports: '@web'}]}"
+        ),
+        'group "web": "tcp/70000": port out of range',
+    ),
+    "a group twice": (
+        policy(f"{{groups: {{web: tcp, {HERE}web: udp}}}}"),
+        'duplicate key "web"',
+    ),
     # tests
     "a test without an answer": (
         policy(f"{{tests: [{HERE}{{from: web, to: db}}]}}"),
@@ -337,6 +371,19 @@ SUGGESTIONS = {
     "a node": (f"node: web2\n{policy('{}')}", 'did you mean "web1"?'),
     "a key": (nodes("adress: 10.8.0.1"), 'did you mean "address"?'),
     "a protocol": (ports("TCP/22"), 'did you mean "tcp"?'),
+    "a group": (
+        policy("{groups: {web: tcp}, rules: [{from: web, to: db, ports: '@wbe'}]}"),
+        'did you mean "@web"?',
+    ),
+    "a group of a group": (
+        policy("{groups: {web: '@dns'}}"),
+        "a group names no groups: write its ports out",
+    ),
+    "a group with its sign": (
+        policy("{groups: {'@web': tcp}}"),
+        "the @ stands only where a group is used: write `web`",
+    ),
+    "a group without quotes": (ports("[@web]"), "put the text in quotes"),
     "a bare port": (ports("22"), "write `tcp/22`"),
     "host bits": (mesh("{cidr: 10.8.0.1/24}"), "write `10.8.0.0/24`"),
     "a star without quotes": (rule("from: *, to: db"), 'write "*" in quotes'),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krait.policy.document import load
-from krait.policy.model import Document
+from krait.policy.model import TCP, UDP, Document, PortSpan
 from krait.policy.problems import DocumentError
 from krait.policy.reread import reread
 from tests.documents import key
@@ -38,8 +38,10 @@ nodes:
   leaf: {{tags: [far], via: hub, address: 10.8.0.9}}
   last: {{public_key: "{key(6)}", tags: [db]}}
 policy:
+  groups:
+    sql: [tcp/5432]
   rules:
-    - {{name: one, from: web, to: db, ports: [tcp/5432]}}
+    - {{name: one, from: web, to: db, ports: ["@sql"]}}
     - {{name: two, from: [far, core], to: lan}}
   tests:
     - {{from: web1, to: db1, port: tcp/5432, expect: allow}}
@@ -73,6 +75,9 @@ PIECES = (
     "  }",
     "nodes: {",
     "mesh: {cidr: 10.8.0.0/15}",
+    "    sql: udp",
+    "    other: '@sql'",
+    "  groups: {sql: tcp/1}",
     "\tx",
     "a\u2028b",
 )
@@ -109,7 +114,11 @@ READ_IN_PART: dict[str, bytes] = {
     "a new node in the middle": edited(("  web3:", f'  new: {{public_key: "{key(7)}"}}\n  web3:')),
     "a new node at the end": edited(("policy:", f'  new: {{public_key: "{key(7)}"}}\npolicy:')),
     "a node that left": edited((f'  web3: {{public_key: "{key(5)}", tags: [web]}}\n', "")),
-    "a rule": edited(("tcp/5432]", "tcp/5432, icmp]")),
+    "a rule": edited(('"@sql"]', '"@sql", icmp]')),
+    "a group": edited(("[tcp/5432]", "[tcp/5433, udp]")),
+    "a group that is new": edited(
+        ("    sql:", "    ping: icmp\n    sql:"), ('"@sql"]', '"@ping"]')
+    ),
     "a spoke of a hub that stays": edited(("tags: [far]", "tags: [far, prod]")),
     "a comment more": edited(("# the mesh", "# the mesh\n# of all")),
 }
@@ -118,6 +127,12 @@ READ_IN_PART: dict[str, bytes] = {
 @pytest.mark.parametrize("new", READ_IN_PART.values(), ids=READ_IN_PART)
 def test_an_edit_is_read_in_part(new: bytes) -> None:
     assert agree(DOCUMENT.encode(), new) is not None
+
+
+def test_a_group_that_changed_changes_what_names_it() -> None:
+    new = agree(DOCUMENT.encode(), READ_IN_PART["a group"])
+    assert new is not None
+    assert new.policy.rules[0].ports == (PortSpan(TCP, 5433, 5433), PortSpan(UDP, 0, 0xFFFF))
 
 
 REFUSED: dict[str, bytes] = {
@@ -137,6 +152,8 @@ REFUSED: dict[str, bytes] = {
     ),
     "a hub that is none any more": edited(("    transit: true\n", "")),
     "a tag that a rule names": edited(("tags: [core]", "tags: []")),
+    "a group that a rule names": edited(("    sql:", "    sq:")),
+    "a group that is wrong": edited(("[tcp/5432]", "[tcp/54321, tcp/543210]")),
     "a second document": edited(("  web3:", "---\n  web3:")),
     "a smaller mesh": edited(("10.8.0.0/16", "10.8.0.0/31")),
 }

@@ -26,7 +26,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("source", metavar="FROM", help="a node's name or an address: who opens")
     parser.add_argument("destination", metavar="TO", help="a node's name or an address: to whom")
     parser.add_argument(
-        "port", metavar="PORT", nargs="?", help="such as tcp/5432 or icmp; all, if left out"
+        "port", metavar="PORT", nargs="?", help="such as tcp/5432, icmp or @web; all, if left out"
     )
     output.json_option(parser)
 
