@@ -49,6 +49,12 @@ side_by_side := "--numprocesses 2 --dist loadscope --no-loadscope-reorder"
 @test *args: build-all
     if (($#)); then pytest "$@"; else pytest {{ side_by_side }} tests/vm tests/{netns,kernel,unit}; fi
 
+# the filter's proofs at night's length: more random packets, and every deliberate fault (root)
+[group('test')]
+[no-exit-message]
+@test-long: build-all
+    KRAIT_LONG=1 KRAIT_PROPERTY_PACKETS=200000 pytest tests/kernel/property tests/kernel/mutants
+
 # whole agents, in network namespaces and in virtual machines with kernels of their own (root)
 [group('test')]
 [no-exit-message]
