@@ -22,6 +22,7 @@ from tests.strategies.packets import (
     icmp,
     ip4,
     ip6,
+    sctp,
     tcp,
     udp,
 )
@@ -95,9 +96,10 @@ def _body(random: Random, version: int) -> tuple[int, bytes]:
         (
             (6, tcp(*ports, random.choice((SYN, ACK, SYN | ACK)), data)),
             (17, udp(*ports, data)),
+            (132, sctp(*ports, data)),
             (number, echo(random.choice((request, answer)), 7) + data),
             (number, icmp(random.randrange(256)) + data),
-            (random.choice((47, 50, 132, 255)), data),
+            (random.choice((47, 50, 255)), data),
         )
     )
 

@@ -62,6 +62,18 @@ MUTANTS = (
         "0",
     ),
     Mutant(
+        "the ports of SCTP are not read",
+        _PACKET,
+        " && p->protocol != IPPROTO_SCTP",
+        "",
+    ),
+    Mutant(
+        "an echo reply is judged by its own type",
+        _POLICY,
+        "return p->family == 4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;",
+        "return p->icmp_type;",
+    ),
+    Mutant(
         "the directions of a pair are swapped",
         _POLICY,
         "opener = x->from_high ^ reversed;",
