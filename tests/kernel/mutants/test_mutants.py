@@ -74,7 +74,7 @@ def packets_until_they_differ(kernel: KernelJudge, drawn: Drawn) -> int | None:
     while play.packets < ENOUGH:
         try:
             play(drawn[number])
-        except AssertionError:
+        except (AssertionError, IndexError):  # the latter: under a number that is nobody's
             return play.packets
         number += 1
     return None

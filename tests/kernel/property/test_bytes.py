@@ -37,6 +37,7 @@ UNREACHED = frozenset(
     {
         *(Reason.NOT_READY, Reason.NO_PAIR, Reason.FLOW_FULL),
         Reason.NOT_TRANSIT,  # the node is a hub
+        Reason.OPEN_LIMIT,  # a dry run opens nothing
         Reason.FRAGMENT_OVERLAP,  # of a first fragment that left its trace
     }
 )
