@@ -49,6 +49,18 @@ side_by_side := "--numprocesses 2 --dist loadscope --no-loadscope-reorder"
 @test *args: build-all
     if (($#)); then pytest "$@"; else pytest {{ side_by_side }} tests/vm tests/{netns,kernel,unit}; fi
 
+# the filter's proofs at night's length: more random packets, and every deliberate fault (root)
+[group('test')]
+[no-exit-message]
+@test-long: build-all
+    KRAIT_LONG=1 KRAIT_PROPERTY_PACKETS=200000 pytest tests/kernel/property tests/kernel/mutants
+
+# what reads bytes of others, on random ones, for a minute: ./just fuzz document 600
+[group('test')]
+[no-exit-message]
+@fuzz *args:
+    python -m tests.fuzz "$@"
+
 # whole agents, in network namespaces and in virtual machines with kernels of their own (root)
 [group('test')]
 [no-exit-message]

@@ -13,6 +13,9 @@ from tests.strategies.scenario import Commit, Send, Side, Step, Wait
 IDS = (7, 7, 7, 8)
 WAITS = (5, 13)
 """Either side of the ten seconds that a datagram has."""
+DISTURBANCES = (
+    "lose", "repeat", "early", *("back",) * 4, "ahead", "far", "id", "more", "odd",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def trains(
     for piece in pieces:
         frame = piece.frame(*ends, protocol)
         sent = Send(frame, ethertype(frame), side, came_in=came_in)
-        match draw(st.sampled_from(("",) * 20 + ("wait", "wait", "commit", "side"))):
+        match draw(st.sampled_from(("",) * 18 + ("wait", "wait", "commit", "commit", "side"))):
             case "wait":
                 steps.append(Wait(draw(st.sampled_from(WAITS))))
             case "commit":
@@ -74,11 +77,7 @@ def _disturbed(draw: st.DrawFn, pieces: list[Piece]) -> list[Piece]:
         return pieces
     at = draw(st.integers(0, len(pieces) - 1))
     piece, rest = pieces[at], pieces[:at] + pieces[at + 1 :]
-    match draw(
-        st.sampled_from(
-            ("lose", "repeat", "early", *("back",) * 4, "ahead", "far", "id", "more", "odd")
-        )
-    ):
+    match draw(st.sampled_from(DISTURBANCES)):
         case "lose":
             return rest
         case "early":

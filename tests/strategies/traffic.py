@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from krait.policy.model import ICMP4, ICMP6, SCTP, TCP, UDP, Address
 from krait.policy.view import HERE, Principal, View
-from tests.strategies.documents import GRE, SPANS
+from tests.strategies.documents import GRE, SPANS, bans
 from tests.strategies.fragments import trains
 from tests.strategies.packets import (
     ACK,
@@ -32,7 +32,7 @@ from tests.strategies.packets import (
     udp,
 )
 from tests.strategies.scenario import Commit, Scenario, Send, Side, Step, Wait
-from tests.strategies.worlds import ODD_ADDRESSES, World, landmarks, later, worlds
+from tests.strategies.worlds import ODD_ADDRESSES, World, denying, landmarks, later, worlds
 
 T = TypeVar("T")
 
@@ -54,13 +54,18 @@ MESSAGES = {
     4: (8, 0, 8, 0, 13, 14, 9, 5, 3, 11),
     6: (128, 129, 128, 129, 133, 135, 130, 137, 1, 255),
 }
+SAID = {TCP: (SYN, ACK), ICMP4: (8, 0), ICMP6: (128, 129)}
+"""The kinds of packet that open a flow, and that go on with it."""
 ERRORS = {4: (3, 11, 12, 4, 3, 5), 6: (1, 2, 3, 4, 0, 127, 137)}
 KINDS_OF_STEPS = (
-    "nothing", *("packet",) * 14, *("error",) * 3, *("train",) * 2, "flood", "wait",
-    *("commit",) * 2,
+    "nothing", *("packet",) * 14, *("error",) * 3, "episode", *("train",) * 2, "flood",
+    "wait", *("commit",) * 2,
 )  # fmt: skip
+CUT = 3
+"""The world of a scenario in which one direction of a conversation is denied."""
 WAITS = (5, 20, 29, 31, 40, 179, 181, 7199, 7201)
 
+_SHORT_WAITS = (Wait(5), Wait(20))
 _options, _routing, _fragment = Extension.options, Extension.routing, Extension.fragment
 LIES: dict[int, tuple[dict[str, Any], ...]] = {
     4: (
@@ -156,8 +161,17 @@ def scenarios(draw: st.DrawFn, most_steps: int = STEPS) -> Scenario:
     known = (first, second, draw(later(second)))
     cast = _Cast.of(known)
     talks = [draw(_conversations(cast)) for _ in range(draw(st.integers(1, 4)))]
+    cut = draw(_cut(first, draw(st.sampled_from(talks))))
     steps = draw(st.lists(_steps(talks, cast), min_size=most_steps // 2, max_size=most_steps))
-    return Scenario(known, tuple(chain.from_iterable(steps)))
+    return Scenario((*known, cut), tuple(chain.from_iterable(steps)))
+
+
+@st.composite
+def _cut(draw: st.DrawFn, world: World, talk: Conversation) -> World:
+    """The same world, but for one direction of a conversation, which is denied now."""
+    owners = [_owner(world.view, address) for address in talk.ends(leaves=draw(st.booleans()))]
+    labels = [(who and who.labels) or frozenset[str]() for who in owners]
+    return denying(world, draw(bans(world.document)), *labels)
 
 
 @dataclass(frozen=True)
@@ -217,10 +231,13 @@ def _steps(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Seque
         case "commit":
             return (Commit(draw(st.integers(0, 2))),)
         case "error":
-            return (draw(_errors(talks, cast)),)
+            return (draw(_errors(*draw(_packets(talks)), cast)),)
+        case "episode":
+            return draw(_episodes(draw(st.sampled_from(talks)), cast))
         case "train":
             talk, kind, leaves = draw(_spoken(talks))
-            body = talk.body(kind, leaves=leaves)
+            opening, _ = SAID.get(talk.protocol, (0, 0))
+            body = talk.body(draw(st.sampled_from((opening, kind))), leaves=leaves)
             return draw(trains(talk.ends(leaves=leaves), talk.protocol, body, leaves=leaves))
         case "flood":
             return draw(_floods(talks))
@@ -265,9 +282,34 @@ def _lies(version: int) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def _errors(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Send:
+def _episodes(draw: st.DrawFn, talk: Conversation, cast: _Cast) -> Sequence[Step]:
+    """A flow is opened, something changes, and then it goes on, or what is said in it is lost."""
+    opening, going_on = SAID.get(talk.protocol, (0, 0))
+    leaves = draw(st.booleans())
+    frame = talk.packet(opening, leaves=leaves, lies={})
+    changes: tuple[Step, ...] = (*_SHORT_WAITS, Commit(1), Commit(CUT), Commit(CUT))
+    change = draw(st.sampled_from(changes))
+    steps: list[Step] = [Commit(0)] if change == Commit(CUT) else []
+    steps += [Send(frame, ethertype(frame), "egress" if leaves else "ingress", True), change]
+    for _ in range(draw(st.integers(1, 2))):
+        turn = draw(st.booleans())
+        frame = talk.packet(going_on, leaves=turn, lies={})
+        if draw(st.booleans()):
+            steps.append(draw(_errors(talk, frame, turn, cast)))
+        else:
+            steps.append(draw(_sent(frame, leaves=turn)))
+    return steps
+
+
+@st.composite
+def _errors(
+    draw: st.DrawFn,
+    talk: Conversation,
+    about: bytes,
+    left: bool,
+    cast: _Cast,
+) -> Send:
     """An ICMP error about a packet of a conversation: mostly true, at times forged."""
-    talk, about, left = draw(_packets(talks))
     ends = (talk.here, talk.there) if left else (talk.there, talk.here)
     family = [a for a in cast.all if a.version == talk.here.version]
     source = draw(st.sampled_from(draw(_usually([ends[1]], family, family))))

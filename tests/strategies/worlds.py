@@ -8,7 +8,18 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from hypothesis import strategies as st
 
-from krait.policy.model import Address, Document, Limits, Mesh, Network, Node, Policy
+from krait.policy.model import (
+    Address,
+    Document,
+    Labels,
+    Limits,
+    Mesh,
+    Network,
+    Node,
+    Policy,
+    Rule,
+    Selector,
+)
 from krait.policy.view import Interface, Peer, View, resolve
 from tests.strategies.documents import (
     MESHES,
@@ -145,6 +156,18 @@ def later(draw: st.DrawFn, world: World) -> World:
             left = tuple(peer for peer in interface.peers if peer is not gone_peer)
             interface = replace(interface, peers=left)
     return World(replace(document, policy=policy), interface)
+
+
+def denying(world: World, ban: Rule, source: Labels, destination: Labels) -> World:
+    """The same mesh with one more rule, which holds between those who have these labels."""
+    rule = replace(ban, sources=_selector(source), destinations=_selector(destination))
+    policy = world.document.policy
+    policy = replace(policy, rules=(*policy.rules, rule))
+    return replace(world, document=replace(world.document, policy=policy))
+
+
+def _selector(labels: Labels) -> Selector:
+    return Selector((labels,), f"{{all: [{', '.join(sorted(labels))}]}}")
 
 
 def landmarks(view: View) -> list[Address]:

@@ -9,10 +9,12 @@ include/uapi/linux/{netlink,genetlink}.h; everything is in host byte order unles
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT, EPERM
 from itertools import count
 from struct import Struct
+from struct import error as wrong_size
 from typing import Self, TypeVar
 
 from krait.common.errors import SystemRefused
@@ -98,6 +100,15 @@ def attributes(body: memoryview, at: int = 0) -> Iterator[tuple[int, memoryview]
             raise ValueError(f"netlink attribute of {length} bytes where {end - at} are left")
         yield kind & _TYPE_MASK, body[at + ATTRIBUTE.size : at + length]
         at += length + 3 & ~3
+
+
+@contextmanager
+def whole(what: str) -> Iterator[None]:
+    """For a decoder: an attribute that is missing or of the wrong size is a ValueError as well."""
+    try:
+        yield
+    except (wrong_size, LookupError) as error:
+        raise ValueError(f"{what} lacks a part: {error!r}") from error
 
 
 def string(payload: memoryview) -> str:

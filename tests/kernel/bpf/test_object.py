@@ -129,3 +129,11 @@ def test_what_is_closed_answers_no_more(loaded: BpfObject) -> None:
     with pytest.raises(BpfRefused) as told:
         known.lookup(bytes(12))
     assert told.value.errno in {errno.EBADF, errno.EBADFD}
+
+
+def test_a_measured_load_tells_of_each_program_what_the_verifier_did(toy: BpfObject) -> None:
+    told = toy.load_measured()
+    assert told.keys() == toy.programs.keys()
+    for words in told.values():
+        assert "stack depth" in words
+        assert "processed" in words

@@ -15,7 +15,7 @@ from krait.common.abi import BUDGET, FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, Flo
 from krait.common.reason import Reason
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.testrun import run
-from krait.kernel.datapath import Datapath, ticks_per_second
+from krait.kernel.datapath import OBJECT, Datapath, ticks_per_second
 from krait.kernel.hook import Hook
 from krait.policy.compile import compile_policy
 from krait.policy.flow import FlowTuple
@@ -103,9 +103,11 @@ class _Slots:
 class KernelJudge:
     """One interface, judged by the object: a load for leaves and one for hubs share the flows."""
 
-    def __init__(self) -> None:
-        leaf = Datapath.load(capacity(PairLayout.ROWS), test_ifindex=LOOPBACK)
-        hub = Datapath.load(capacity(PairLayout.TRIANGLE), beside=leaf, test_ifindex=LOOPBACK)
+    def __init__(self, path: Path = OBJECT) -> None:
+        leaf = Datapath.load(capacity(PairLayout.ROWS), test_ifindex=LOOPBACK, path=path)
+        hub = Datapath.load(
+            capacity(PairLayout.TRIANGLE), beside=leaf, test_ifindex=LOOPBACK, path=path
+        )
         self._slots = {False: _Slots(leaf), True: _Slots(hub)}
         self._active = self._slots[False]
         self._flows = leaf.maps["flows"]

@@ -42,6 +42,7 @@ class Play:
         for step in scenario.steps:
             match step:
                 case Wait():
+                    self._compare_flows(judge, monotonic() + waited_s)
                     seconds = _clear_of_edges(judge, monotonic() + waited_s, step.seconds)
                     waited_s += seconds
                     self._kernel.wait(seconds)

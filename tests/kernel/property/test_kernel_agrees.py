@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel program and the reference agree on every packet of every random scenario.
 
-Each run plays the same 20,000 packets. KRAIT_PROPERTY_PACKETS asks for more, or for fewer on a
-slow machine, KRAIT_PROPERTY_SEED for others. What differs is shrunk and printed as JSON, and stays
-in counterexamples/ in a file named by the fault.
+Each run plays the same 20,000 packets, unless it is asked for others (amount.py). What differs is
+shrunk and printed as JSON, and stays in counterexamples/ in a file named by the fault. That the
+packets suffice is known by tests/kernel/mutants.
 """
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -15,20 +14,13 @@ from hypothesis import HealthCheck, given, note, seed, settings
 
 from krait.common.reason import Reason
 from tests.figures import Figures
+from tests.kernel.property.amount import ENOUGH, PACKETS, ROUND, SEED
 from tests.kernel.property.play import Play
 from tests.strategies.scenario import Scenario
 from tests.strategies.text import scenario_as_json, scenario_from_json
 from tests.strategies.traffic import scenarios
 
 COUNTEREXAMPLES = sorted((Path(__file__).parent / "counterexamples").glob("*.json"))
-
-ENOUGH = 20_000
-"""Packets, for every reason to come up."""
-
-PACKETS = int(os.environ.get("KRAIT_PROPERTY_PACKETS", ENOUGH))
-SEED = int(os.environ.get("KRAIT_PROPERTY_SEED", "1"))
-ROUND = min(200, PACKETS // 25)
-"""Scenarios with one seed; hypothesis remembers them all, which takes memory."""
 
 UNREACHED = frozenset({Reason.NOT_READY, Reason.NO_PAIR, Reason.FLOW_FULL})
 """What a committed policy and a roomy flow table cannot come to: tests/kernel/test_datapath.py."""

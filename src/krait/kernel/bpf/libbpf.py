@@ -39,6 +39,8 @@ _PROTOTYPES = {
     "bpf_map__reuse_fd": (c_int, Handle, c_int),
     "bpf_program__name": (c_char_p, Handle),
     "bpf_program__fd": (c_int, Handle),
+    "bpf_program__set_log_level": (c_int, Handle, c_uint32),
+    "bpf_program__set_log_buf": (c_int, Handle, Handle, c_size_t),
     "btf__find_by_name_kind": (c_int32, Handle, c_char_p, c_uint32),
     "btf__type_by_id": (Handle, Handle, c_uint32),
     "btf__name_by_offset": (c_char_p, Handle, c_uint32),

@@ -18,6 +18,8 @@ from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.mapinfo import MapInfo, map_info
 
 _CONSTANTS = ".rodata"
+_STATISTICS = 4  # BPF_LOG_STATS: what the verifier did, without the program's text
+_STATISTICS_BYTES = 1 << 16
 
 
 class BpfObject:
@@ -91,6 +93,23 @@ class BpfObject:
                 self.maps[name] = Map(os.dup(libbpf().bpf_map__fd(handle)))
         for program in _each(self._handle, "program"):
             self.programs[_name(program, "program")] = libbpf().bpf_program__fd(program)
+
+    def load_measured(self) -> dict[str, str]:
+        """load(), and the verifier's statistics of each program, by the name of its function.
+
+        They tell the instructions walked and the stack used, in the words of the running kernel.
+        """
+        buffers = {}
+        for program in _each(self._handle, "program"):
+            buffer = ctypes.create_string_buffer(_STATISTICS_BYTES)
+            for result in (
+                libbpf().bpf_program__set_log_level(program, _STATISTICS),
+                libbpf().bpf_program__set_log_buf(program, buffer, _STATISTICS_BYTES),
+            ):
+                success(result, self.path, "ask for statistics")
+            buffers[_name(program, "program")] = buffer
+        self.load()
+        return {name: buffer.value.decode(errors="replace") for name, buffer in buffers.items()}
 
     def close(self) -> None:
         """Closes its maps and programs, too: what is to outlive it was duplicated before."""

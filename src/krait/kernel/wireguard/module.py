@@ -24,6 +24,7 @@ from krait.kernel.netlink import (
     attribute,
     attributes,
     string,
+    whole,
 )
 from krait.kernel.wireguard.device import NETWORKS, NO_KEY, NO_KEY_SEAL, Device, Peer, seal
 
@@ -49,8 +50,9 @@ def dump(netlink: Netlink, family: int, ifindex: int) -> Iterator[memoryview]:
     return (message.body for message in netlink.ask(family, question, DUMP))
 
 
+@whole("a WireGuard dump")
 def decode(bodies: Iterable[memoryview]) -> Device:
-    """The device in a dump. Raises ValueError if a message is cut short or has no device.
+    """The device in a dump. Raises ValueError if a message lacks a part, or all lack the device.
 
     Attributes not named here, the private key among them, are stepped over, not copied; a preshared
     key is read for its seal.
@@ -98,8 +100,9 @@ class Essence:
             state.update(key + U32.pack(len(allowed)) + allowed)
         return state.digest()
 
+    @whole("a WireGuard dump")
     def device(self) -> Device:
-        """Without endpoints and what is counted."""
+        """Without endpoints and what is counted. Raises as `decode` does."""
         peers = tuple(
             Peer(key, None, tuple(_networks(memoryview(allowed))), 0, 0, 0, 0)
             for key, allowed in self.peers.items()
@@ -107,6 +110,7 @@ class Essence:
         return Device(self.name, self.ifindex, self.public_key, 0, userspace=False, peers=peers)
 
 
+@whole("a WireGuard dump")
 def essence(bodies: Iterable[memoryview]) -> Essence:
     """What identifies the peers in a dump. Raises as `decode` does."""
     name, ifindex, public_key = "", 0, NO_KEY

@@ -7,13 +7,14 @@ same device (`.wg`); its keys are those of RFC 7748, section 6.1, and bytes that
 
 import pickle
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from krait.kernel.netlink import attribute, nested
 from krait.kernel.wireguard.device import NO_KEY, Device, Peer
 from krait.kernel.wireguard.module import decode, essence
 from tests.unit.kernel.wireguard.dump import PRESHARED_KEY, PRIVATE_KEY, Told, message
@@ -241,3 +242,20 @@ def test_an_essence_holds_no_secret() -> None:
 def test_there_is_no_essence_of_a_dump_without_a_device() -> None:
     with pytest.raises(ValueError, match="without a device"):
         essence([message(WHOLE, first=False)])
+
+
+@pytest.mark.parametrize(
+    ("read", "peer"),
+    [
+        (decode, b""),
+        (decode, attribute(9, b"")),
+        (decode, attribute(1, A) + attribute(5, b"1")),
+        (essence, attribute(9, b"")),
+    ],
+)
+def test_a_peer_that_lacks_a_part_is_refused_as_what_is_cut_short_is(
+    read: Callable[[Iterable[memoryview]], object], peer: bytes
+) -> None:
+    body = bytes(message()) + nested(8, nested(0, peer))
+    with pytest.raises(ValueError, match="lacks a part"):
+        read([memoryview(body)])

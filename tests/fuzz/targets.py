@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reads bytes of others, each with valid ones to begin from and the errors it may raise."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from struct import pack
+
+from krait.common.errors import KraitError
+from krait.kernel import netlink
+from krait.kernel.wireguard import module
+from krait.policy import packet
+from krait.policy.document import load
+from krait.policy.model import Document, Mark
+from tests.strategies.packets import Extension, echo, error, ip4, ip6, tcp, udp
+from tests.strategies.text import document_as_yaml
+from tests.unit.kernel.wireguard.dump import Told, message
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`read` may raise `declared` and nothing else."""
+
+    read: Callable[[bytes], object]
+    declared: tuple[type[Exception], ...]
+    seeds: tuple[bytes, ...]
+
+
+def read_document(data: bytes) -> None:
+    """What loads means the same once it was written anew."""
+    document = load(data, "fuzz.yaml")
+    again = load(document_as_yaml(document), "fuzz.yaml")
+    assert essence_of(again) == essence_of(document)
+
+
+def essence_of(document: Document) -> object:
+    """All that `document_as_yaml` writes."""
+    nowhere = Mark(1, 1)
+    nodes = [
+        (
+            *(node.name, node.public_key, node.tags, node.addresses, node.transit, node.via),
+            [(route.cidr, route.tags) for route in node.routes],
+        )
+        for node in document.nodes
+    ]
+    rules = [
+        replace(
+            rule,
+            mark=nowhere,
+            sources=replace(rule.sources, text=""),
+            destinations=replace(rule.destinations, text=""),
+        )
+        for rule in document.policy.rules
+    ]
+    cidrs = document.mesh.cidrs if document.mesh else None
+    return cidrs, nodes, document.policy.default_allow, document.policy.strict, rules
+
+
+def read_messages(data: bytes) -> None:
+    """Netlink's own two layers."""
+    for each in netlink.messages(memoryview(data)):
+        for _, payload in netlink.attributes(each.body):
+            netlink.string(payload)
+
+
+def read_wireguard(data: bytes) -> None:
+    """One message of a dump, read in both ways."""
+    module.decode([memoryview(data)])
+
+
+def read_essence(data: bytes) -> None:
+    """The same, as far as the policy wants it."""
+    found = module.essence([memoryview(data)])
+    assert len(found.digest) == 16
+    found.device()
+
+
+def read_packet(data: bytes) -> None:
+    """Both of the frame's protocols, whatever the packet is."""
+    for kind in packet.ETHERTYPE.values():
+        packet.parse(data, kind)
+
+
+def _netlink_message() -> bytes:
+    body = netlink.text(3, "wg0") + netlink.nested(18, netlink.text(1, "wireguard"))
+    body += netlink.attribute(4, bytes(5))
+    return netlink.HEADER.pack(netlink.HEADER.size + len(body), 16, 2, 1, 0) + body
+
+
+_DUMP = bytes(
+    message(
+        Told(b"\2" * 32, ("10.8.0.2/32", "fd00::2/128"), ("192.0.2.1", 51820), keepalive_s=25),
+        Told(b"\3" * 32, ("10.9.0.0/16",), ("2001:db8::1", 51820), scope=2),
+    )
+)
+_FOUR, _SIX = map(ip_address, ("10.8.0.1", "fd00:8::1"))
+_PACKETS = (
+    ip4(_FOUR, "10.8.0.2", 6, tcp(40000, 80, 2), options=bytes(4)),
+    ip4(_FOUR, "10.8.0.2", 17, udp(40000, 53), fragment=0x2000),
+    error("10.8.0.2", _FOUR, 3, ip4(_FOUR, "10.8.0.2", 1, echo(8, 7))),
+    ip6(
+        _SIX, "fd00:8::2", 58, echo(128, 7), extensions=(Extension.options(0), Extension.routing())
+    ),
+    ip6(_SIX, "fd00:8::2", 6, pack(">HH", 1, 2), extensions=(Extension.fragment(),)),
+)
+
+TARGETS: Mapping[str, Target] = {
+    "document": Target(
+        read_document, (KraitError,), tuple(p.read_bytes() for p in sorted(EXAMPLES.glob("*.yaml")))
+    ),
+    "netlink": Target(read_messages, (ValueError,), (_netlink_message(), _netlink_message() * 3)),
+    "wireguard": Target(read_wireguard, (ValueError,), (_DUMP,)),
+    "essence": Target(read_essence, (ValueError,), (_DUMP,)),
+    "packet": Target(read_packet, (), _PACKETS),
+}

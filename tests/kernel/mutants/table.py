@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults that somebody could make in ebpf/, each of which random scenarios must bring to light.
+
+The texts are as short as tells them apart: what moves around them does not matter.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+EBPF = Path(__file__).parents[3] / "ebpf"
+
+_PACKET, _IDENTITY, _POLICY = "krait/packet.h", "krait/identity.h", "krait/policy.h"
+_FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One text of a file of ebpf/, and what stands there instead."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    quick: bool = False
+    """A few hundred packets find it: every run of the tests looks for it."""
+
+    def apply(self, ebpf: Path) -> None:
+        """Change the copy of ebpf/ at this path."""
+        file = ebpf / self.file
+        text = file.read_text()
+        found = text.count(self.old)
+        assert found == 1, (
+            f"mutant {self.name!r}: ebpf/{self.file} holds its text {found} times, not once; the "
+            f"code moved on: bring tests/kernel/mutants/table.py up to date.\n{self.old}"
+        )
+        file.write_text(text.replace(self.old, self.new))
+
+
+MUTANTS = (
+    Mutant(
+        "a total length beyond the frame is believed",
+        _PACKET,
+        "skb->protocol != bpf_htons(ETH_P_IP) || total > skb->len - at",
+        "skb->protocol != bpf_htons(ETH_P_IP)",
+    ),
+    Mutant(
+        "the next header may lie behind the packet's end",
+        _PACKET,
+        "if (at + need > p->end)",
+        "if (at + need > skb->len)",
+    ),
+    Mutant(
+        "an extension header may lie behind the packet's end",
+        _PACKET,
+        "if (at + length > p->end)",
+        "if (at + length > skb->len)",
+    ),
+    Mutant(
+        "a routing header with segments left passes",
+        _PACKET,
+        "next == NEXT_ROUTING && h.segments_left",
+        "0",
+    ),
+    Mutant(
+        "the ports of SCTP are not read",
+        _PACKET,
+        " && p->protocol != IPPROTO_SCTP",
+        "",
+    ),
+    Mutant(
+        "an echo reply is judged by its own type",
+        _POLICY,
+        "return p->family == 4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;",
+        "return p->icmp_type;",
+    ),
+    Mutant(
+        "the directions of a pair are swapped",
+        _POLICY,
+        "opener = x->from_high ^ reversed;",
+        "opener = !x->from_high ^ reversed;",
+    ),
+    Mutant(
+        "the source's port is judged instead of the destination's",
+        _POLICY,
+        "reversed ? x->p->sport : x->p->dport",
+        "reversed ? x->p->dport : x->p->sport",
+    ),
+    Mutant(
+        "the pairs of slot 0 are always in force",
+        _POLICY,
+        "index += s->slot * n_pair;",
+        "index += (s->slot & 0) * n_pair;",
+        quick=True,
+    ),
+    Mutant(
+        "prefixes longer than 24 bits are not looked for",
+        _IDENTITY,
+        ".length = 8 + 32",
+        ".length = 8 + 24",
+    ),
+    Mutant(
+        "anybody may relay",
+        _IDENTITY,
+        "!(self->flags & KRAIT_SELF_TRANSIT)",
+        "0",
+    ),
+    Mutant(
+        "a peer's address is believed on a packet from elsewhere",
+        _IDENTITY,
+        "return skb->ingress_ifindex == skb->ifindex;",
+        "return skb->ingress_ifindex == skb->ifindex || 1;",
+    ),
+    Mutant(
+        "an ICMP error is believed from anyone",
+        _IDENTITY,
+        "(from != here && from != lost)",
+        "0",
+        quick=True,
+    ),
+    Mutant(
+        "an ICMP error reaches others than the sender of what it quotes",
+        _IDENTITY,
+        "p->dst[0] != inner->src[0] || p->dst[1] != inner->src[1]",
+        "p->dst[0] != inner->src[0]",
+    ),
+    Mutant(
+        "a flow's verdict outlives its revision",
+        _FLOW,
+        "revision_of(word) == x->state->revision",
+        "revision_of(word) <= x->state->revision",
+        quick=True,
+    ),
+    Mutant(
+        "a flow lives for ever",
+        _FLOW,
+        "<= timeout_ticks[state] + CLOCK_SLACK",
+        "<= (timeout_ticks[state] | ~0u)",
+    ),
+    Mutant(
+        "an answer to a SYN is an open",
+        _FLOW,
+        "(p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN",
+        "(p->tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN",
+    ),
+    Mutant(
+        "an echo reply is an open",
+        _FLOW,
+        "x->error || (is_icmp(x->p) && is_echo_reply(x->p))",
+        "x->error",
+    ),
+    Mutant(
+        "the opener is always the lower end",
+        _FLOW,
+        "place->from_b ^ reply ? WORD_OPENER_IS_B : 0",
+        "0 & place->from_b & reply",
+    ),
+    Mutant(
+        "segments pick flows up where the policy is strict",
+        _FLOW,
+        "x->state->self->flags & KRAIT_SELF_STRICT || ",
+        "",
+    ),
+    Mutant(
+        "a segment of a revoked connection opens it the other way round",
+        _FLOW,
+        "x->error || (x->p->protocol == IPPROTO_TCP && !is_syn(x->p))",
+        "x->error",
+    ),
+    Mutant(
+        "an ICMP error keeps a flow alive",
+        _FLOW,
+        "if (!x->error && !x->dry)",
+        "if (!x->dry)",
+    ),
+    Mutant(
+        "identities that may do nothing are asked for flows",
+        _PROGRAM,
+        "verdict_class = x->pair->verdict_class;",
+        "verdict_class = x->pair->verdict_class | 1;",
+    ),
+    Mutant(
+        "a later fragment passes under another revision",
+        _FRAGMENT,
+        "!first || first->revision != x->state->revision",
+        "!first",
+    ),
+    Mutant(
+        "a datagram lives for ever",
+        _FRAGMENT,
+        "> fragment_ticks + CLOCK_SLACK",
+        "> (fragment_ticks | ~0u)",
+    ),
+    Mutant(
+        "a later fragment overwrites the first",
+        _FRAGMENT,
+        "x->p->fragment.offset < first->end",
+        "x->p->fragment.offset + 0xffff < first->end",
+        quick=True,
+    ),
+    Mutant(
+        "the two hooks share their datagrams",
+        _FRAGMENT,
+        ".egress = x->egress,",
+        ".egress = 0,",
+    ),
+    Mutant(
+        "datagrams to different receivers are one",
+        _FRAGMENT,
+        ".dst = { p->dst[0], p->dst[1] }",
+        ".dst = { p->src[0], p->src[1] }",
+    ),
+)
