@@ -32,6 +32,7 @@ from krait.agent.diff import (
 )
 from krait.agent.diff import Tables as Planned
 from krait.agent.ports import Filter, Loads, Tables
+from krait.agent.reading_back import Drift, ReadingBack
 from krait.common.errors import KraitError, SystemRefused
 from krait.kernel.files import sweep, writing
 from krait.kernel.generation import Generation
@@ -82,6 +83,7 @@ class Enforcement:
         self._contents = _Contents()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="krait-readers")
         self._readers: Future[None] | None = None
+        self._reading_back = ReadingBack()
         self._places = _Places()
 
     def start(self, ifindex: int | None) -> None:
@@ -113,6 +115,7 @@ class Enforcement:
         for hook in Hook:
             with _best_effort(f"take the filter off {hook.value}"):
                 self._filter.detach(ifindex, hook, self.kind)
+        self._reading_back.call_off()
         for each in (*self._others, *filter(None, (self._generation,))):
             with _best_effort("remove the tables"):
                 self._wait_for_readers()
@@ -180,6 +183,16 @@ class Enforcement:
         took_ms = round((time.monotonic() - began_s) * 1e3, 1)
         _log.info(str(action), took_ms=took_ms, **facts)
 
+    def read_back(self) -> tuple[bool, KraitError | None]:
+        """Whether there is news of the tables after the last commit, and what is wrong by it.
+
+        What is in force then counts as unknown, so that the next plan writes all of it.
+        """
+        is_news, error = self._reading_back.answer()
+        if isinstance(error, Drift):
+            self._contents = _Contents(held=self._contents.held)
+        return is_news, error
+
     def write_down(self) -> None:
         """Write the last commits down, if that is still to be done. Raises SystemRefused."""
         if not self._is_written:
@@ -189,6 +202,7 @@ class Enforcement:
 
     def close(self) -> None:
         """Wait for what goes on in the background; what is in force stays."""
+        self._reading_back.close()
         self._background.shutdown()
         self._filter.close()
 
@@ -212,6 +226,7 @@ class Enforcement:
                 self._filter.pin()
             case Drop(generation):
                 self._wait_for_readers()
+                self._reading_back.call_off()
                 self._loads.remove(generation)
                 self._others = tuple(each for each in self._others if each != generation)
             case _:
@@ -236,6 +251,7 @@ class Enforcement:
         """
         tables, desired = self._open(), action.desired
         slot = tables.in_force.idle
+        self._reading_back.call_off()  # of the slot that is written now, soon
         self._wait_for_readers()
         contents = self._contents
         known = contents.known.pop(slot, None)  # unknown until it is whole
@@ -245,6 +261,7 @@ class Enforcement:
         tables.commit(slot, record.revision)
         stored_ns = time.monotonic_ns()
         self._readers = self._background.submit(tables.wait_for_readers)
+        self._reading_back.ask(tables, slot, action.image)
         former, before = self.numbers, contents.committed
         self.numbers = record.numbers
         contents.held, contents.committed = action.image.lists, desired

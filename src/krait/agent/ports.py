@@ -58,6 +58,12 @@ class Tables(Protocol):
     def commit(self, slot: int, revision: int) -> None:
         """Put a slot in force: the next packet is judged by it."""
 
+    def differing(self, slot: int, image: Image, is_over: Callable[[], bool]) -> tuple[str, ...]:
+        """The tables whose part of a slot is not as `image` has it; none if `is_over` comes true.
+
+        From any thread, while nobody writes the slot.
+        """
+
     def wait_for_readers(self) -> None:
         """Block, 10 ms to 120 ms, until no packet is judged by what was in force before."""
 

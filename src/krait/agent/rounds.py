@@ -80,6 +80,7 @@ class Rounds:
         self._faults.collect()
         if self._reading.is_due(time.monotonic()):
             self._faults.attempt("document", self._read)
+        self._faults.attempt("reading back", self._look_back)
         self._faults.attempt("enforcement", self._enforce)
         self._faults.attempt("device", self._make)
         self._write()
@@ -149,6 +150,12 @@ class Rounds:
                     step()
             except Exception:  # noqa: BLE001 - the others all the more
                 _log.exception("cannot be taken back")
+
+    def _look_back(self) -> None:
+        """Whether the kernel has what was written, if that is known by now."""
+        is_news, error = self._enforcement.read_back()
+        if is_news:
+            self._faults.note("tables", error)
 
     def _read_or_go_back(self) -> KraitError | None:
         """What is wrong with the document, though another one may count now."""

@@ -7,7 +7,7 @@ filled before the programs are swapped; the flow table is handed on.
 
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -25,6 +25,7 @@ from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.word import Word
 from krait.kernel.generation import Count, InForce
 from krait.kernel.hook import Hook
+from krait.kernel.reading_back import differing
 from krait.policy.image import ARRAYS, PREFIXES, Capacity, Image
 from krait.policy.pairing import PortList
 
@@ -186,6 +187,10 @@ class Datapath:
     def commit(self, slot: int, revision: int) -> None:
         """Put a slot in force, by one store: the next packet on any CPU is judged by it."""
         self._word.value = abi.control_word(revision, slot)
+
+    def differing(self, slot: int, image: Image, is_over: Callable[[], bool]) -> tuple[str, ...]:
+        """See krait.kernel.reading_back."""
+        return differing(self.maps, slot, image, is_over)
 
     def wait_for_readers(self) -> None:
         """Return once no packet is still being judged by what was in force before the call."""

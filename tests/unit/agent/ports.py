@@ -2,7 +2,7 @@
 """The ports in memory: what Enforcement and the loop see of a kernel, and what it refuses."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Set
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +60,8 @@ class Tables:
     capacity: Capacity
     in_force: InForce = field(default_factory=lambda: InForce(0, 0))
     written: dict[int, Image] = field(default_factory=dict)
+    altered: tuple[str, ...] = ()
+    """Tables that somebody else writes after each commit."""
 
     @property
     def programs(self) -> Mapping[Hook, Program]:
@@ -83,6 +85,11 @@ class Tables:
 
     def commit(self, slot: int, revision: int) -> None:
         self.in_force = InForce(revision, slot)
+
+    def differing(self, slot: int, image: Image, is_over: Callable[[], bool]) -> tuple[str, ...]:
+        self.kernel.check("read back")
+        assert self.written[slot] == image
+        return () if is_over() else self.altered
 
     def wait_for_readers(self) -> None:
         self.kernel.check("wait")
