@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.world import TCP, UDP, Spec, World, ipv4, ipv6, rule, selector
-from krait.kernel.datapath import ticks_per_second
+from krait.kernel.bpf.clock import ticks_per_second
 from krait.policy.model import Limits, PortSpan, Rule
 
 ROUNDS = 9

@@ -10,11 +10,10 @@ import pytest
 from krait.common import abi
 from krait.common.abi import FLOW, FLOW_TIMEOUT_S, FlowState
 from krait.common.reason import Reason
-from krait.kernel.bpf.clock import TickClock
+from krait.kernel.bpf.clock import TickClock, ticks_per_second
 from krait.kernel.bpf.map import CHUNK
 from krait.kernel.bpf.testrun import ethernet
-from krait.kernel.datapath import ticks_per_second
-from krait.kernel.flows import LiveFlow, read_flows
+from krait.kernel.flows import LiveFlow
 from krait.kernel.hook import Hook
 from krait.policy.flow import FlowTuple
 from krait.policy.model import ICMP4, TCP, UDP
@@ -39,7 +38,7 @@ def it() -> Iterator[Loaded]:
 
 
 def flows(it: Loaded) -> dict[FlowTuple, LiveFlow]:
-    return {flow.opener: flow for flow in read_flows(it.datapath)}
+    return {flow.opener: flow for flow in it.datapath.flows()}
 
 
 def opener(protocol: int, source: str, sport: int, destination: str, dport: int) -> FlowTuple:
@@ -89,11 +88,11 @@ def test_states_and_marks_are_those_of_the_packets(it: Loaded) -> None:
 def test_a_denied_flow_is_told_once_a_packet_found_it_so(it: Loaded) -> None:
     it.judge(packet(PEER, HERE))
     it.put(compiled("{name: in, from: web, to: db, ports: tcp/80}"))
-    (flow,) = read_flows(it.datapath)
+    (flow,) = it.datapath.flows()
     assert flow.allowed
     assert flow.revision != it.datapath.in_force.revision
     assert it.judge(packet(PEER, HERE)) is Reason.DENIED
-    (flow,) = read_flows(it.datapath)
+    (flow,) = it.datapath.flows()
     assert not flow.allowed
     assert flow.revision == it.datapath.in_force.revision
 
@@ -105,12 +104,12 @@ def test_age_is_since_the_last_packet_and_what_timed_out_is_left_out(
     is_there: bool,
 ) -> None:
     it.judge(packet(PEER, HERE))
-    table = it.datapath.maps["flows"]
+    table = it.datapath.maps["unanswered"]
     ((key, value),) = table.items()
     word, seen, *rest = FLOW.codec.unpack(value)
     ticks = round(age_s * ticks_per_second())
     table.update(key, FLOW.codec.pack(word, (seen - ticks) & 0xFFFF_FFFF, *rest))
-    found = list(read_flows(it.datapath))
+    found = list(it.datapath.flows())
     assert bool(found) is is_there
     if found:
         assert age_s <= found[0].age_s < age_s + 20
@@ -119,11 +118,11 @@ def test_age_is_since_the_last_packet_and_what_timed_out_is_left_out(
 
 def test_a_clock_that_ticked_elsewhere_first_makes_no_flow_old(it: Loaded) -> None:
     it.judge(packet(PEER, HERE))
-    table = it.datapath.maps["flows"]
+    table = it.datapath.maps["unanswered"]
     ((key, value),) = table.items()
     word, seen, *rest = FLOW.codec.unpack(value)
     table.update(key, FLOW.codec.pack(word, (seen + 15) & 0xFFFF_FFFF, *rest))
-    (flow,) = read_flows(it.datapath)
+    (flow,) = it.datapath.flows()
     assert flow.age_s < 20
 
 
@@ -132,8 +131,8 @@ def test_more_flows_than_one_system_call_gives_are_all_told(it: Loaded) -> None:
         value = FLOW.codec.pack(1 << 31, clock.now(), 0, FlowState.TCP_ESTABLISHED, 0)
     ports = range(1, 2 * CHUNK + 10)
     keys = b"".join(pack("<4Q2HBBH", 0, 1, 0, 2, port, 53, UDP, 4, 0) for port in ports)
-    it.datapath.maps["flows"].update_batch(keys, value * len(ports), len(ports))
-    found = sorted(flow.opener.source[1] for flow in read_flows(it.datapath))
+    it.datapath.maps["unanswered"].update_batch(keys, value * len(ports), len(ports))
+    found = sorted(flow.opener.source[1] for flow in it.datapath.flows())
     assert found == list(ports)
 
 
@@ -142,7 +141,7 @@ def test_both_halves_of_an_ipv6_address_are_told(it: Loaded) -> None:
         word = 1 << 31 | 1 << 30  # allowed, and opened by b
         value = FLOW.codec.pack(word, clock.now(), 3, FlowState.TCP_ESTABLISHED, 0)
     a, b = (divmod(int(ip_address(each)), 1 << 64) for each in (HERE6, PEER6))
-    it.datapath.maps["flows"].update(pack("<4Q2HBBH", *a, *b, 80, 4000, TCP, 6, 0), value)
-    (flow,) = read_flows(it.datapath)
+    it.datapath.maps["unanswered"].update(pack("<4Q2HBBH", *a, *b, 80, 4000, TCP, 6, 0), value)
+    (flow,) = it.datapath.flows()
     assert flow.opener == opener(TCP, PEER6, 4000, HERE6, 80)
     assert flow.rule == 3

@@ -14,11 +14,12 @@ from krait.policy.image import ARRAYS, EMPTY, PREFIXES, SMALLEST, Image, draw, n
 from krait.policy.view import Interface, Peer, resolve
 from tests.documents import key
 
+ROUTES = '{cidr: 10.20.0.0/24, tags: lan}, "fd20::/64"'
 TEXT = f"""
 mesh: {{cidr: [10.8.0.0/24, "fd7a:6b72::/64"]}}
 nodes:
   me: {{public_key: {key(1)}, tags: db}}
-  there: {{public_key: {key(2)}, tags: web, routes: [{{cidr: 10.20.0.0/24, tags: lan}}, "fd20::/64"]}}
+  there: {{public_key: {key(2)}, tags: web, routes: [{ROUTES}]}}
 policy:
   rules: [{{from: web, to: db, ports: [tcp/80, tcp/443]}}, {{from: lan, to: db, ports: udp}}]
 """

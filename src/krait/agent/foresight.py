@@ -15,11 +15,11 @@ from pathlib import Path
 from krait.agent.diff import choose
 from krait.agent.inspect import Inspection, inspect
 from krait.agent.paths import Paths
+from krait.agent.ports import Tables
 from krait.agent.wiring import adapters
 from krait.common.errors import SystemRefused, UsageError
-from krait.kernel.datapath import Datapath
 from krait.kernel.files import read_at_most
-from krait.kernel.flows import LiveFlow, read_flows
+from krait.kernel.flows import LiveFlow
 from krait.policy import device
 from krait.policy.document import load
 from krait.policy.model import Document, Labels
@@ -81,14 +81,14 @@ def foresee(interface: str, now: Document, paths: Paths) -> Foresight:
     with closing(real.loads) as loads:
         generation = choose(loads.found(), found.seats)
         tables = loads.open(generation) if generation else None
-        if not isinstance(tables, Datapath):
+        if tables is None:
             return Foresight(before, unseen="its tables are not pinned any more")
         return Foresight(before, _count(_cut(tables, was, later)))
 
 
-def _cut(tables: Datapath, was: Survival, later: Survival) -> Iterator[Cut]:
+def _cut(tables: Tables, was: Survival, later: Survival) -> Iterator[Cut]:
     revision = tables.in_force.revision
-    for flow in read_flows(tables):
+    for flow in tables.flows():
         if flow.revision != revision or flow.allowed:
             before, now = was.of(flow.opener), later.of(flow.opener)
             if before.lives and not now.lives:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from krait.common.reason import Reason
+from krait.kernel.flows import LiveFlow
 from krait.kernel.generation import Count, Generation, InForce
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
@@ -66,6 +67,9 @@ class Tables(Protocol):
 
     def wait_for_readers(self) -> None:
         """Block, 10 ms to 120 ms, until no packet is judged by what was in force before."""
+
+    def flows(self) -> Iterable[LiveFlow]:
+        """Every live flow, while the table is walked."""
 
     def drops(self) -> Mapping[Reason, Count]:
         """Dropped packets since the first load of the interface; only reasons that occurred."""

@@ -5,7 +5,6 @@ Its capacity is fixed when it is loaded. A policy that outgrows it gets a new da
 filled before the programs are swapped; the flow table is handed on.
 """
 
-import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -18,11 +17,13 @@ from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.barrier import ReaderBarrier
 from krait.kernel.bpf.btf import check_enum, check_layouts
+from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.descriptor import Descriptor
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.word import Word
+from krait.kernel.flows import LiveFlow, read_flows
 from krait.kernel.generation import Count, InForce
 from krait.kernel.hook import Hook
 from krait.kernel.reading_back import differing
@@ -63,12 +64,6 @@ _SHARED = (*_SEEN, "reasons")
 _COUNTED = ("rules", "peers")
 _ZERO_KEY = bytes(4)
 _UNKNOWN = -1  # no principal's number, nor nobody's
-_CLOCK_MONOTONIC_COARSE = 6  # include/uapi/linux/time.h; its resolution is one jiffy
-
-
-def ticks_per_second() -> int:
-    """The kernel's HZ."""
-    return round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE))
 
 
 class Program(Descriptor):
@@ -213,6 +208,10 @@ class Datapath:
             offset, length = divmod(reference, 1 << abi.LIST_LENGTH_BITS)
             found[tuple(intervals[offset : offset + length])] = offset
         return found
+
+    def flows(self) -> Iterator[LiveFlow]:
+        """See krait.kernel.flows."""
+        return read_flows(self.maps)
 
     def drops(self) -> dict[Reason, Count]:
         """Dropped packets by reason; those that never occurred are left out."""

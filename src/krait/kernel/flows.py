@@ -4,13 +4,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 from krait.common.abi import FLOW, FLOW_KEY, FLOW_TIMEOUT_S, STATE_MASK, FlowState, Layout
-from krait.kernel.bpf.clock import TickClock
-from krait.kernel.datapath import Datapath, ticks_per_second
+from krait.kernel.bpf.clock import TickClock, ticks_per_second
+from krait.kernel.bpf.map import Map
 from krait.policy.flow import FlowTuple
 from krait.policy.model import Address
 
+_TABLES = ("flows", "unanswered")
 _OPENER_IS_B, _ALLOW = 1 << 30, 1 << 31
 _SLACK_TICKS = 16  # one CPU's clock may have ticked before another's, as in ebpf/krait/flow.h
 _TICKS = 1 << 32
@@ -34,16 +36,16 @@ class LiveFlow:
         return FLOW_TIMEOUT_S[self.state] - self.age_s
 
 
-def read_flows(datapath: Datapath) -> Iterator[LiveFlow]:
-    """Every live flow, as the table is walked: some thousands are held at a time.
+def read_flows(maps: Mapping[str, Map]) -> Iterator[LiveFlow]:
+    """Every live flow, as its table is walked: some thousands are held at a time.
 
-    One that comes or goes meanwhile may be there or not. Those whose state has timed out are left
-    out, though the table still has them: to a packet they are as if they were not there. Raises
-    BpfRefused.
+    One that comes or goes meanwhile may be there or not, or twice if it is answered then. Those
+    whose state has timed out are left out, though the table still has them: to a packet they are as
+    if they were not there. Raises BpfRefused.
     """
     hz = ticks_per_second()
     with TickClock() as clock:
-        for keys, values in datapath.maps["flows"].items():
+        for keys, values in chain(*(maps[name].items() for name in _TABLES)):
             now = clock.now()
             entries = zip(
                 FLOW_KEY.codec.iter_unpack(keys), FLOW.codec.iter_unpack(values), strict=True

@@ -13,9 +13,10 @@ from pathlib import Path
 from krait.common import abi
 from krait.common.abi import BUDGET, FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, FlowState, PairLayout
 from krait.common.reason import Reason
+from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.testrun import run
-from krait.kernel.datapath import OBJECT, Datapath, ticks_per_second
+from krait.kernel.datapath import OBJECT, Datapath
 from krait.kernel.hook import Hook
 from krait.policy.compile import compile_policy
 from krait.policy.flow import FlowTuple

@@ -18,6 +18,7 @@ from krait.agent.state import Live, read_live
 from krait.common.abi import ABI_VERSION
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
+from krait.kernel.flows import LiveFlow
 from krait.kernel.generation import Count, Generation, InForce
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
@@ -93,6 +94,9 @@ class Tables:
 
     def wait_for_readers(self) -> None:
         self.kernel.check("wait")
+
+    def flows(self) -> Iterable[LiveFlow]:
+        return ()
 
     def drops(self) -> Mapping[Reason, Count]:
         return {}

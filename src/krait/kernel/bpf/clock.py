@@ -6,6 +6,7 @@ program of two instructions does tell them.
 """
 
 import os
+import time
 from struct import pack
 from typing import Self
 
@@ -15,6 +16,14 @@ from krait.kernel.bpf.testrun import run
 _JIFFIES64 = 118  # include/uapi/linux/bpf.h, BPF_FUNC_jiffies64; a run returns the low half
 _PROGRAM = pack("=BBhi", 0x85, 0, 0, _JIFFIES64) + pack("=BBhi", 0x95, 0, 0, 0)  # call; exit
 _FRAME = bytes(64)
+
+
+_CLOCK_MONOTONIC_COARSE = 6  # include/uapi/linux/time.h; its resolution is one jiffy
+
+
+def ticks_per_second() -> int:
+    """The kernel's HZ."""
+    return round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE))
 
 
 class TickClock:
