@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from krait.lab.machine import patient, unhurried
 
-PATIENCE_S = patient(60.0)
+PATIENCE_S = patient(150.0)
 _POLL_S = unhurried(0.02, 0.5)
 
 

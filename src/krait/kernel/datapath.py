@@ -32,10 +32,7 @@ from krait.policy.pairing import PortList
 
 OBJECT = Path(__file__).parent / "bpf" / "krait.bpf.o"
 
-DEFAULT_FLOWS = 1 << 18
-"""At the default limit one peer needs longer to push others out than an idle flow lives (but for
-established TCP, which is picked up again); so it is with the quarter that waits for answers.
-"""
+DEFAULT_FLOWS = 1 << 16
 
 _TABLES = {
     "control": 1,
