@@ -167,7 +167,8 @@ def denying(world: World, ban: Rule, source: Labels, destination: Labels) -> Wor
 
 
 def _selector(labels: Labels) -> Selector:
-    return Selector((labels,), f"{{all: [{', '.join(sorted(labels))}]}}")
+    text = f"{{all: [{', '.join(sorted(labels))}]}}" if len(labels) > 1 else next(iter(labels), "*")
+    return Selector((labels,), text)
 
 
 def landmarks(view: View) -> list[Address]:

@@ -76,7 +76,9 @@ class Selectors:
         if isinstance(members, Sequence) and not members.items:
             self._reader.problems.add(members, f"{what}: {_EMPTY}")
         checked = [self._check(at, what, name) for at, name in names]
-        return frozenset(name for _, name in names) if names and all(checked) else None
+        written = len(members.items) if isinstance(members, Sequence) else 1
+        is_whole = len(names) == written > 0
+        return frozenset(name for _, name in names) if is_whole and all(checked) else None
 
     def _check(self, at: Tree, what: str, name: str) -> bool:
         """Whether the document has the name; if not, the problem is noted."""

@@ -285,6 +285,10 @@ BAD = {
     "a rule named default": (rule(f"name: {HERE}default, from: web, to: db"), '"default" means'),
     "a rule name with a space": (rule(f"name: {HERE}a b, from: web, to: db"), "is not a name"),
     # ports
+    "a mapping among the members of all": (
+        policy(f"{{rules: [{{from: {{all: [web, {HERE}{{x: y}}]}}, to: db}}]}}"),
+        "expected one value, found a mapping",
+    ),
     "no ports": (ports(f"{HERE}[]"), "ports: expected at least one"),
     "a port without a protocol": (ports(f"[{HERE}22]"), "port 22 without its protocol"),
     "an unknown protocol": (ports(f"[{HERE}tpc/22]"), 'unknown protocol "tpc"'),
