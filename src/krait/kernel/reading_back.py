@@ -25,7 +25,8 @@ def differing(
         wanted = image.arrays.get(name, b"")
         comparisons[name] = partial(_holds_array, maps[name], slot, wanted, is_over)
     for name in PREFIXES:
-        comparisons[name] = partial(_holds_prefixes, maps[name], slot, image.prefixes[name])
+        prefixes = image.prefixes[name]
+        comparisons[name] = partial(_holds_prefixes, maps[name], slot, prefixes, is_over)
     comparisons["ports"] = partial(_holds_lists, maps["ports"], image.lists, is_over)
     found = tuple(name for name, holds in comparisons.items() if not (is_over() or holds()))
     return () if is_over() else found
@@ -46,13 +47,17 @@ def _holds_array(table: Map, slot: int, wanted: bytes, is_over: Callable[[], boo
     return True
 
 
-def _holds_prefixes(table: Map, slot: int, wanted: Mapping[bytes, int]) -> bool:
+def _holds_prefixes(
+    table: Map, slot: int, wanted: Mapping[bytes, int], is_over: Callable[[], bool]
+) -> bool:
     size, there = table.info.key_bytes, {}
     for keys, values in table.items():
         for i, number in enumerate(array("I", values)):
             key = keys[i * size : (i + 1) * size]
             if key[_SLOT_AT] == slot:
                 there[_without_slot(key)] = number
+        if is_over():
+            return True
     return there == {_without_slot(key): number for key, number in wanted.items()}
 
 
