@@ -46,6 +46,7 @@ policy:
   limits: {limits}
   rules:
     - {{name: serve, from: client, to: server, ports: [udp, tcp/80, icmp]}}
+    - {{name: time, from: server, to: client, ports: udp/123}}
 """
     document = load(text.encode(), "test.yaml")
     known = {node.name: node.public_key or b"" for node in document.nodes}
@@ -74,7 +75,7 @@ class Victim:
     def arrives(self, source: str, l4: bytes, protocol: int = UDP) -> bool:
         return self._judge(Hook.INGRESS, source, ME, protocol, l4)
 
-    def answers(self, to: str, l4: bytes, protocol: int = UDP) -> bool:
+    def sends(self, to: str, l4: bytes, protocol: int = UDP) -> bool:
         return self._judge(Hook.EGRESS, ME, to, protocol, l4)
 
     def _judge(self, hook: Hook, source: str, to: str, protocol: int, l4: bytes) -> bool:
@@ -104,15 +105,15 @@ def converse(victim: Victim, peer: str, count: int) -> None:
     """Flows that both sides have spoken in."""
     for port in range(1, count + 1):
         assert victim.arrives(peer, udp(port, 53))
-        assert victim.answers(peer, udp(53, port))
+        assert victim.sends(peer, udp(53, port))
 
 
 def alive(victim: Victim, peer: str, count: int) -> int:
     """How many of them still let an answer pass."""
-    return sum(victim.answers(peer, udp(53, port)) for port in range(1, count + 1))
+    return sum(victim.sends(peer, udp(53, port)) for port in range(1, count + 1))
 
 
-def test_opens_that_nobody_answers_push_out_no_flow_that_was() -> None:
+def test_opens_that_nobody_answers_push_out_no_flow_that_was_answered() -> None:
     random = Random(1)  # noqa: S311 - any ports will do
     with guarded("{opens: unlimited}") as victim:
         converse(victim, HONEST, KEPT)
@@ -123,15 +124,15 @@ def test_opens_that_nobody_answers_push_out_no_flow_that_was() -> None:
         assert not victim.drops()
 
 
-def test_syns_and_pings_without_end_push_out_no_flow_that_was() -> None:
+def test_syns_that_nobody_answers_and_pings_push_out_no_flow_that_was_answered() -> None:
     random = Random(2)  # noqa: S311
     with guarded("{opens: unlimited}") as victim:
         converse(victim, HONEST, KEPT)
         for number in range(ATTACK):
-            victim.arrives(HOSTILE, tcp(random.randrange(1, 1 << 16), 80, SYN), TCP)
+            assert victim.arrives(HOSTILE, tcp(random.randrange(1, 1 << 16), 80, SYN), TCP)
             echo = pack(">BBHHH", 8, 0, 0, number & 0xFFFF, 1)
-            victim.arrives(HOSTILE, echo, 1)
-            assert victim.answers(HOSTILE, b"\0" + echo[1:], 1)  # an answer to a ping is cheap
+            assert victim.arrives(HOSTILE, echo, 1)
+            assert victim.sends(HOSTILE, b"\0" + echo[1:], 1)  # an answer to a ping is cheap
         assert alive(victim, HONEST, KEPT) == KEPT
 
 
@@ -155,10 +156,11 @@ def test_the_limit_of_one_peer_is_no_limit_of_another() -> None:
 
 def test_what_this_node_opens_is_not_limited() -> None:
     with guarded("{opens: 1, burst: 1}") as victim:
-        assert victim.arrives(HONEST, udp(7, 53))
         for port in range(1, 200):
-            assert not victim.answers(HONEST, udp(port, 53))  # no rule lets it open
-        assert set(victim.drops()) == {Reason.DENIED}
+            assert victim.sends(HONEST, udp(port, 123))
+        assert victim.arrives(HONEST, udp(7, 53))
+        assert not victim.arrives(HONEST, udp(8, 53))
+        assert victim.drops() == {Reason.OPEN_LIMIT: 1}
 
 
 @pytest.mark.parametrize("limits", ["{}", "{opens: 1, burst: 1}"], ids=["default", "one"])
@@ -167,7 +169,7 @@ def test_packets_of_a_flow_cost_nothing_of_what_a_peer_may_open(limits: str) -> 
         assert victim.arrives(HONEST, tcp(40000, 80, SYN), TCP)
         for _ in range(5_000):
             assert victim.arrives(HONEST, tcp(40000, 80, ACK), TCP)
-        assert victim.answers(HONEST, tcp(80, 40000, SYN | ACK), TCP)
+        assert victim.sends(HONEST, tcp(80, 40000, SYN | ACK), TCP)
         assert not victim.drops()
 
 

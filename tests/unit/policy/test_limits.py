@@ -66,6 +66,12 @@ def test_a_peer_may_open_what_it_saved_up_and_then_as_many_as_a_second_brings() 
     assert outcomes == ["pass web-db"] * 2 + ["open-limit"]
 
 
+def test_what_this_node_opens_is_not_counted() -> None:
+    bench = Bench(TWO, ("from: web, to: db, ports", "from: db, to: web, ports"))
+    outcomes = {bench.outcome(of_udp(ME, WEB, own=own), "egress") for own in range(1, 9)}
+    assert outcomes == {"pass web-db"}
+
+
 def test_only_what_would_pass_and_opens_something_is_counted() -> None:
     bench = Bench(TWO)
     for own in range(1, 9):
