@@ -123,8 +123,7 @@ class Case:
         ends = (self.source, self.destination)
         if opener != self.about:
             ends = ends[::-1]
-        # What an ICMP message opens is the same from either end: an echo, or what its type says.
-        port = self.packet.opened_port if self.packet.message else opener.destination[1]
+        port = self.packet.opened_type if self.packet.message else opener.destination[1]
         return decide(self.state.policy, *ends, opener.protocol, port)
 
     def datagram(self, fragment: Fragment) -> Datagram:

@@ -104,15 +104,11 @@ class Packet:
         return bool(self._flags(flag))
 
     @property
-    def opened_port(self) -> int:
-        """The port that rules are asked about when the packet opens something."""
-        match self.message:
-            case None:
-                return self.ports[1] if self.ports else 0
-            case Message.ECHO_REQUEST | Message.ECHO_REPLY:
-                return ECHO_REQUEST[self.protocol]
-            case _:
-                return self.icmp_type
+    def opened_type(self) -> int:
+        """Of ICMP: the type that rules are asked about. An echo is its request, from either end."""
+        if self.message in (Message.ECHO_REQUEST, Message.ECHO_REPLY):
+            return ECHO_REQUEST[self.protocol]
+        return self.icmp_type
 
     def _flags(self, mask: TcpFlag) -> TcpFlag:
         return (self.flags or TcpFlag(0)) & mask
