@@ -17,7 +17,7 @@ from krait.kernel.flows import LiveFlow
 from krait.kernel.hook import Hook
 from krait.policy.flow import FlowTuple
 from krait.policy.model import ICMP4, TCP, UDP
-from tests.kernel.test_datapath import HERE, PEER, Loaded, compiled, packet
+from tests.kernel.loaded import HERE, PEER, Loaded, compiled, packet
 from tests.strategies.packets import ACK, FIN, SYN, echo, ip, tcp
 
 ALL_MAY = (
