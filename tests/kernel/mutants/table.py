@@ -209,4 +209,34 @@ MUTANTS = (
         ".dst = { p->dst[0], p->dst[1] }",
         ".dst = { p->src[0], p->src[1] }",
     ),
+    Mutant(
+        "what a peer opens costs it nothing",
+        _FLOW,
+        "budget->left = left - cost;",
+        "budget->left = left;",
+    ),
+    Mutant(
+        "a peer's budget is not filled up again",
+        _FLOW,
+        "left = budget->left + (__u64)(place->now - budget->seen) * self->opens;",
+        "left = budget->left;",
+    ),
+    Mutant(
+        "what leaves this node is limited, too",
+        _FLOW,
+        "if (!self->opens || x->leaves)",
+        "if (!self->opens)",
+    ),
+    Mutant(
+        "a flow that was answered stays among those that wait",
+        _FLOW,
+        "if (place->answered || !is_answered(next))",
+        "if (place->answered || is_answered(next) >= 0)",
+    ),
+    Mutant(
+        "an open of a tuple that has an answered entry makes a second one",
+        _FLOW,
+        "if (place->answered) /* one entry",
+        "if (0) /* one entry",
+    ),
 )
