@@ -90,7 +90,7 @@ def hot() -> Iterator[Row]:
         if world.run(packet, program)[0] != PASS:
             raise SystemExit("the flow was not opened")
     yield measure(world, "flow hit, TCP established", ipv4(STATEFUL, 0, flags=ACK))
-    yield measure(world, "flow hit, UDP", ipv4(STATEFUL, 0, UDP))
+    yield measure(world, "flow hit, UDP, unanswered", ipv4(STATEFUL, 0, UDP))
     for intervals in (2, 250):
         world = World(Spec(nodes=16, tags=16, rules=policy(intervals)))
         closed = ipv4(STATEFUL, 0, dport=444, flags=SYN)
