@@ -3,6 +3,7 @@
  * a packet; each header answers one part of it. */
 #include "krait/flow.h"
 #include "krait/fragment.h"
+#include "krait/shadow.h"
 
 /* From here on it is the packet inside the error that is judged. */
 INLINE enum krait_reason enter_error(struct subject *x)
@@ -25,10 +26,10 @@ INLINE enum krait_reason enter_error(struct subject *x)
 INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides, struct verdict *v)
 {
 	enum krait_reason reason;
-	__u32 verdict_class;
-	int from_high;
+	__u32 verdict_class, index = index_of_pair(x->state, sides);
+	int from_high, is_listed, unreadable = 0;
 
-	x->pair = find_pair(x->state, sides);
+	x->pair = bpf_map_lookup_elem(&pair, &index);
 	if (!x->pair)
 		return KRAIT_NO_PAIR;
 	from_high = x->leaves ? sides->near.identity > sides->far.identity
@@ -37,15 +38,21 @@ INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides
 	verdict_class = x->pair->verdict_class;
 	v->path = KRAIT_PATH_PAIR;
 	v->rule = x->pair->rule[x->from_high & 1];
+	is_listed = verdict_class == KRAIT_PAIR_STATEFUL ||
+		    (verdict_class == KRAIT_PAIR_DENY_BOTH && x->pair->list[x->from_high & 1]);
+	if ((is_listed || shadowing) && !x->error && !is_icmp(x->p) && !is_later_fragment(x->p))
+		unreadable = !!parse_l4(x->skb, x->p, 0);
+	if (shadowing && !x->error && !unreadable && !is_later_fragment(x->p))
+		x->rehearsed_pair = index;
 	if (verdict_class == KRAIT_PAIR_ALLOW_STATELESS)
 		return KRAIT_PASS;
-	if (verdict_class == KRAIT_PAIR_DENY_BOTH && !x->pair->list[x->from_high & 1])
+	if (verdict_class == KRAIT_PAIR_DENY_BOTH && !is_listed)
 		return KRAIT_DENIED;
-	if (verdict_class != KRAIT_PAIR_DENY_BOTH && verdict_class != KRAIT_PAIR_STATEFUL)
+	if (!is_listed)
 		return KRAIT_NO_PAIR;
 	if (is_later_fragment(x->p))
 		return judge_fragment(x, v);
-	if (!x->error && !is_icmp(x->p) && parse_l4(x->skb, x->p, 0))
+	if (unreadable)
 		return KRAIT_MALFORMED;
 	x->p->protocol = opaque(x->p->protocol, x->skb->len);
 	if (verdict_class == KRAIT_PAIR_DENY_BOTH) { /* the list only says by which rule */
@@ -109,10 +116,12 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 	const __u32 not_test = differ(skb->ifindex, test_ifindex);
 	struct packet p = {};
 	struct state s = {};
+	__u32 rehearsal = 0, uncounted;
 	struct subject x = {
 		.skb = skb,
 		.p = &p,
 		.state = &s,
+		.rehearsed_pair = NO_INDEX,
 		.egress = egress,
 		.dry = not_loopback ^ 1,
 	};
@@ -120,11 +129,16 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 	if (test_ifindex == 1)
 		x.dry = 0;
 	v->reason = judge(&x, (1 - (not_loopback & not_test)) * ETH_HLEN, v);
+	uncounted = !v->reason && v->relayed && !x.dry && counted_before(&p, egress);
+	if (shadowing)
+		rehearsal = rehearse(skb, x.rehearsed_pair, told(&p), verdict_word(&x, v),
+				     x.dry | uncounted);
 	if (x.dry) {
 		skb->cb[0] = v->reason;
 		skb->cb[1] = v->rule;
 		skb->cb[2] = v->path;
-	} else if (v->reason || !v->relayed || !counted_before(&p, egress)) {
+		skb->cb[3] = rehearsal;
+	} else if (!uncounted) {
 		record(skb, v);
 	}
 	return v->reason ? TC_ACT_SHOT : TC_ACT_UNSPEC; /* UNSPEC: the next program's turn */

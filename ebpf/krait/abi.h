@@ -53,6 +53,14 @@ enum krait_pair_layout {
 	KRAIT_LAYOUT_TRIANGLE /* the higher identity's row, the lower's column */
 };
 
+/* What the shadow would have done to a packet, beside what was done to it. */
+enum krait_rehearsal {
+	KRAIT_REHEARSAL_SAME,
+	KRAIT_REHEARSAL_CUTS,  /* the packet passed, and would not have */
+	KRAIT_REHEARSAL_OPENS, /* it was denied, and would have passed */
+	KRAIT_REHEARSALS
+};
+
 enum krait_self_flag { KRAIT_SELF_ARMED = 1, KRAIT_SELF_TRANSIT = 2, KRAIT_SELF_STRICT = 4 };
 
 enum krait_principal_flag { KRAIT_PRINCIPAL_UNKNOWN_PEER = 1 };
@@ -172,7 +180,7 @@ struct krait_shape {
 	__u32 abi_version;
 	__u32 pair_layout;
 	__u32 columns;
-	__u32 zero;
+	__u32 shadowing; /* 1: a shadow is judged too */
 };
 
 /* Puts every enumeration into the BTF, where the loader finds it. */
@@ -181,6 +189,7 @@ struct krait_numbers {
 	enum krait_path path;
 	enum krait_pair_class pair_class;
 	enum krait_pair_layout pair_layout;
+	enum krait_rehearsal rehearsal;
 	enum krait_self_flag self_flag;
 	enum krait_principal_flag principal_flag;
 	enum krait_flow_state flow_state;

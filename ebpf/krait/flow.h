@@ -270,6 +270,7 @@ INLINE enum krait_reason judge_flow(const struct subject *x, struct verdict *v)
 		__u64 word = *(volatile __u64 *)&flow->word;
 		int reply = place.from_b ^ !!(word & WORD_OPENER_IS_B);
 
+		v->reply = reply;
 		if (is_live(flow, word, &place) && (x->error || !is_own_open(x->p, reply))) {
 			if (is_allowed(x, flow, word, reply, &flow_rule)) {
 				if (!x->error && !x->dry)

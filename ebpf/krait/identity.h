@@ -16,11 +16,13 @@ struct subject {
 	struct packet *p;
 	struct state *state;
 	const struct krait_pair *pair;
-	__u8 egress;	/* the hook */
-	__u8 dry;	/* leave no trace */
-	__u8 error;	/* p is inside an ICMP error */
-	__u8 leaves;	/* p travels into the tunnel: for an error, the other way than it */
-	__u8 from_high; /* p comes from the pair's higher identity */
+	__u32 rehearsed_pair; /* its place among the shadow's; NO_INDEX if it has nothing to say */
+	__u8 egress;	      /* the hook */
+	__u8 dry;	      /* leave no trace */
+	__u8 error;	      /* p is inside an ICMP error */
+	__u8 leaves;	      /* p travels into the tunnel: for an error, the other way than it */
+	__u8 from_high;	      /* p comes from the pair's higher identity */
+	__u8 unreadable;      /* p's next header was looked for, and is not whole */
 };
 
 INLINE int read_state(struct state *s)

@@ -25,6 +25,9 @@ KRAIT_MAP(prefix6, LPM_TRIE, 1, struct krait_prefix6, __u32, BPF_F_NO_PREALLOC);
 KRAIT_MAP(principal, ARRAY, KRAIT_SLOTS, __u32, struct krait_principal, 0);
 KRAIT_MAP(pair, ARRAY, KRAIT_SLOTS, __u32, struct krait_pair, 0);
 
+/* The same pairs under the shadow, a second policy that decides nothing. */
+KRAIT_MAP(shadow_pair, ARRAY, KRAIT_SLOTS, __u32, struct krait_pair, 0);
+
 /* Sorted intervals: lo:24 | hi:24 | allow:1 | rule:15, over protocol:8 | port:16. No slot: a list
  * is never overwritten while a slot or a reader may use it. */
 KRAIT_MAP(ports, ARRAY, 1, __u32, __u64, 0);
@@ -38,6 +41,7 @@ KRAIT_MAP(budgets, ARRAY, 1, __u32, struct krait_budget, 0); /* by peer */
 KRAIT_MAP(fragments, LRU_HASH, 8192, struct krait_fragment_key, struct krait_fragment, 0);
 
 KRAIT_MAP(rules, PERCPU_ARRAY, 1, __u32, struct krait_count, 0);
+KRAIT_MAP(shadow_rules, PERCPU_ARRAY, KRAIT_REHEARSALS, __u32, struct krait_count, 0);
 KRAIT_MAP(reasons, PERCPU_ARRAY, KRAIT_REASONS, __u32, struct krait_count, 0);
 KRAIT_MAP(peers, PERCPU_ARRAY, 1, __u32, struct krait_count, 0); /* drops */
 
@@ -50,6 +54,7 @@ KRAIT_MAP(shape, ARRAY, 1, __u32, struct krait_shape, 0);
 /* Set once, before the object is loaded. */
 const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1; /* entries a slot */
 const volatile __u32 pair_layout = KRAIT_LAYOUT_ROWS;
+const volatile __u32 shadowing = 0; /* 1: packets are judged by the shadow too */
 const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}, fragment_ticks = 0; /* jiffies */
 const volatile __u32 ticks_per_second = 1;					/* HZ */
 const volatile __u32 test_ifindex = 0; /* this interface has Ethernet headers; 0: none */

@@ -3,9 +3,10 @@
 #pragma once
 #include "identity.h"
 
+#define NO_INDEX (~0u) /* no array is as long */
 #define LIST_LENGTH_MASK ((1u << KRAIT_LIST_LENGTH_BITS) - 1)
 
-INLINE struct krait_pair *find_pair(const struct state *s, const struct sides *sides)
+INLINE __u32 index_of_pair(const struct state *s, const struct sides *sides)
 {
 	const struct krait_principal *row = &sides->near, *column = &sides->far;
 	__u32 index;
@@ -15,10 +16,7 @@ INLINE struct krait_pair *find_pair(const struct state *s, const struct sides *s
 		column = &sides->near;
 	}
 	index = row->row + (column->identity - KRAIT_FIRST_IDENTITY);
-	if (index >= n_pair)
-		return 0;
-	index += s->slot * n_pair;
-	return bpf_map_lookup_elem(&pair, &index);
+	return index < n_pair ? index + s->slot * n_pair : NO_INDEX;
 }
 
 #define RULE_MASK (KRAIT_MAY_OPEN - 1)

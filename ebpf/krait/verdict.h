@@ -10,6 +10,7 @@ struct verdict {
 	__u16 rule; /* where the policy decided: it let pass or denied */
 	__u8 path;  /* enum krait_path */
 	__u8 relayed;
+	__u8 reply; /* on path FLOW: the packet travels against its flow's opener */
 };
 
 INLINE void count(void *counters, __u32 index, const struct __sk_buff *skb)

@@ -2,6 +2,7 @@
 """A slot of the kernel's tables held against what was written to it, entry by entry."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from struct import pack
 
@@ -21,9 +22,13 @@ nodes:
   me: {{public_key: {key(1)}, tags: db}}
   there: {{public_key: {key(2)}, tags: web, routes: [{ROUTES}]}}
 policy:
-  rules: [{{from: web, to: db, ports: [tcp/80, tcp/443]}}, {{from: lan, to: db, ports: udp}}]
+  rules:
+    - {{from: web, to: db, ports: [tcp/80, tcp/443]}}
+    - {{from: lan, to: db, ports: udp}}
+    - {{from: web, to: db, ports: tcp/80, action: deny, audit: true}}
 """
 SLOT = 1
+ROOM = replace(SMALLEST, shadow_rules=16)
 
 
 def never() -> bool:
@@ -38,14 +43,13 @@ def image() -> Image:
     own = tuple(map(ip_interface, ("10.8.0.1/24", "fd7a:6b72::1/64")))
     interface = Interface(me, own, (Peer(web, tuple(map(ip_network, allowed))),))
     compiled = compile_policy(document, resolve(document, interface))
-    return draw(compiled, SMALLEST.grown(need(compiled)), {})
+    assert ROOM.holds(need(compiled))
+    return draw(compiled, ROOM, {})
 
 
 @pytest.fixture
 def datapath(image: Image) -> Iterator[Datapath]:
-    document = load(TEXT.encode(), "test.yaml")
-    assert document.nodes
-    found = Datapath.load(SMALLEST)
+    found = Datapath.load(ROOM)
     found.write(SLOT, image, known=None, held={})
     found.write(0, EMPTY, known=None, held={})
     yield found

@@ -6,12 +6,12 @@ what a crash after it would have.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 import structlog
 
@@ -33,6 +33,7 @@ from krait.agent.diff import (
 from krait.agent.diff import Tables as Planned
 from krait.agent.ports import Filter, Loads, Tables
 from krait.agent.reading_back import Drift, ReadingBack
+from krait.common.abi import Rehearsal
 from krait.common.errors import KraitError, SystemRefused
 from krait.kernel.files import sweep, writing
 from krait.kernel.generation import Generation
@@ -46,6 +47,8 @@ from krait.policy.tightened import warnings_of
 _NEVER_LOOKED = 0  # no interface has it
 
 _log = structlog.get_logger()
+
+_Who = TypeVar("_Who", str, bytes)
 
 
 @dataclass(slots=True)
@@ -337,19 +340,23 @@ class Enforcement:
 
 def _forget(tables: Tables, former: Numbers, now: Numbers) -> None:
     """A number that means somebody else now counts anew. Number 0 is never reused."""
-    for table, old, new in (
-        ("rules", former.rules, now.rules),
-        ("peers", former.peers, now.peers),
-    ):
-        before = dict(enumerate(old, start=1))
-        tables.forget(
-            table,
-            (
-                number
-                for number, who in enumerate(new, start=1)
-                if who is not None and before.get(number) != who
-            ),
-        )
+    tables.forget("rules", _taken_over(former.rules, now.rules))
+    tables.forget("peers", _taken_over(former.peers, now.peers))
+    tables.forget(
+        "shadow_rules",
+        (
+            number * len(Rehearsal) + outcome
+            for number in _taken_over(former.shadow_rules, now.shadow_rules)
+            for outcome in Rehearsal
+        ),
+    )
+
+
+def _taken_over(former: Sequence[_Who | None], now: Sequence[_Who | None]) -> Iterator[int]:
+    before = dict(enumerate(former, start=1))
+    for number, who in enumerate(now, start=1):
+        if who is not None and before.get(number) != who:
+            yield number
 
 
 @contextmanager

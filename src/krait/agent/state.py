@@ -142,6 +142,7 @@ def _written(each: Record) -> dict[str, object]:
         "identities": [None if labels is None else sorted(labels) for labels in numbers.identities],
         "rules": list(numbers.rules),
         "peers": [key and _text(key) for key in numbers.peers],
+        "shadow_rules": list(numbers.shadow_rules),
         "names": {
             _text(key): {"name": who.name, "tags": list(who.tags)}
             for key, who in each.peers.items()
@@ -186,11 +187,16 @@ def _record(found: object) -> Record:
                 None if each is None else frozenset(_strings(each))
                 for each in _list(top["identities"])
             ),
-            rules=tuple(None if each is None else _string(each) for each in _list(top["rules"])),
+            rules=_names(top["rules"]),
             peers=tuple(None if each is None else _key(each) for each in _list(top["peers"])),
+            shadow_rules=_names(top.get("shadow_rules", [])),
         ),
         peers={_key(key): _named(who) for key, who in _mapping(top["names"]).items()},
     )
+
+
+def _names(found: object) -> tuple[str | None, ...]:
+    return tuple(None if each is None else _string(each) for each in _list(found))
 
 
 def _named(found: object) -> Named:

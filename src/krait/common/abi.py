@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from krait.common.reason import Reason
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 """Names the pin folder; raised whenever a layout, a map or the meaning of a field changes."""
 
 FIRST_IDENTITY = 256
@@ -45,6 +45,16 @@ class PairLayout(IntEnum):
     """A row for each identity this node stands for, a column for each identity: leaves."""
     TRIANGLE = 1
     """A row for every identity, as long as its own column: hubs."""
+
+
+class Rehearsal(IntEnum):
+    """What the shadow would have done to a packet, beside what was done to it."""
+
+    SAME = 0
+    CUTS = 1
+    """It passed, and would not have."""
+    OPENS = 2
+    """It was denied, and would have passed."""
 
 
 class SelfFlag(IntFlag):
@@ -233,7 +243,7 @@ SHAPE = Layout(
         ("abi_version", "I"),
         ("pair_layout", "I"),
         ("columns", "I"),  # the stride of a row of pairs
-        ("zero", "I"),
+        ("shadowing", "I"),  # 1: a shadow is judged too
     ),
 )
 
@@ -273,6 +283,10 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = MappingProxyType(
         "krait_path": {f"KRAIT_PATH_{each.name}": each for each in Path},
         "krait_pair_class": {f"KRAIT_PAIR_{each.name}": each for each in PairClass},
         "krait_pair_layout": {f"KRAIT_LAYOUT_{each.name}": each for each in PairLayout},
+        "krait_rehearsal": {
+            **{f"KRAIT_REHEARSAL_{each.name}": each for each in Rehearsal},
+            "KRAIT_REHEARSALS": len(Rehearsal),
+        },
         "krait_self_flag": {f"KRAIT_SELF_{each.name}": each for each in SelfFlag},
         "krait_principal_flag": {f"KRAIT_PRINCIPAL_{each.name}": each for each in PrincipalFlag},
         "krait_flow_state": {

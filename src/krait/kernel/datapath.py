@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Self
 
 from krait.common import abi
-from krait.common.abi import ABI_VERSION, FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, FlowState, PairLayout
+from krait.common.abi import (
+    ABI_VERSION,
+    FLOW_TIMEOUT_S,
+    FRAGMENT_TIMEOUT_S,
+    FlowState,
+    PairLayout,
+    Rehearsal,
+)
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.barrier import ReaderBarrier
@@ -43,12 +50,14 @@ _TABLES = {
     "prefix6": abi.SLOTS,
     "principal": abi.SLOTS,
     "pair": abi.SLOTS,
+    "shadow_pair": abi.SLOTS,
     "ports": 1,
     "flows": 1,
     "unanswered": 1,
     "budgets": 1,
     "fragments": 1,
     "rules": 1,
+    "shadow_rules": 1,
     "reasons": 1,
     "peers": 1,
     "shape": 1,
@@ -58,7 +67,7 @@ _TABLES = {
 _SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", "rules", "peers")
 _SEEN = ("flows", "unanswered", "fragments")  # what was learnt from packets
 _SHARED = (*_SEEN, "reasons")
-_COUNTED = ("rules", "peers")
+_COUNTED = ("rules", "shadow_rules", "peers")
 _ZERO_KEY = bytes(4)
 _UNKNOWN = -1  # no principal's number, nor nobody's
 
@@ -122,7 +131,9 @@ class Datapath:
         programs = {
             hook: Program(program.programs[f"krait_{hook.value}"]).duplicate() for hook in Hook
         }
-        shape = abi.SHAPE.codec.pack(ABI_VERSION, capacity.layout, capacity.columns, 0)
+        shape = abi.SHAPE.codec.pack(
+            ABI_VERSION, capacity.layout, capacity.columns, bool(capacity.shadow_rules)
+        )
         maps["shape"].update(_ZERO_KEY, shape)
         return cls(maps, programs)
 
@@ -191,12 +202,10 @@ class Datapath:
     def lists(self, slot: int) -> dict[PortList, int]:
         """The port lists that a slot's pairs use, read back from the tables."""
         intervals = array("Q", b"".join(values for _, values in self.maps["ports"].items()))
-        size, stride = abi.PAIR.size_bytes, self.capacity.pair
-        pairs = b"".join(values for _, values in self.maps["pair"].items())
-        part = pairs[slot * stride * size : (slot + 1) * stride * size]
         references = {
             reference
-            for *_, first, second in abi.PAIR.codec.iter_unpack(part)
+            for name in ("pair", "shadow_pair")
+            for *_, first, second in abi.PAIR.codec.iter_unpack(self._part(name, slot))
             for reference in (first, second)
             if reference
         }
@@ -205,6 +214,12 @@ class Datapath:
             offset, length = divmod(reference, 1 << abi.LIST_LENGTH_BITS)
             found[tuple(intervals[offset : offset + length])] = offset
         return found
+
+    def _part(self, name: str, slot: int) -> bytes:
+        """A slot's values of an array."""
+        values = b"".join(values for _, values in self.maps[name].items())
+        length = len(values) // _TABLES[name]
+        return values[slot * length : (slot + 1) * length]
 
     def flows(self) -> Iterator[LiveFlow]:
         """See krait.kernel.flows."""
@@ -285,6 +300,10 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
     for name in _SIZED:
         program.resize(name, getattr(capacity, name) * _TABLES[name])
     program.resize("budgets", capacity.peers)
+    if capacity.shadow_rules:
+        program.resize("shadow_rules", capacity.shadow_rules * len(Rehearsal))
+        program.resize("shadow_pair", capacity.pair * abi.SLOTS)
+        program.set_constant("shadowing", 1)
     for name in ("addr4", "addr6", "principal", "pair"):
         program.set_constant(f"n_{name}", getattr(capacity, name))
     hz = ticks_per_second()
@@ -311,14 +330,15 @@ def remove_pins(directory: Path) -> None:
 
 def _capacity(maps: Mapping[str, Map]) -> Capacity:
     shape = maps["shape"].lookup(_ZERO_KEY) or bytes(abi.SHAPE.size_bytes)
-    version, layout, columns, _ = abi.SHAPE.codec.unpack(shape)
+    version, layout, columns, shadowing = abi.SHAPE.codec.unpack(shape)
     if version != ABI_VERSION:
         raise SystemRefused(
             f"the pinned tables have layout {version}; this Krait reads {ABI_VERSION}",
             hint="take the filter off with the version that made it: krait detach INTERFACE",
         )
     sizes = {name: maps[name].info.max_entries // _TABLES[name] for name in _SIZED}
-    return Capacity(**sizes, columns=columns, layout=PairLayout(layout))
+    shadow_rules = maps["shadow_rules"].info.max_entries // len(Rehearsal) if shadowing else 0
+    return Capacity(**sizes, columns=columns, layout=PairLayout(layout), shadow_rules=shadow_rules)
 
 
 def _in_slot(key: bytes, slot: int) -> bytes:

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from krait.common.abi import FIRST_IDENTITY, PairLayout, PrincipalFlag, SelfFlag
@@ -13,6 +13,7 @@ from krait.policy.identities import identities
 from krait.policy.model import Document, Labels, Limits, Network
 from krait.policy.numbering import Numbers, renumber
 from krait.policy.pairing import Concern, Pair, Pairing, PolicyTooLarge
+from krait.policy.shadow import shadow_of
 from krait.policy.view import HERE, Principal, View
 
 MAX_TRIANGLE_IDENTITIES = 2048
@@ -53,6 +54,8 @@ class Compiled:
     layout: PairLayout
     rows: dict[int, tuple[Pair, ...]]  # identity -> its pairs with the columns, in order
     """ROWS: each row has every identity as a column. TRIANGLE: those up to and with its own."""
+    shadow: dict[int, tuple[Pair, ...]] = field(default_factory=dict)
+    """The same pairs under the shadow; empty where there is none."""
 
     def principal_of(self, cidr: Network) -> int | None:
         """The number of a prefix's owner; None if it is not one of those that have one."""
@@ -70,10 +73,14 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
     principals, spans = _placed(view)
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
-    rules = concern.rules(rows)
-    numbers = Numbers(columns, renumber(known.rules, (rule.name for rule in rules)), view.peers)
-    places = {name: i for i, name in enumerate(numbers.rules, start=1) if name is not None}
-    pairing = Pairing(concern, places)
+    shadow = shadow_of(document.policy)
+    shadow_concern = Concern(shadow, columns) if shadow else None
+    numbers = Numbers(
+        columns,
+        _numbered_rules(known.rules, concern, rows),
+        view.peers,
+        _numbered_rules(known.shadow_rules, shadow_concern, rows) if shadow_concern else (),
+    )
     return Compiled(
         numbers=numbers,
         flags=_flags(transit=view.transit, strict=document.policy.strict),
@@ -82,26 +89,46 @@ def compile_policy(document: Document, view: View, known: Numbers | None = None)
         principals=_numbered(principals, columns),
         spans=spans,
         layout=PairLayout.TRIANGLE if view.transit else PairLayout.ROWS,
-        rows={
-            FIRST_IDENTITY + row: tuple(
-                pairing.pair(min(row, column), max(row, column))
-                for column in (range(row + 1) if view.transit else range(len(columns)))
-            )
-            for row in rows
-        },
+        rows=_rows(Pairing(concern, _places(numbers.rules)), rows, columns, view),
+        shadow=_rows(Pairing(shadow_concern, _places(numbers.shadow_rules)), rows, columns, view)
+        if shadow_concern
+        else {},
     )
 
 
 def check_size(document: Document) -> None:
     """Raise PolicyTooLarge if some node of the mesh could not compile the document."""
     columns = identities(document)
-    concern = Concern(document.policy, columns)
-    if any(node.transit for node in document.nodes):
-        concern.rules(_all_rows(columns))
-    for row in range(len(columns)):
-        concern.rules((row,))
     places = {rule.name: rule.number for rule in document.policy.rules}
-    Pairing(concern, places).pack_all()
+    for policy in filter(None, (document.policy, shadow_of(document.policy))):
+        concern = Concern(policy, columns)
+        if any(node.transit for node in document.nodes):
+            concern.rules(_all_rows(columns))
+        for row in range(len(columns)):
+            concern.rules((row,))
+        Pairing(concern, places).pack_all()
+
+
+def _numbered_rules(
+    known: Sequence[str | None], concern: Concern, rows: Sequence[int]
+) -> tuple[str | None, ...]:
+    return renumber(known, (rule.name for rule in concern.rules(rows)))
+
+
+def _places(rules: Sequence[str | None]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(rules, start=1) if name is not None}
+
+
+def _rows(
+    pairing: Pairing, rows: Sequence[int], columns: Sequence[Labels | None], view: View
+) -> dict[int, tuple[Pair, ...]]:
+    return {
+        FIRST_IDENTITY + row: tuple(
+            pairing.pair(min(row, column), max(row, column))
+            for column in (range(row + 1) if view.transit else range(len(columns)))
+        )
+        for row in rows
+    }
 
 
 def _columns(known: Sequence[Labels | None], wanted: Sequence[Labels]) -> tuple[Labels | None, ...]:

@@ -19,7 +19,7 @@ from krait.policy.compile import Compiled, Span
 from krait.policy.pairing import Pair, PolicyTooLarge, PortList
 from krait.policy.placement import place
 
-ARRAYS = ("self", "addr4", "addr6", "principal", "pair")
+ARRAYS = ("self", "addr4", "addr6", "principal", "pair", "shadow_pair")
 PREFIXES = ("prefix4", "prefix6")
 
 MAX_INTERVALS = 1 << 20
@@ -45,11 +45,14 @@ class Capacity:
     ports: int  # not by slot
     rules: int
     peers: int
+    shadow_rules: int = 0  # 0: no shadow is judged, and its tables are as small as can be
 
     def holds(self, need: Self) -> bool:
         """Whether these tables can take what needs `need`."""
         if self.layout != need.layout or self.pair < need.pairs_in(self.columns):
             return False
+        if bool(self.shadow_rules) != bool(need.shadow_rules):
+            return False  # packets do not pay for a shadow that is no more
         return all(
             getattr(self, each.name) >= getattr(need, each.name)
             for each in fields(self)
@@ -69,6 +72,8 @@ class Capacity:
             for each in fields(self)
             if each.name != "layout"
         }
+        if not need.shadow_rules:
+            sizes["shadow_rules"] = 0
         grown = replace(self, **sizes, layout=need.layout)
         if need.layout == PairLayout.TRIANGLE:
             return replace(grown, pair=_triangle(grown.columns))
@@ -164,6 +169,7 @@ def need(compiled: Compiled) -> Capacity:
         ports=max(ports, 1),
         rules=len(compiled.numbers.rules) + 1,
         peers=len(compiled.numbers.peers) + 1,
+        shadow_rules=len(compiled.numbers.shadow_rules) + 1 if compiled.shadow else 0,
     )
 
 
@@ -183,7 +189,8 @@ def draw(compiled: Compiled, capacity: Capacity, held: Mapping[PortList, int]) -
                 "addr4": families[4].spread(),
                 "addr6": families[6].spread(),
                 "principal": _principals(compiled, row_of),
-                "pair": _pairs(compiled, capacity, lists),
+                "pair": _pairs(compiled, compiled.rows, capacity, lists),
+                "shadow_pair": _pairs(compiled, compiled.shadow, capacity, lists),
             }
         ),
         prefixes=MappingProxyType(
@@ -201,7 +208,8 @@ def draw(compiled: Compiled, capacity: Capacity, held: Mapping[PortList, int]) -
 def _lists(compiled: Compiled) -> dict[PortList, None]:
     return dict.fromkeys(
         each
-        for pair in {pair for row in compiled.rows.values() for pair in row}
+        for rows in (compiled.rows, compiled.shadow)
+        for pair in {pair for row in rows.values() for pair in row}
         for each in pair.lists
         if each
     )
@@ -271,7 +279,12 @@ def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[i
     )
 
 
-def _pairs(compiled: Compiled, capacity: Capacity, lists: Mapping[PortList, int]) -> bytes:
+def _pairs(
+    compiled: Compiled,
+    rows_of: Mapping[int, Sequence[Pair]],
+    capacity: Capacity,
+    lists: Mapping[PortList, int],
+) -> bytes:
     pack = abi.PAIR.codec.pack
 
     def reference(ports: PortList) -> int:
@@ -281,8 +294,8 @@ def _pairs(compiled: Compiled, capacity: Capacity, lists: Mapping[PortList, int]
         first, second = pair.lists
         return pack(pair.verdict_class, *pair.rules, reference(first), reference(second))
 
-    distinct = {pair: packed(pair) for row in compiled.rows.values() for pair in set(row)}
+    distinct = {pair: packed(pair) for row in rows_of.values() for pair in set(row)}
     triangle = compiled.layout == PairLayout.TRIANGLE
-    rows = (b"".join([distinct[pair] for pair in row]) for row in compiled.rows.values())
+    rows = (b"".join([distinct[pair] for pair in row]) for row in rows_of.values())
     stride = 0 if triangle else capacity.columns * abi.PAIR.size_bytes
     return b"".join(row.ljust(stride, b"\0") for row in rows)

@@ -23,6 +23,7 @@ from krait.policy.fragment import Datagram, FirstFragment, Fragment
 from krait.policy.limits import Budget
 from krait.policy.model import TCP, Policy
 from krait.policy.packet import Message, Packet, parse
+from krait.policy.shadow import Rehearsed, rehearse, shadow_of
 from krait.policy.view import View
 
 
@@ -31,13 +32,17 @@ class Judge:
 
     def __init__(self) -> None:
         self._in_force: InForce | None = None
+        self._shadow: Policy | None = None
         self.flows: dict[frozenset[object], Flow] = {}
         self.fragments: dict[Datagram, FirstFragment] = {}
         self.budgets: dict[int, Budget] = {}
+        self.rehearsed: Rehearsed | None = None
+        """What the shadow says of the packet that was judged last."""
 
     def commit(self, policy: Policy, view: View, revision: int) -> None:
         """Put a policy in force; flows stay, and are judged anew when next seen."""
         self._in_force = InForce(policy, view, revision)
+        self._shadow = shadow_of(policy)
 
     def judge(
         self, frame: bytes, ethertype: int, side: Side, now_s: float, *, came_in: bool = False
@@ -47,6 +52,7 @@ class Judge:
         `ethertype` is the frame's protocol in host byte order; `now_s` never runs backwards.
         `came_in` says of a frame on egress that it came in by this same interface.
         """
+        self.rehearsed = None
         if self._in_force is None:
             return Verdict(Reason.NOT_READY)
         packet = parse(frame, ethertype)
@@ -59,7 +65,13 @@ class Judge:
                 return Verdict(fault)
             subject, way = packet.inner, way.back()
         case = between_principals(self._in_force, subject, now_s, way)
-        return case if isinstance(case, Verdict) else self._pair(case)
+        if isinstance(case, Verdict):
+            return case
+        verdict = self._pair(case)
+        if self._shadow is not None:
+            flow = self.flows.get(_key(case.about))
+            self.rehearsed = rehearse(self._shadow, case, verdict, flow.opener if flow else None)
+        return verdict
 
     def _pair(self, case: Case) -> Verdict:
         """Question 5."""

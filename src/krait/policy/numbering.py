@@ -18,13 +18,14 @@ T = TypeVar("T")
 class Numbers:
     """Who has which number in the tables; the place in each tuple is the number.
 
-    None marks a number that is free. Peer 0 is this node itself and rule 0 the default, so places
-    in those two count from 1.
+    None marks a number that is free. Peer 0 is this node itself and rule 0 a policy's default, so
+    places in all but the first count from 1.
     """
 
     identities: tuple[Labels | None, ...] = ()
     rules: tuple[str | None, ...] = ()
     peers: tuple[bytes | None, ...] = ()
+    shadow_rules: tuple[str | None, ...] = ()
 
 
 def renumber(known: Sequence[T | None], wanted: Iterable[T]) -> tuple[T | None, ...]:

@@ -28,11 +28,13 @@ from krait.kernel.wireguard import Device, Fingerprint, Peer
 from krait.policy.image import SMALLEST
 from tests.kernel.agent.test_apply import folder, ifindex
 from tests.requirements import KINDS
-from tests.unit.policy.bench import DOCUMENT, INTERFACE
+from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT, INTERFACE
 
 __all__ = ["folder", "ifindex"]  # fixtures
 
-SMALL = DOCUMENT.replace("    routes: [{cidr: 10.30.0.0/24, tags: [lan]}, 10.31.0.0/24]\n", "")
+SMALL = DOCUMENT.replace(
+    "    routes: [{cidr: 10.30.0.0/24, tags: [lan]}, 10.31.0.0/24]\n", ""
+).replace(f"    {AUDIT_RULE}\n", "")
 SMALL = SMALL.replace("to: lan", "to: db")
 MANY_PORTS = ", ".join(f"tcp/{port}" for port in range(2, 4 * MAX_LIST_LENGTH, 2))
 

@@ -11,6 +11,7 @@ EBPF = Path(__file__).parents[3] / "ebpf"
 
 _PACKET, _IDENTITY, _POLICY = "krait/packet.h", "krait/identity.h", "krait/policy.h"
 _FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
+_SHADOW = "krait/shadow.h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,5 +239,42 @@ MUTANTS = (
         _FLOW,
         "if (place->answered) /* one entry",
         "if (0) /* one entry",
+    ),
+    Mutant(
+        "the shadow takes a reply for an open of its own",
+        _SHADOW,
+        "v->path == KRAIT_PATH_FLOW ? v->reply :",
+        "v->path == KRAIT_PATH_FLOW ? 0 :",
+    ),
+    Mutant(
+        "the shadow mixes up what it cuts and what it opens",
+        _SHADOW,
+        "passes ? KRAIT_REHEARSAL_OPENS : KRAIT_REHEARSAL_CUTS",
+        "passes ? KRAIT_REHEARSAL_CUTS : KRAIT_REHEARSAL_OPENS",
+        quick=True,
+    ),
+    Mutant(
+        "the shadow asks the list of the other direction",
+        _SHADOW,
+        "look_up_ports(pair->list[from_high & 1], tuple)",
+        "look_up_ports(pair->list[(from_high ^ 1) & 1], tuple)",
+    ),
+    Mutant(
+        "the shadow hears of packets whose ports were not read",
+        _PROGRAM,
+        "if (shadowing && !x->error && !unreadable && !is_later_fragment(x->p))",
+        "if (shadowing && !x->error && !is_later_fragment(x->p))",
+    ),
+    Mutant(
+        "the shadow hears of errors",
+        _PROGRAM,
+        "if (shadowing && !x->error && !unreadable && !is_later_fragment(x->p))",
+        "if (shadowing && !unreadable && !is_later_fragment(x->p))",
+    ),
+    Mutant(
+        "a relayed packet is rehearsed twice",
+        _PROGRAM,
+        "x.dry | uncounted);",
+        "x.dry);",
     ),
 )

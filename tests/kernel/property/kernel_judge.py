@@ -11,7 +11,16 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from krait.common import abi
-from krait.common.abi import BUDGET, FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, FlowState, PairLayout
+from krait.common.abi import (
+    BUDGET,
+    FLOW,
+    FLOW_KEY,
+    FRAGMENT,
+    FRAGMENT_KEY,
+    FlowState,
+    PairLayout,
+    Rehearsal,
+)
 from krait.common.reason import Reason
 from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.map import Map
@@ -24,6 +33,7 @@ from krait.policy.fragment import Datagram
 from krait.policy.image import Capacity, Image, draw
 from krait.policy.model import Address
 from krait.policy.numbering import Numbers
+from krait.policy.shadow import shadow_of
 from tests.strategies.packets import ethernet
 from tests.strategies.scenario import Send
 from tests.strategies.worlds import World
@@ -32,6 +42,7 @@ TIMER_LIST = Path("/proc/timer_list")
 LOOPBACK = 1
 GO_ON, DROP = -1, 2  # TC_ACT_UNSPEC, TC_ACT_SHOT
 
+_COUNTERS = ("reasons", "rules", "peers", "shadow_rules")
 _FINS = abi.FIN_OPENER | abi.FIN_REPLY
 _OPENER_IS_B = 1 << 30
 _ANSWERED = {FlowState.TCP_ESTABLISHED, FlowState.UDP_REPLIED}
@@ -44,6 +55,7 @@ class Outcome:
     reason: Reason
     rule: str | None  # its name
     peer: bytes | None  # its public key; None also for a packet that passes
+    rehearsed: tuple[str, Rehearsal] | None = None  # the shadow's rule, and what it would have done
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ def can_run(frame: bytes, ethertype: int) -> bool:
     return len(frame) >= {0x0800: 20, 0x86DD: 40}.get(ethertype, 0)
 
 
-def capacity(layout: PairLayout) -> Capacity:
+def capacity(layout: PairLayout, *, shadowing: bool = False) -> Capacity:
     """Room for every world there can be."""
     columns = 16
     pairs = columns * (columns + 1) // 2 if layout is PairLayout.TRIANGLE else columns * columns
@@ -77,6 +89,7 @@ def capacity(layout: PairLayout) -> Capacity:
         ports=1 << 12,
         rules=64,
         peers=16,
+        shadow_rules=64 if shadowing else 0,
     )
 
 
@@ -102,15 +115,19 @@ class _Slots:
 
 
 class KernelJudge:
-    """One interface, judged by the object: a load for leaves and one for hubs share the flows."""
+    """One interface, judged by the object: loads for leaves and hubs, with and without a shadow,
+    share the flows.
+    """
 
     def __init__(self, path: Path = OBJECT) -> None:
         leaf = Datapath.load(capacity(PairLayout.ROWS), test_ifindex=LOOPBACK, path=path)
-        hub = Datapath.load(
-            capacity(PairLayout.TRIANGLE), beside=leaf, test_ifindex=LOOPBACK, path=path
-        )
-        self._slots = {False: _Slots(leaf), True: _Slots(hub)}
-        self._active = self._slots[False]
+        self._slots = {(False, False): _Slots(leaf)}
+        for transit, shadowing in ((False, True), (True, False), (True, True)):
+            layout = PairLayout.TRIANGLE if transit else PairLayout.ROWS
+            room = capacity(layout, shadowing=shadowing)
+            load = Datapath.load(room, beside=leaf, test_ifindex=LOOPBACK, path=path)
+            self._slots[transit, shadowing] = _Slots(load)
+        self._active = self._slots[False, False]
         self._flows = leaf.maps["flows"]
         self._unanswered, self._fragments = leaf.maps["unanswered"], leaf.maps["fragments"]
         self._hz = ticks_per_second()
@@ -133,7 +150,8 @@ class KernelJudge:
             slots.images = [None, None]
 
     def commit(self, world: World, revision: int) -> None:
-        self._active = self._slots[world.view.transit]
+        has_shadow = shadow_of(world.document.policy) is not None
+        self._active = self._slots[world.view.transit, has_shadow]
         self._numbers = self._active.commit(world, self._numbers, revision)
 
     def judge(self, sent: Send) -> Outcome:
@@ -144,14 +162,26 @@ class KernelJudge:
             ethernet(sent.frame, sent.ethertype),
             ingress_ifindex=LOOPBACK if sent.came_in else 0,
         ).verdict
-        reasons, rules, peers = (
+        reasons, rules, peers, rehearsals = (
             [i for i, (old, new) in enumerate(zip(*tables, strict=True)) if old != new]
             for tables in zip(before, _counts(datapath), strict=True)
         )
         reason = Reason(_only(reasons) or 0)
         assert verdict == (GO_ON if reason is Reason.PASS else DROP)
         rule, peer = _only(rules), _only(peers)
-        return Outcome(reason, self.rule(rule), self._numbers.peers[peer - 1] if peer else None)
+        return Outcome(
+            reason,
+            self.rule(rule),
+            self._numbers.peers[peer - 1] if peer else None,
+            self._rehearsed(_only(rehearsals)),
+        )
+
+    def _rehearsed(self, index: int | None) -> tuple[str, Rehearsal] | None:
+        if index is None:
+            return None
+        number, outcome = divmod(index, len(Rehearsal))
+        name = self._numbers.shadow_rules[number - 1] if number else "default"
+        return str(name), Rehearsal(outcome)
 
     def rule(self, number: int | None) -> str | None:
         """The name of a rule by its number in the tables."""
@@ -225,7 +255,7 @@ def _entries(table: Map) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _counts(datapath: Datapath) -> tuple[list[tuple[int, ...]], ...]:
-    return tuple(datapath.maps[name].sums() for name in ("reasons", "rules", "peers"))
+    return tuple(datapath.maps[name].sums() for name in _COUNTERS)
 
 
 def _only(moved: list[int]) -> int | None:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from itertools import count
 from time import monotonic
 
-from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S
+from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, Rehearsal
 from krait.common.reason import Reason
 from krait.policy.case import Verdict
 from krait.policy.judge import Judge
 from krait.policy.model import Limits
+from krait.policy.shadow import Rehearsed
 from tests.kernel.property.kernel_judge import Entry, KernelJudge, Outcome, can_run
 from tests.strategies.scenario import Commit, Scenario, Send, Wait
 from tests.strategies.worlds import World
@@ -26,6 +27,7 @@ class Play:
 
     def __init__(self, kernel: KernelJudge) -> None:
         self.reasons = Counter[Reason]()
+        self.rehearsals = Counter[Rehearsal]()
         self._kernel = kernel
         self._revisions = count(1)
 
@@ -58,7 +60,7 @@ class Play:
                     verdict = judge.judge(
                         step.frame, step.ethertype, step.side, now_s, came_in=step.came_in
                     )
-                    self._send(step, verdict, world)
+                    self._send(step, verdict, judge.rehearsed, world)
         self._compare_flows(judge, monotonic() + waited_s)
 
     def _commit(self, judge: Judge, world: World) -> None:
@@ -66,11 +68,15 @@ class Play:
         judge.commit(world.document.policy, world.view, revision)
         self._kernel.commit(world, revision)
 
-    def _send(self, step: Send, verdict: Verdict, world: World) -> None:
+    def _send(
+        self, step: Send, verdict: Verdict, rehearsed: Rehearsed | None, world: World
+    ) -> None:
         found = self._kernel.judge(step)
-        expected = _outcome(verdict, world)
+        expected = _outcome(verdict, rehearsed, world)
         if _counted_on_ingress(found, step, world):
-            expected = replace(expected, rule=None)
+            expected = replace(expected, rule=None, rehearsed=None)
+        if found.rehearsed:
+            self.rehearsals[found.rehearsed[1]] += 1
         self.reasons[found.reason] += 1
         assert found == expected, f"{step.side} {step.ethertype:#06x} {step.frame.hex()}"
 
@@ -107,13 +113,14 @@ def _clear_of_edges(judge: Judge, now_s: float, seconds: int) -> int:
     return seconds
 
 
-def _outcome(verdict: Verdict, world: World) -> Outcome:
+def _outcome(verdict: Verdict, rehearsed: Rehearsed | None, world: World) -> Outcome:
     names = {0: "default", **{rule.number: rule.name for rule in world.document.policy.rules}}
     dropped = verdict.reason is not Reason.PASS
     return Outcome(
         verdict.reason,
         None if verdict.rule is None else names[verdict.rule],
         world.view.peers[verdict.peer - 1] if dropped and verdict.peer else None,
+        (names[rehearsed.rule], rehearsed.outcome) if rehearsed else None,
     )
 
 

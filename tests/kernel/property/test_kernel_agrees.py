@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 
+from krait.common.abi import Rehearsal
 from krait.common.reason import Reason
 from tests.figures import Figures
 from tests.kernel.property.amount import ENOUGH, PACKETS, ROUND, SEED
@@ -43,7 +44,10 @@ def test_the_kernel_and_the_reference_agree(play: Play, figures: Figures) -> Non
         seed(round_seed)(agree)()
         round_seed += 1
     figures(f"{reasons.total():,} packets judged alike, seeds {SEED} to {round_seed - 1}")
+    told = ", ".join(f"{count:,} {each.name}" for each, count in play.rehearsals.items())
+    figures(f"rehearsed by shadows: {told}")
     if PACKETS >= ENOUGH:
+        assert set(play.rehearsals) == set(Rehearsal)
         missing = set(Reason) - UNREACHED - reasons.keys()
         assert not missing, f"the generator no longer reaches {missing}"
         assert reasons.keys().isdisjoint(UNREACHED)

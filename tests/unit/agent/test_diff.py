@@ -25,6 +25,7 @@ from krait.kernel.seat import AttachKind, Seat
 from krait.policy.image import EMPTY as EMPTY_IMAGE
 from krait.policy.image import SMALLEST, Capacity
 from tests.unit.agent.world import DESIRED, EMPTY, NEW, Loaded, World, desired, generation
+from tests.unit.policy.bench import AUDIT_RULE
 
 TOO_SMALL = replace(SMALLEST, principal=1)
 FULL = {(1,) * SMALLEST.ports: 0}
@@ -234,6 +235,18 @@ def test_an_edit_that_does_not_fit_fills_new_tables_before_any_packet_reads_them
         assert isinstance(load, Load)
         assert load.go_on
         assert load.capacity.holds(DESIRED.need)
+
+
+def test_tables_with_a_shadow_come_with_the_first_audit_rule_and_go_with_the_last() -> None:
+    world = settled()
+    tried = desired(("  rules:\n", f"  rules:\n    {AUDIT_RULE}\n"))
+    assert kinds(world, tried) == [Load, Commit, Swap, Swap, Drop]
+    world.loaded.capacity = replace(SMALLEST, shadow_rules=64)
+    assert kinds(world) == [Load, Commit, Swap, Swap, Drop]
+    (load, *_) = plan(DESIRED, world.observe(), world.kind)
+    assert isinstance(load, Load)
+    assert load.go_on
+    assert not load.capacity.shadow_rules
 
 
 def test_room_for_old_and_new_lists_is_made_at_once() -> None:

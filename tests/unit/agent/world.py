@@ -26,7 +26,7 @@ from krait.kernel.seat import AttachKind, Seat
 from krait.policy.image import SMALLEST, Capacity
 from krait.policy.numbering import Numbers
 from krait.policy.pairing import PortList
-from tests.unit.policy.bench import INTERFACE, document
+from tests.unit.policy.bench import AUDIT_RULE, INTERFACE, document
 
 NEW, EMPTY = "new", "empty"
 """What a load holds; other words stand for policies of earlier agents."""
@@ -35,6 +35,7 @@ NEW, EMPTY = "new", "empty"
 _ONE_ROW = (
     ("    routes: [{cidr: 10.30.0.0/24, tags: [lan]}, 10.31.0.0/24]\n", ""),
     ("to: lan", "to: db"),
+    (f"    {AUDIT_RULE}\n", ""),
 )
 
 

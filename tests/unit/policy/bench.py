@@ -10,29 +10,31 @@ from krait.policy.model import Document
 from krait.policy.view import Interface, Peer, resolve
 from tests.strategies.packets import SYN, echo, ethertype, ip, tcp, udp
 
-DOCUMENT = """
-mesh: {cidr: [10.8.0.0/24, "fd00:8::/64"]}
+AUDIT_RULE = "- {name: trial, from: web, to: db, ports: tcp/80, action: deny, audit: true}"
+
+DOCUMENT = f"""
+mesh: {{cidr: [10.8.0.0/24, "fd00:8::/64"]}}
 nodes:
   db1:
     public_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
     tags: [db]
-    routes: [{cidr: 10.30.0.0/24, tags: [lan]}, 10.31.0.0/24]
+    routes: [{{cidr: 10.30.0.0/24, tags: [lan]}}, 10.31.0.0/24]
   web1:
     public_key: "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="
     tags: [web]
-    routes: [{cidr: 10.20.0.0/24, tags: [branch]}, 10.21.0.0/24]
+    routes: [{{cidr: 10.20.0.0/24, tags: [branch]}}, 10.21.0.0/24]
   app1:
     public_key: "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM="
     tags: [app]
 policy:
   rules:
-    - {name: web-db, from: web, to: db, ports: [tcp/80, udp/53, icmp]}
-    - {name: web-db-gre, from: web, to: lan}
-    - {name: app-in, from: app, to: db}
-    - {name: app-out, from: db, to: app}
-    - {name: no-telnet, from: branch, to: db, ports: tcp/23, action: deny}
-    - {name: peers, from: web, to: app}
-    - {name: trial, from: web, to: db, ports: tcp/80, action: deny, audit: true}
+    - {{name: web-db, from: web, to: db, ports: [tcp/80, udp/53, icmp]}}
+    - {{name: web-db-gre, from: web, to: lan}}
+    - {{name: app-in, from: app, to: db}}
+    - {{name: app-out, from: db, to: app}}
+    - {{name: no-telnet, from: branch, to: db, ports: tcp/23, action: deny}}
+    - {{name: peers, from: web, to: app}}
+    {AUDIT_RULE}
 """
 
 ME, WEB, APP = "10.8.0.1", "10.8.0.2", "10.8.0.3"
@@ -69,14 +71,14 @@ class Bench:
     def __init__(self, *changes: tuple[str, str]) -> None:
         self.judge = Judge()
         self._revision = 0
-        self._rules: dict[int, str] = {}
+        self.rules: dict[int, str] = {}
         self.commit(*changes)
 
     def commit(self, *changes: tuple[str, str]) -> None:
         found = document(*changes)
         self._revision += 1
         self.judge.commit(found.policy, resolve(found, INTERFACE), self._revision)
-        self._rules = {0: "default", **{rule.number: rule.name for rule in found.policy.rules}}
+        self.rules = {0: "default", **{rule.number: rule.name for rule in found.policy.rules}}
 
     def verdict(
         self, frame: bytes, side: Side, now_s: float = 0, *, came_in: bool = False
@@ -88,7 +90,7 @@ class Bench:
         verdict = self.verdict(frame, side, now_s, came_in=came_in)
         if verdict.rule is None:
             return verdict.reason.label
-        return f"{verdict.reason.label} {self._rules[verdict.rule]}"
+        return f"{verdict.reason.label} {self.rules[verdict.rule]}"
 
 
 def of_tcp(source: str, destination: str, flags: int, port: int = 80, own: int = 40000) -> bytes:

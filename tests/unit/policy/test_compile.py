@@ -93,3 +93,12 @@ def test_audit_rules_leave_no_trace_in_the_pairs() -> None:
     compiled = compile_policy(document((audited,)), resolve(document((audited,)), interface("x")))
     classes = {pair.verdict_class for row in compiled.rows.values() for pair in row}
     assert classes == {PairClass.DENY_BOTH}
+
+
+def test_with_audit_rules_the_shadow_has_the_pairs_that_they_would_make() -> None:
+    audited, plain = replace(rule(1, ()), audit=True), rule(1, ())
+    tried = compile_policy(document((audited,)), resolve(document((audited,)), interface("x")))
+    real = compile_policy(document((plain,)), resolve(document((plain,)), interface("x")))
+    assert tried.shadow == real.rows
+    assert tried.numbers.shadow_rules == real.numbers.rules == ("r1",)
+    assert real.shadow == {}, "no audit rule, no shadow"
