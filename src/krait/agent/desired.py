@@ -10,6 +10,7 @@ from functools import cache
 from itertools import chain
 from typing import NamedTuple, Self
 
+from krait.policy.beside import beside
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.image import Capacity, need
 from krait.policy.model import Document, Network
@@ -47,6 +48,9 @@ class Desired:
     warnings: tuple[str, ...]
     interface: Interface = field(repr=False, compare=False)
     view: View = field(repr=False, compare=False)  # with nothing withheld
+    document: Document = field(repr=False, compare=False)  # with the labels of the shadow's
+    shadow: Source | None = None
+    """Whose policy is rehearsed; None also where it is the document's own audit rules."""
 
 
 def desire(
@@ -56,24 +60,31 @@ def desire(
     withheld: Set[Network] = frozenset(),
     *,
     before: "Desired | None" = None,
+    shadow: Source | None = None,
 ) -> Desired:
     """Compile a document for an interface; who has a number in `known` keeps it.
 
     `withheld` prefixes, and what the document places inside them, are nobody's for now. `before` is
-    another answer, which saves time where it is near; this one does not depend on it. Raises
-    UsageError if the document does not name this node or cannot be represented.
+    another answer, which saves time where it is near; this one does not depend on it. The policy of
+    `shadow` is rehearsed. Raises UsageError if the document does not name this node or cannot be
+    represented, with the shadow or without.
     """
-    document = source.document
+    document, tried = source.document, None
+    shadow_warnings: tuple[str, ...] = ()
+    if shadow is not None:
+        both = beside(document, shadow.document)
+        document, tried = both.document, both.shadow
+        shadow_warnings = tuple(f"{shadow.path}: {each}" for each in both.warnings)
     view = None
     if before and before.interface is interface and before.view.peers == known.peers:
-        view = retagged(before.view, before.source.document, document)
+        view = retagged(before.view, before.document, document)
     if view is None:
         view = resolve(document, interface, known.peers)
     whole = view
     if withheld:
         view = withhold(view, _withheld(view, interface, withheld))
-    compiled = compile_policy(document, view, known)
-    nodes = {node.public_key: node for node in document.nodes if node.public_key}
+    compiled = compile_policy(document, view, known, tried)
+    nodes = {node.public_key: node for node in source.document.nodes if node.public_key}
     in_order = cache(lambda tags: tuple(sorted(tags)))  # most nodes share theirs
     return Desired(
         source=source,
@@ -85,9 +96,11 @@ def desire(
             if (node := nodes.get(peer.public_key))
         },
         withheld=frozenset(withheld),
-        warnings=(*source.warnings, *view.warnings),
+        warnings=(*source.warnings, *view.warnings, *shadow_warnings),
         interface=interface,
         view=whole,
+        document=document,
+        shadow=shadow,
     )
 
 

@@ -17,7 +17,7 @@ from krait.agent.paths import Instance, Paths
 from krait.agent.ports import Loads
 from krait.agent.state import Live, Record, read_live, read_records
 from krait.agent.wiring import Adapters, adapters
-from krait.common.abi import FIRST_IDENTITY
+from krait.common.abi import FIRST_IDENTITY, Rehearsal
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel import wireguard
@@ -28,6 +28,7 @@ from krait.kernel.link import Link
 from krait.kernel.lock import holder
 from krait.kernel.seat import Seat
 from krait.kernel.wireguard import Device, NotWireguard
+from krait.policy.beside import visible
 
 
 class Condition(StrEnum):
@@ -52,6 +53,7 @@ class Tables:
     drops: Mapping[Reason, Count] = field(default_factory=dict)
     rules: tuple[Count, ...] = ()  # by number
     peers: tuple[Count, ...] = ()  # by number; dropped packets
+    shadow_rules: tuple[Count, ...] = ()  # by number, and for each by Rehearsal
 
     @property
     def revision(self) -> int:
@@ -180,6 +182,30 @@ def rules(found: Inspection) -> dict[str, Count]:
     return {name: count for name, count in counts if name is not None}
 
 
+def rehearsed(found: Inspection) -> dict[str, Mapping[Rehearsal, Count]]:
+    """What each rule of the shadow would have done, by name; `default` first.
+
+    Where the shadow is the document's own audit rules, only of these. Nothing without a shadow, and
+    where names are not known.
+    """
+    if found.tables is None or found.record is None or not found.record.numbers.shadow_rules:
+        return {}
+    counts, record = found.tables.shadow_rules, found.record
+    by_name: dict[str, Mapping[Rehearsal, Count]] = {
+        name: dict(zip(Rehearsal, counts[at : at + len(Rehearsal)], strict=True))
+        for name, at in zip(
+            ("default", *record.numbers.shadow_rules),
+            range(0, len(counts), len(Rehearsal)),
+            strict=False,
+        )
+        if name is not None
+    }
+    if record.shadow:
+        return by_name
+    enforced = {"default", *record.numbers.rules}
+    return {name: each for name, each in by_name.items() if name not in enforced}
+
+
 def _without_interface(found: Inspection) -> tuple[Condition, str]:
     if found.elsewhere:
         why = "the interface was renamed, or moved to another network namespace, filter and all"
@@ -214,7 +240,7 @@ def _peer(found: Inspection, peer: wireguard.Peer) -> PeerSeen:
 
 def _identity(record: Record, who: Named) -> int | None:
     """The number of a node's identity: its own, where a rule names it, else that of its tags."""
-    identities = record.numbers.identities
+    identities = [each and visible(each) for each in record.numbers.identities]
     for labels in (frozenset({*who.tags, who.name}), frozenset(who.tags)):
         if labels in identities:
             return FIRST_IDENTITY + identities.index(labels)
@@ -248,4 +274,5 @@ def _tables(loads: Loads, seats: Mapping[Hook, tuple[Seat, ...]]) -> Tables | No
         drops=tables.drops(),
         rules=tuple(tables.counts("rules")),
         peers=tuple(tables.counts("peers")),
+        shadow_rules=tuple(tables.counts("shadow_rules")),
     )

@@ -4,6 +4,8 @@
 Worked out once for each of them, and held back for a while where the kernel did not take it.
 """
 
+from functools import partial
+
 import structlog
 
 from krait.agent.apply import Enforcement
@@ -25,6 +27,10 @@ class Intent:
         """The document read last."""
         self.fault: KraitError | None = None
         """Why it does not fit the interface."""
+        self.shadow: Source | None = None
+        """The document to rehearse."""
+        self.unrehearsed: KraitError | None = None
+        """Why it is not; the document read last is in force all the same."""
         self.refused: KraitError | None = None
         """Why it could not be put in force; it is tried again."""
         self._enforcement = enforcement
@@ -43,8 +49,8 @@ class Intent:
         if self.source is None or sight.interface is None:
             return None
         asked = self.source, sight.interface, sight.withheld
-        if asked != self._asked:
-            self._asked, self._answer = asked, self._work_out(*asked)
+        if (asked, self.shadow) != self._asked:
+            self._asked, self._answer = (asked, self.shadow), self._work_out(*asked)
         if self._answer != self._failed or self._answer == self._enforcement.committed:
             self.refused = None
         if self.refused is None or self._backoff.is_due(now_s):
@@ -68,9 +74,8 @@ class Intent:
     def _work_out(
         self, source: Source, interface: Interface, withheld: frozenset[Network]
     ) -> Desired | None:
-        numbers, before = self._enforcement.numbers, self._answer
         try:
-            answer = desire(source, interface, numbers, withheld, before=before)
+            answer = self._desire(source, interface, withheld)
         except KraitError as error:
             self.fault = error
         else:
@@ -80,6 +85,21 @@ class Intent:
         if self._fitting is None:
             return None
         try:  # who is who may have changed although the new document does not count
-            return desire(self._fitting, interface, numbers, withheld, before=before)
+            return self._desire(self._fitting, interface, withheld)
         except KraitError:
             return None
+
+    def _desire(
+        self, source: Source, interface: Interface, withheld: frozenset[Network]
+    ) -> Desired:
+        """With the shadow if that can be: it must not stand in the way of what is to count."""
+        answer = partial(
+            desire, source, interface, self._enforcement.numbers, withheld, before=self._answer
+        )
+        self.unrehearsed = None
+        if self.shadow is not None:
+            try:
+                return answer(shadow=self.shadow)
+            except KraitError as error:
+                self.unrehearsed = error
+        return answer()

@@ -146,6 +146,10 @@ class Paths:
         names = dict.fromkeys((str(self.instance_of(interface)), interface, "krait"))
         return tuple(self.config / f"{name}.yaml" for name in names)
 
+    def shadow_of(self, interface: str) -> Path:
+        """A document to rehearse beside the one in force."""
+        return self.config / f"{self.instance_of(interface)}.shadow.yaml"
+
     @property
     def any_config(self) -> Path:
         """The document of an interface that has none of its own."""

@@ -23,6 +23,7 @@ from krait.agent.managed.diff import Stage
 from krait.agent.managed.keeper import Away
 from krait.agent.places import Behind, Elsewhere, Gone
 from krait.agent.reading import Reading
+from krait.agent.rehearsal import Rehearsal
 from krait.agent.setup import Setup
 from krait.common import collector
 from krait.common.errors import KraitError
@@ -45,6 +46,7 @@ class Rounds:
         self._lookout = Lookout(setup.eyes)
         self._intent = Intent(setup.enforcement)
         self._reading = Reading(setup.document, setup.kept, setup.interface)
+        self._rehearsal = Rehearsal(setup.shadow, setup.interface)
         self._faults = Faults()
         self._leading = Backoff()
         self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
@@ -204,7 +206,9 @@ class Rounds:
             now_s = time.monotonic()
             self._sight = sight = self._lookout.look(now_s)
             self._faults.note("interface", sight.fault)
+            self._intent.shadow = self._rehearsal.look(now_s)
             desired = self._intent.of(sight, now_s)
+            self._faults.note("shadow", self._rehearsal.fault or self._intent.unrehearsed)
             self._faults.note("policy", self._intent.fault)
             self._faults.note("commit", self._intent.refused)
             observed = self._enforcement.observe(

@@ -18,6 +18,7 @@ class Setup:
 
     interface: str
     document: Path
+    shadow: Path  # the document to rehearse, if it is there
     kept: Path  # what was put in force last
     live: Path
     eyes: Eyes

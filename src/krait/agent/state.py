@@ -46,6 +46,8 @@ class Record:
     numbers: Numbers
     peers: Mapping[bytes, Named] = field(default_factory=dict)
     """By public key; a peer that is not here has no name in the document."""
+    shadow: str = ""
+    """Path of the document that is rehearsed; empty: none is, or the audit rules of `source`."""
     text: str = field(init=False, repr=False, compare=False)
     """The same as JSON: it is written twice, and of a large mesh that takes its time."""
 
@@ -63,7 +65,8 @@ def record(revision: int, committed_s: float, desired: Desired | None, known: Nu
         return Record(revision, committed_s, "", "", known)
     source = desired.source
     numbers = desired.compiled.numbers
-    return Record(revision, committed_s, source.path, source.sha256, numbers, desired.peers)
+    shadow = desired.shadow.path if desired.shadow else ""
+    return Record(revision, committed_s, source.path, source.sha256, numbers, desired.peers, shadow)
 
 
 def read_records(path: Path, tell: Tell = lambda _: None) -> Records:
@@ -139,6 +142,7 @@ def _written(each: Record) -> dict[str, object]:
         "committed_s": each.committed_s,
         "source": each.source,
         "sha256": each.sha256,
+        "shadow": each.shadow,
         "identities": [None if labels is None else sorted(labels) for labels in numbers.identities],
         "rules": list(numbers.rules),
         "peers": [key and _text(key) for key in numbers.peers],
@@ -192,6 +196,7 @@ def _record(found: object) -> Record:
             shadow_rules=_names(top.get("shadow_rules", [])),
         ),
         peers={_key(key): _named(who) for key, who in _mapping(top["names"]).items()},
+        shadow=_string(top.get("shadow", "")),
     )
 
 

@@ -128,6 +128,7 @@ def keep(
     interface: str,
     *,
     config: Path | None = None,
+    shadow: Path | None = None,
     kind: AttachKind | None = None,
     paths: Paths | None = None,
     as_ordered: bool = False,
@@ -135,8 +136,9 @@ def keep(
 ) -> None:
     """Keep the policy of an interface until SIGTERM or SIGINT.
 
-    `config` is the document, searched for if None; `kind` the way to attach, the kernel's best if
-    None; `as_ordered` is for nothing but a device that Krait makes; `on_ready` is called once it is
+    `config` is the document, searched for if None; `shadow` one to rehearse, which need not be
+    there if None; `kind` the way to attach, the kernel's best if None; `as_ordered` is for nothing
+    but a device that Krait makes; `on_ready` is called once it is
     in force. Raises UsageError (no such document, not a WireGuard interface) or SystemRefused
     (missing capability, no bpf file system, a folder that cannot be written, another agent), or
     TrialOver.
@@ -153,6 +155,8 @@ def keep(
             raise MadeHere(interface)
         config = Path(orders.config)
         kind = AttachKind(orders.attach) if orders.attach else None
+    if shadow is not None and not shadow.exists():
+        raise UsageError(f"there is no {shadow} to rehearse", hint="name a document: --shadow FILE")
     real = adapters(interface, paths, kind)
     with holding(real, interface, paths, f"another agent keeps {interface}"):
         if read_orders(paths.orders_of(interface)) != orders:
@@ -161,6 +165,7 @@ def keep(
         setup = Setup(
             interface=interface,
             document=config or source.find(interface, paths.configs_of(interface), kept),
+            shadow=shadow or paths.shadow_of(interface),
             kept=kept,
             live=paths.live_of(interface),
             eyes=real.eyes,

@@ -13,6 +13,7 @@ from krait.agent.state import Live
 from krait.cli import output
 from krait.cli.amounts import ago, plural, size
 from krait.cli.output import Json, Style, paint
+from krait.common.abi import Rehearsal
 from krait.common.reason import EXPLANATIONS
 from krait.kernel.generation import Count
 from krait.kernel.hook import Hook
@@ -54,6 +55,7 @@ def show(found: Inspection, now_s: float) -> None:
     output.table(list(_facts(found, now_s)), indent=_INDENT)
     _section("peers", list(_peers(found, now_s)))
     _section("rules", _rule_rows(found))
+    _section(_shadow_title(found), _shadow_rows(found))
     _section("dropped", _drop_rows(found))
 
 
@@ -95,6 +97,13 @@ def report(found: Inspection) -> Json:
         "trial": _tried(found),
         "peers": [_peer(each) for each in inspect.peers(found)],
         "rules": {name: _count(count) for name, count in inspect.rules(found).items()},
+        "shadow": {
+            "document": (record.shadow or None) if record else None,
+            "rules": {
+                name: {outcome.name.lower(): _count(count) for outcome, count in each.items()}
+                for name, each in inspect.rehearsed(found).items()
+            },
+        },
         "drops": {reason.label: _count(count) for reason, count in drops.items()},
     }
 
@@ -220,6 +229,25 @@ def _filled(items: Sequence[str], columns: int) -> list[str]:
 def _rule_rows(found: Inspection) -> list[tuple[str, str]]:
     counted = {name: count for name, count in inspect.rules(found).items() if count.packets}
     return [(_short(name), plural(count.packets, "packet")) for name, count in _most(counted)]
+
+
+def _shadow_title(found: Inspection) -> str:
+    shadow = found.record.shadow if found.record else ""
+    return printable(f"rehearsed, of {shadow}") if shadow else "rehearsed"
+
+
+def _shadow_rows(found: Inspection) -> list[tuple[str, str]]:
+    """What would have become of packets."""
+    rows = []
+    for name, each in inspect.rehearsed(found).items():
+        cuts, opens = each[Rehearsal.CUTS].packets, each[Rehearsal.OPENS].packets
+        told = [f"would drop {plural(cuts, 'packet')} that passed"] if cuts else []
+        told += [f"would let pass {plural(opens, 'packet')} that dropped"] if opens else []
+        if same := each[Rehearsal.SAME].packets:
+            told.append(f"agrees on {plural(same, 'packet')}")
+        if told:
+            rows.append((_short(name), ", ".join(told)))
+    return rows
 
 
 def _drop_rows(found: Inspection) -> list[tuple[str, str]]:

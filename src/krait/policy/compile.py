@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from krait.common.abi import FIRST_IDENTITY, PairLayout, PrincipalFlag, SelfFlag
+from krait.policy.beside import UNKNOWN
 from krait.policy.identities import identities
-from krait.policy.model import Document, Labels, Limits, Network
+from krait.policy.model import Document, Labels, Limits, Network, Policy
 from krait.policy.numbering import Numbers, renumber
 from krait.policy.pairing import Concern, Pair, Pairing, PolicyTooLarge
 from krait.policy.shadow import shadow_of
@@ -62,19 +63,22 @@ class Compiled:
         return next((s.principal for s in self.spans[cidr.version] if s.cidr == cidr), None)
 
 
-def compile_policy(document: Document, view: View, known: Numbers | None = None) -> Compiled:
+def compile_policy(
+    document: Document, view: View, known: Numbers | None = None, shadow: Policy | None = None
+) -> Compiled:
     """Compile a document as one node sees it.
 
     `known` are the numbers in the tables now. Only rules that concern this node get numbers.
-    Raises PolicyTooLarge.
+    `shadow` is in the labels of the document (policy.beside); its own, if it has audit rules, where
+    none is given. Raises PolicyTooLarge.
     """
     known = known or Numbers()
     columns = _columns(known.identities, identities(document))
     principals, spans = _placed(view)
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
-    shadow = shadow_of(document.policy)
-    shadow_concern = Concern(shadow, columns) if shadow else None
+    shadow = shadow or shadow_of(document.policy)
+    shadow_concern = Concern(shadow, _known_to_the_shadow(columns)) if shadow else None
     numbers = Numbers(
         columns,
         _numbered_rules(known.rules, concern, rows),
@@ -107,6 +111,12 @@ def check_size(document: Document) -> None:
         for row in range(len(columns)):
             concern.rules((row,))
         Pairing(concern, places).pack_all()
+
+
+def _known_to_the_shadow(columns: Sequence[Labels | None]) -> tuple[Labels | None, ...]:
+    return tuple(
+        None if labels is None or not UNKNOWN.isdisjoint(labels) else labels for labels in columns
+    )
 
 
 def _numbered_rules(

@@ -94,6 +94,7 @@ class Host:
         setup = Setup(
             interface="v0",
             document=self.folder / "v0.yaml",
+            shadow=self.folder / "v0.shadow.yaml",
             kept=self.folder / "state" / "v0.yaml",
             live=self.folder / "run" / "v0.json",
             eyes=Eyes(self.link, lambda: Fingerprint(b"", self.device), self.device, Stage.events),

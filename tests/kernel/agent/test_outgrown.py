@@ -55,6 +55,7 @@ class Stage:
             Setup(
                 interface="v0",
                 document=self.document,
+                shadow=folder / "shadow.yaml",
                 kept=folder / "kept.yaml",
                 live=self.live_path,
                 eyes=eyes,

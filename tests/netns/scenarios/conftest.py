@@ -8,6 +8,7 @@ packets drop and for which reason, and no counter but these may move anywhere.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,8 @@ class Guard:
 
     def __init__(self, machine: NamespaceMachine, kind: AttachKind) -> None:
         self.machine = machine
+        self.options: list[str] = []
+        """Of the agent, besides those that it needs."""
         self._kind = kind
         self._agent: Agent | None = None
         self._awaited = ["commit"]
@@ -47,7 +50,7 @@ class Guard:
         self.machine.succeed(["mv", f"{CONFIG}.new", CONFIG])
         if self._agent is None:
             command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self._kind.value]
-            self._agent = Agent(self.machine.spawn(command))
+            self._agent = Agent(self.machine.spawn([*command, *self.options]))
             self._awaited += [str(Attach(hook)) for hook in Hook]
 
     def wait_until_enforced(self) -> int:
@@ -68,8 +71,19 @@ class Guard:
 
     def passed(self, rule: str) -> int:
         """Packets counted under a rule so far, as `krait status` tells it."""
+        return int(self.status()["rules"][rule]["packets"])
+
+    def rehearsed(self) -> dict[str, dict[str, int]]:
+        """Packets by the shadow's rule and what it would have done; none left out is 0."""
+        return {
+            rule: {word: count["packets"] for word, count in each.items() if count["packets"]}
+            for rule, each in self.status()["shadow"]["rules"].items()
+        }
+
+    def status(self) -> dict[str, Any]:
+        """As `krait status --json` tells it."""
         (status,) = json.loads(self.machine.succeed("krait status wg0 --json"))["interfaces"]
-        return int(status["rules"][rule]["packets"])
+        return dict(status)
 
 
 class Mesh:

@@ -219,6 +219,7 @@ class Stage:
         self.post = Post()
         self.document, self.live_path = folder / "wg0.yaml", folder / "run.json"
         self._records, self.kept = folder / "state.json", folder / "kept.yaml"
+        self.shadow = folder / "shadow.yaml"
         self.document.write_text(DOCUMENT)
         self.events = [self.quiet]
         """Streams of the kernel's events, one after the other; the last goes on for ever."""
@@ -231,6 +232,7 @@ class Stage:
         return Setup(
             interface="wg0",
             document=self.document,
+            shadow=self.shadow,
             kept=self.kept,
             live=self.live_path,
             eyes=eyes,

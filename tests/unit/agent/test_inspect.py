@@ -14,10 +14,11 @@ from krait.agent.inspect import (
     Tables,
     condition,
     peers,
+    rehearsed,
     rules,
 )
 from krait.agent.state import Record
-from krait.common.abi import ABI_VERSION
+from krait.common.abi import ABI_VERSION, Rehearsal
 from krait.kernel.generation import Count, Generation
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
@@ -147,3 +148,25 @@ def test_rules_are_counted_by_name_and_a_free_number_is_nobodys() -> None:
 
 def test_an_interface_that_is_no_wireguard_any_more_has_no_peers() -> None:
     assert peers(replace(FOUND, device=None)) == ()
+
+
+def test_of_audit_rules_only_they_are_told_of_another_document_all_its_rules() -> None:
+    numbers = replace(RECORD.numbers, shadow_rules=("trial", None, "web-to-db"))
+    counts = tuple(Count(number, 0) for number in range(64 * len(Rehearsal)))
+    found = replace(FOUND, tables=replace(TABLES, shadow_rules=counts))
+    audited = replace(found, record=replace(RECORD, numbers=numbers))
+    assert rehearsed(audited) == {"trial": dict(zip(Rehearsal, counts[3:6], strict=True))}
+    tried = replace(found, record=replace(RECORD, numbers=numbers, shadow="/tried.yaml"))
+    assert list(rehearsed(tried)) == ["default", "trial", "web-to-db"]
+    assert rehearsed(tried)["web-to-db"][Rehearsal.OPENS] == counts[11]
+    assert rehearsed(FOUND) == {}
+
+
+def test_an_identity_is_found_whatever_the_shadow_calls_it() -> None:
+    both = Numbers(
+        identities=(frozenset({"web", "shadow/canary"}), None, frozenset({"db", "db1", "shadow/"})),
+        rules=RECORD.numbers.rules,
+        peers=RECORD.numbers.peers,
+    )
+    found = replace(FOUND, record=replace(RECORD, numbers=both))
+    assert [each.identity for each in peers(found)] == [256, 258, None]

@@ -242,3 +242,26 @@ def test_an_interface_that_is_not_there_is_enforced_while_an_agent_waits(
     gone = replace(found, link=None, seats=dict.fromkeys(Hook, ()))
     assert enforces(replace(gone, pid=4711))
     assert not enforces(replace(gone, pid=None))
+
+
+def test_what_the_shadow_would_have_done_is_told(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert found.tables
+    numbers = replace(RECORD.numbers, shadow_rules=("trial", "idle"))
+    counts = [Count(0, 0)] * 3 + [Count(7, 0), Count(1200, 0), Count(1, 0)] + [Count(0, 0)] * 3
+    tried = replace(
+        found,
+        record=replace(RECORD, numbers=numbers),
+        tables=replace(found.tables, shadow_rules=tuple(counts)),
+    )
+    text = " ".join(shown(tried, capsys).split())
+    assert (
+        "rehearsed trial would drop 1,200 packets that passed, would let pass 1 packet that "
+        "dropped, agrees on 7 packets dropped"
+    ) in text
+    told = json.loads(json.dumps(report(tried)))["shadow"]
+    assert told["document"] is None
+    assert told["rules"]["trial"]["cuts"] == {"packets": 1200, "bytes": 0}
+    record = replace(RECORD, numbers=numbers, shadow="/root/tried.yaml")
+    assert "rehearsed, of /root/tried.yaml" in shown(replace(tried, record=record), capsys)

@@ -2,11 +2,9 @@
 """An agent that ends the trials that `krait rollback` did not: it died, of a boot perhaps."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
-from krait.agent import wiring
 from krait.agent.loop import TrialOver
 from krait.agent.managed.orders import read_standing
 from krait.agent.managed.takedown import take_down
@@ -14,35 +12,21 @@ from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
 from krait.kernel import capability
 from krait.kernel.lock import Held
-from krait.kernel.seat import AttachKind
 
 _log = structlog.get_logger()
 
 
-def keep(
-    interface: str,
-    *,
-    config: Path | None = None,
-    kind: AttachKind | None = None,
-    paths: Paths | None = None,
-    as_ordered: bool = False,
-    on_ready: Callable[[], None] = lambda: None,
-) -> None:
-    """As `wiring.keep`, with the orders that are due; returns too if none are left."""
-    paths = paths or Paths.here()
+def keep(interface: str, paths: Paths, agent: Callable[[], None]) -> None:
+    """Run an agent, such as `wiring.keep`, by the orders that are due.
+
+    Returns too if none are left.
+    """
     capability.require(*capability.NEEDED)
     paths.require()
     _settle(interface, paths)
     while True:
         try:
-            return wiring.keep(
-                interface,
-                config=config,
-                kind=kind,
-                paths=paths,
-                as_ordered=as_ordered,
-                on_ready=on_ready,
-            )
+            return agent()
         except TrialOver:
             _settle(interface, paths)
             if read_standing(interface, paths).orders is None:

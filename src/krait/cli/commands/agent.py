@@ -4,12 +4,14 @@
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from contextlib import ExitStack
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
-from krait.agent import log
+from krait.agent import log, wiring
 from krait.agent.managed import trials
+from krait.agent.paths import Paths
 from krait.cli import attaching, failure
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, KraitError
@@ -29,6 +31,12 @@ def configure(parser: ArgumentParser) -> None:
         type=Path,
         help="the document (default: /etc/krait/IFACE.yaml, then /etc/krait/krait.yaml)",
     )
+    parser.add_argument(
+        "--shadow",
+        metavar="FILE",
+        type=Path,
+        help="a document to rehearse: counted, never enforced (default: IFACE.shadow.yaml there)",
+    )
     parser.add_argument("--as-ordered", action="store_true", help=SUPPRESS)
     attaching.option(parser)
 
@@ -42,10 +50,20 @@ def run(options: Namespace) -> int:
     waiting = ExitStack()
     log.configure(options.iface, _Ending(sys.stderr, waiting))
     kind = attaching.chosen(options)
-    config = options.config.absolute() if options.config else None
+    config, shadow = (each and each.absolute() for each in (options.config, options.shadow))
     try:
         waiting.enter_context(progress(f"starting the agent of {options.iface}"))
-        trials.keep(options.iface, config=config, kind=kind, as_ordered=options.as_ordered)
+        paths = Paths.here()
+        agent = partial(
+            wiring.keep,
+            options.iface,
+            config=config,
+            shadow=shadow,
+            kind=kind,
+            paths=paths,
+            as_ordered=options.as_ordered,
+        )
+        trials.keep(options.iface, paths, agent)
     except (KraitError, OSError) as error:
         if sys.stderr.isatty():
             raise

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from krait.agent import key, log, source, wiring
@@ -203,7 +204,8 @@ def _stay(turn: Turn, undo: Undo) -> None:
         turn.close()
 
     log.configure(turn.interface)
-    trials.keep(turn.interface, paths=turn.paths, on_ready=is_up)
+    agent = partial(wiring.keep, turn.interface, paths=turn.paths, on_ready=is_up)
+    trials.keep(turn.interface, turn.paths, agent)
 
 
 def _tell(options: Namespace, turn: Turn, request: _Request, live: Live, *, was_up: bool) -> None:

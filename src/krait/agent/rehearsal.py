@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document that is rehearsed, if there is one: read when it comes, changes or goes.
+
+It decides nothing, so what is wrong with it is told and ends the rehearsal, and no more.
+"""
+
+from pathlib import Path
+
+from krait.agent import source
+from krait.agent.desired import Source
+from krait.agent.source import LOOK_S
+from krait.common.errors import KraitError
+
+
+class Rehearsal:
+    """What is at one path. Moments are monotonic, in seconds."""
+
+    def __init__(self, path: Path, interface: str) -> None:
+        self.fault: KraitError | None = None
+        """Why what is there is not rehearsed."""
+        self._path, self._interface = path, interface
+        self._found: Source | None = None
+        self._seen = _stamp(path)
+        self._read: object = None
+        self._since_s = float("-inf")  # what is there at the start is whole
+
+    def look(self, now_s: float) -> Source | None:
+        """The document to rehearse now; a new one once it kept still for a look. Never raises."""
+        stamp = _stamp(self._path)
+        if stamp != self._seen:
+            self._seen, self._since_s = stamp, now_s
+        if stamp != self._read and now_s - self._since_s >= LOOK_S:
+            self._read = stamp
+            self._found, self.fault = None, None
+            if stamp is not None:
+                self._take()
+        return self._found
+
+    def _take(self) -> None:
+        try:
+            self._found = source.read(
+                self._path, self._interface, if_missing="put it there again, or leave it away"
+            )
+        except KraitError as error:
+            self.fault = error
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
