@@ -38,7 +38,8 @@ INLINE enum krait_reason judge_pair(struct subject *x, const struct sides *sides
 	verdict_class = x->pair->verdict_class;
 	v->path = KRAIT_PATH_PAIR;
 	v->rule = x->pair->rule[x->from_high & 1];
-	is_listed = verdict_class == KRAIT_PAIR_STATEFUL ||
+	x->ending = verdict_class == KRAIT_PAIR_ENDING;
+	is_listed = verdict_class == KRAIT_PAIR_STATEFUL || verdict_class == KRAIT_PAIR_ENDING ||
 		    (verdict_class == KRAIT_PAIR_DENY_BOTH && x->pair->list[x->from_high & 1]);
 	if ((is_listed || shadowing) && !x->error && !is_icmp(x->p) && !is_later_fragment(x->p))
 		unreadable = !!parse_l4(x->skb, x->p, 0);

@@ -45,7 +45,8 @@ enum krait_pair_class {
 	KRAIT_PAIR_MISSING,
 	KRAIT_PAIR_ALLOW_STATELESS,
 	KRAIT_PAIR_DENY_BOTH,
-	KRAIT_PAIR_STATEFUL
+	KRAIT_PAIR_STATEFUL,
+	KRAIT_PAIR_ENDING /* stateful, and a rule that lets something open has an end */
 };
 
 enum krait_pair_layout {
@@ -92,6 +93,7 @@ enum krait_constant {
 struct krait_self {
 	__u64 net6_hi, net6_lo;
 	__u64 own6_hi, own6_lo; /* an address of this node that needs no look-up; all ones: none */
+	__u64 clock_ns;		/* the wall clock at boot, since 1970 */
 	__u32 net4, size4, size6; /* the window of each address array; size 0: none */
 	__u32 own4;
 	__u32 identity, row;

@@ -215,15 +215,15 @@ INLINE enum krait_reason judge_open(const struct subject *x, const struct place 
 	return insert_flow(x, place, reply, v->rule);
 }
 
-/* The verdict of the opener's tuple, judged anew if it was decided under another revision. Sets the
- * rule. */
+/* The verdict of the opener's tuple, judged anew if it was decided under another revision, or if it
+ * may have come to an end. Sets the rule. */
 INLINE int is_allowed(const struct subject *x, struct krait_flow *flow, __u64 word, int reply,
 		      __u16 *rule)
 {
 	__u32 decision;
 
 	*rule = flow->rule;
-	if (revision_of(word) == x->state->revision)
+	if (revision_of(word) == x->state->revision && !x->ending)
 		return !!(word & WORD_ALLOW);
 	decision = decide(x, reply);
 	*rule = decision & RULE_MASK;

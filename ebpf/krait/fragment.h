@@ -50,6 +50,9 @@ INLINE enum krait_reason judge_fragment(const struct subject *x, struct verdict 
 	if (!first || first->revision != x->state->revision ||
 	    (__u32)bpf_jiffies64() - first->seen + CLOCK_SLACK > fragment_ticks + CLOCK_SLACK)
 		return KRAIT_FRAGMENT;
+	if (x->ending &&
+	    !(until_its_end(x->state->slot, KRAIT_MAY_OPEN | first->rule) & KRAIT_MAY_OPEN))
+		return KRAIT_FRAGMENT;
 	if (x->p->fragment.offset < first->end)
 		return KRAIT_FRAGMENT_OVERLAP;
 	v->rule = first->rule;

@@ -22,6 +22,7 @@ struct subject {
 	__u8 error;	      /* p is inside an ICMP error */
 	__u8 leaves;	      /* p travels into the tunnel: for an error, the other way than it */
 	__u8 from_high;	      /* p comes from the pair's higher identity */
+	__u8 ending;	      /* something in the pair is open for a time only */
 	__u8 unreadable;      /* p's next header was looked for, and is not whole */
 };
 

@@ -40,6 +40,9 @@ KRAIT_MAP(budgets, ARRAY, 1, __u32, struct krait_budget, 0); /* by peer */
 
 KRAIT_MAP(fragments, LRU_HASH, 8192, struct krait_fragment_key, struct krait_fragment, 0);
 
+/* When rules end, in ns since 1970, by number; 0: never. */
+KRAIT_MAP(ends, ARRAY, KRAIT_SLOTS, __u32, __u64, 0);
+
 KRAIT_MAP(rules, PERCPU_ARRAY, 1, __u32, struct krait_count, 0);
 KRAIT_MAP(shadow_rules, PERCPU_ARRAY, KRAIT_REHEARSALS, __u32, struct krait_count, 0);
 KRAIT_MAP(reasons, PERCPU_ARRAY, KRAIT_REASONS, __u32, struct krait_count, 0);
@@ -52,7 +55,8 @@ KRAIT_MAP(relayed, PERCPU_ARRAY, 1, __u32, __u64, 0);
 KRAIT_MAP(shape, ARRAY, 1, __u32, struct krait_shape, 0);
 
 /* Set once, before the object is loaded. */
-const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1; /* entries a slot */
+const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1,
+		     n_rules = 1; /* entries a slot */
 const volatile __u32 pair_layout = KRAIT_LAYOUT_ROWS;
 const volatile __u32 shadowing = 0; /* 1: packets are judged by the shadow too */
 const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}, fragment_ticks = 0; /* jiffies */

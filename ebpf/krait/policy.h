@@ -52,6 +52,24 @@ __attribute__((noinline)) __u32 look_up_ports(__u32 list, __u32 tuple)
 	return found & (KRAIT_MAY_OPEN | RULE_MASK);
 }
 
+/* The decision, or a denial under the same rule once that has ended. The clock goes on through a
+ * suspend. */
+__attribute__((noinline)) __u32 until_its_end(__u32 slot, __u32 decision)
+{
+	__u32 rule = decision & RULE_MASK, index = (slot & 1) * n_rules + rule;
+	struct krait_self *here;
+	__u64 *end;
+
+	slot &= 1;
+	if (!(decision & KRAIT_MAY_OPEN))
+		return decision;
+	here = bpf_map_lookup_elem(&self, &slot);
+	end = bpf_map_lookup_elem(&ends, &index);
+	if (!here || !end || rule >= n_rules)
+		return rule;
+	return *end && bpf_ktime_get_boot_ns() + here->clock_ns >= *end ? rule : decision;
+}
+
 /* The port that a list is asked about. Of ICMP that is the type: the two "ports" of an echo are its
  * identifier, which no rule names. A reply belongs to what its request opened. */
 INLINE __u16 listed(const struct packet *p, __u16 port)
@@ -67,8 +85,9 @@ INLINE __u16 listed(const struct packet *p, __u16 port)
 INLINE __u32 decide(const struct subject *x, int reversed)
 {
 	__u16 port = listed(x->p, reversed ? x->p->sport : x->p->dport);
-	__u32 opener = x->from_high ^ reversed;
+	__u32 opener = x->from_high ^ reversed, decision;
 
 	SAME_VALUE(opener); /* the mask stays behind the `^`, of which 6.1 knows no bounds */
-	return look_up_ports(x->pair->list[opener & 1], x->p->protocol << 16 | port);
+	decision = look_up_ports(x->pair->list[opener & 1], x->p->protocol << 16 | port);
+	return x->ending ? until_its_end(x->state->slot, decision) : decision;
 }

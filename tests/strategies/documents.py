@@ -130,6 +130,10 @@ def _term_text(term: Labels) -> str:
     return next(iter(term), "*")
 
 
+ENDS = (30, 100, 400, 10_000)
+"""Seconds from when a scenario begins, as if that were 1970."""
+
+
 @st.composite
 def rules(draw: st.DrawFn, nodes: Sequence[str]) -> tuple[Rule, ...]:
     names = draw(some([f"r{letter}" for letter in "pqrstuvw"], 6, 1))
@@ -143,6 +147,7 @@ def rules(draw: st.DrawFn, nodes: Sequence[str]) -> tuple[Rule, ...]:
             allow=draw(mostly),
             audit=draw(rarely),
             mark=NOWHERE,
+            until=draw(st.sampled_from(ENDS)) if draw(rarely) else None,
         )
         for number, name in enumerate(names, start=1)
     )

@@ -3,6 +3,7 @@
 
 import json
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
@@ -89,7 +90,12 @@ def _rule(rule: Rule) -> dict[str, Any]:
         **({"ports": ports} if ports else {}),
         "action": "allow" if rule.allow else "deny",
         "audit": rule.audit,
+        **({} if rule.until is None else {"until": _moment(rule.until)}),
     }
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _selector(selector: Selector) -> list[Any]:

@@ -36,6 +36,8 @@ class PairClass(IntEnum):
     ALLOW_STATELESS = 1
     DENY_BOTH = 2
     STATEFUL = 3
+    ENDING = 4
+    """Stateful, and a rule that lets something open has an end."""
 
 
 class PairLayout(IntEnum):
@@ -154,6 +156,7 @@ SELF = Layout(
         ("net6_lo", "Q"),
         ("own6_hi", "Q"),  # one address of this node for which no look-up is needed
         ("own6_lo", "Q"),
+        ("clock_ns", "Q"),  # the wall clock at boot, since 1970
         ("net4", "I"),
         ("size4", "I"),  # addresses of the range that the array holds; a power of two, or 0
         ("size6", "I"),

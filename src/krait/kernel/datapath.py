@@ -56,6 +56,7 @@ _TABLES = {
     "unanswered": 1,
     "budgets": 1,
     "fragments": 1,
+    "ends": abi.SLOTS,
     "rules": 1,
     "shadow_rules": 1,
     "reasons": 1,
@@ -300,6 +301,8 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
     for name in _SIZED:
         program.resize(name, getattr(capacity, name) * _TABLES[name])
     program.resize("budgets", capacity.peers)
+    program.resize("ends", capacity.rules * abi.SLOTS)
+    program.set_constant("n_rules", capacity.rules)
     if capacity.shadow_rules:
         program.resize("shadow_rules", capacity.shadow_rules * len(Rehearsal))
         program.resize("shadow_pair", capacity.pair * abi.SLOTS)

@@ -108,7 +108,7 @@ def _in_its_labels(policy: Policy) -> Policy:
         return seen[selector]
 
     rules = tuple(
-        replace(rule, sources=anew(rule.sources), destinations=anew(rule.destinations))
+        replace(rule, sources=anew(rule.sources), destinations=anew(rule.destinations), until=None)
         for rule in policy.rules
     )
     return replace(policy, rules=rules, tests=())

@@ -18,6 +18,8 @@ from krait.policy.packet import Packet
 from krait.policy.pair import pair_class, ports_concern
 from krait.policy.view import HERE, Principal, View
 
+HAS_FLOWS = frozenset({PairClass.STATEFUL, PairClass.ENDING})
+
 Side: TypeAlias = Literal["ingress", "egress"]
 """The values of `kernel.hook.Hook`: out of the tunnel into this node, and the other way."""
 
@@ -69,7 +71,7 @@ class InForce:
         ends = (source, destination)
         if ends not in self._pairs:
             found = pair_class(self.policy, *ends)
-            reads_ports = found is PairClass.STATEFUL or (
+            reads_ports = found in HAS_FLOWS or (
                 found is PairClass.DENY_BOTH and ports_concern(self.policy, *ends)
             )
             self._pairs[ends] = found, reads_ports
@@ -108,8 +110,13 @@ class Case:
     source: Labels
     destination: Labels
     peer: int
-    now_s: float
+    now_s: float  # the wall clock
     way: Way
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether something between the two is open for a time only."""
+        return self.state.pair(self.source, self.destination)[0] is PairClass.ENDING
 
     @property
     def cut_short(self) -> bool:
@@ -124,7 +131,7 @@ class Case:
         if opener != self.about:
             ends = ends[::-1]
         port = self.packet.opened_type if self.packet.message else opener.destination[1]
-        return decide(self.state.policy, *ends, opener.protocol, port)
+        return decide(self.state.policy, *ends, opener.protocol, port, now_s=self.now_s)
 
     def datagram(self, fragment: Fragment) -> Datagram:
         ends = self.packet.source, self.packet.destination

@@ -55,6 +55,10 @@ class Compiled:
     layout: PairLayout
     rows: dict[int, tuple[Pair, ...]]  # identity -> its pairs with the columns, in order
     """ROWS: each row has every identity as a column. TRIANGLE: those up to and with its own."""
+    ends: tuple[int, ...] = ()
+    """When each rule ends, by its place among `numbers.rules`; 0: never. Empty: none does."""
+    clock_ns: int = 0
+    """The wall clock at boot, by which the kernel knows the end of a rule."""
     shadow: dict[int, tuple[Pair, ...]] = field(default_factory=dict)
     """The same pairs under the shadow; empty where there is none."""
 
@@ -94,6 +98,7 @@ def compile_policy(
         spans=spans,
         layout=PairLayout.TRIANGLE if view.transit else PairLayout.ROWS,
         rows=_rows(Pairing(concern, _places(numbers.rules)), rows, columns, view),
+        ends=_ends(document.policy, numbers.rules),
         shadow=_rows(Pairing(shadow_concern, _places(numbers.shadow_rules)), rows, columns, view)
         if shadow_concern
         else {},
@@ -123,6 +128,13 @@ def _numbered_rules(
     known: Sequence[str | None], concern: Concern, rows: Sequence[int]
 ) -> tuple[str | None, ...]:
     return renumber(known, (rule.name for rule in concern.rules(rows)))
+
+
+def _ends(policy: Policy, numbered: Sequence[str | None]) -> tuple[int, ...]:
+    until = {rule.name: rule.until for rule in policy.rules if rule.until}
+    if not until or policy.default_allow:  # which opens what an allow does not
+        return ()
+    return tuple(until.get(name or "", 0) for name in numbered)
 
 
 def _places(rules: Sequence[str | None]) -> dict[str, int]:

@@ -6,6 +6,7 @@ and may be slow.
 """
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from krait.policy import ports
 from krait.policy.model import Labels, Policy, PortSpan, Rule
@@ -35,12 +36,20 @@ class Segment:
 
 
 def decide(
-    policy: Policy, source: Labels | None, destination: Labels | None, protocol: int, port: int
+    policy: Policy,
+    source: Labels | None,
+    destination: Labels | None,
+    protocol: int,
+    port: int,
+    *,
+    now_s: float = -inf,
 ) -> Decision:
     """Whether `source` may open a flow to `port` of `destination`.
 
     Labels are identities; None is identity 0, which is denied under every default. `protocol` is
-    an IANA number; `port` is as in model.LAST_PORT.
+    an IANA number; `port` is as in model.LAST_PORT. `now_s` is the wall clock, for rules that end:
+    what opened opens no more, but a deny holds as long as it is in the policy (`lifetime` takes it
+    out). Without it, all hold.
     """
     if source is None or destination is None:
         return Decision(allow=False, rule=None)
@@ -50,16 +59,13 @@ def decide(
         if rule.concerns(source, destination) and rule.covers(protocol, port)
     ]
     audit = tuple(rule for rule in matching if rule.audit)
-    denies = [rule for rule in matching if not rule.audit and not rule.allow]
-    allows = [rule for rule in matching if not rule.audit and rule.allow]
-    if denies:
-        deciding = denies[0]
-    elif allows:
-        deciding = allows[0]
-    else:
+    enforced = [rule for rule in matching if not rule.audit]
+    if not enforced:
         return Decision(policy.default_allow, None, (), audit)
-    others = tuple(rule for rule in matching if not rule.audit and rule is not deciding)
-    return Decision(deciding.allow, deciding, others, audit)
+    deciding = min(enforced, key=lambda rule: rule.strength)
+    allow = deciding.allow and (policy.default_allow or not deciding.has_ended(now_s))
+    others = tuple(rule for rule in enforced if rule is not deciding)
+    return Decision(allow, deciding, others, audit)
 
 
 def decide_all(

@@ -60,7 +60,7 @@ NODE = Shape(
     ("public_key", "tags", "address", "endpoint", "transit", "via", *MESH.order[1:], "routes"),
     {"routes": Shape(each=ROUTE)},
 )
-RULE = Shape(("name", "from", "to", "ports", "action", "audit"))
+RULE = Shape(("name", "from", "to", "ports", "action", "audit", "until"))
 TEST = Shape(("from", "to", "port", "expect"))
 LIMITS = Shape(("opens", "burst"))
 POLICY = Shape(

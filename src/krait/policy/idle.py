@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from krait.policy.intervals import Interval, direction, touching
@@ -136,7 +137,7 @@ class _Search:
         for source in self._sources.classes:
             rules = [rule for number in source.selectors for rule in self._from[number]]
             if any(rule.number in self.undecided for rule in rules):
-                self._look_from(source.node, sorted(rules, key=_strength))
+                self._look_from(source.node, sorted(rules, key=attrgetter("strength")))
 
     def _look_from(self, node: str | None, rules: Sequence[Rule]) -> None:
         """All pairs of one class that opens; its rules by their strength."""
@@ -211,11 +212,6 @@ def _holders(identities: Iterable[Labels]) -> dict[str, set[Labels]]:
         for label in identity:
             found[label].add(identity)
     return found
-
-
-def _strength(rule: Rule) -> tuple[bool, int]:
-    """Denies first, then in the order of the file: of those that match, the least decides."""
-    return rule.allow, rule.number
 
 
 def _bits(places: Iterable[int]) -> int:

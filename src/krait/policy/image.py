@@ -19,7 +19,7 @@ from krait.policy.compile import Compiled, Span
 from krait.policy.pairing import Pair, PolicyTooLarge, PortList
 from krait.policy.placement import place
 
-ARRAYS = ("self", "addr4", "addr6", "principal", "pair", "shadow_pair")
+ARRAYS = ("self", "addr4", "addr6", "principal", "pair", "shadow_pair", "ends")
 PREFIXES = ("prefix4", "prefix6")
 
 MAX_INTERVALS = 1 << 20
@@ -28,6 +28,7 @@ MAX_INTERVALS = 1 << 20
 _NO_ADDRESS4 = 0xFFFF_FFFF  # no packet to judge has it: it is in the multicast range
 _NO_ADDRESS6 = (1 << 128) - 1
 _LOW64 = (1 << 64) - 1
+_NS_PER_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ def draw(compiled: Compiled, capacity: Capacity, held: Mapping[PortList, int]) -
                 "principal": _principals(compiled, row_of),
                 "pair": _pairs(compiled, compiled.rows, capacity, lists),
                 "shadow_pair": _pairs(compiled, compiled.shadow, capacity, lists),
+                "ends": _ends(compiled),
             }
         ),
         prefixes=MappingProxyType(
@@ -266,6 +268,7 @@ def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[i
         net6 & _LOW64,
         own6 >> 64,
         own6 & _LOW64,
+        compiled.clock_ns if compiled.ends else 0,
         families[4].base,
         families[4].size,
         families[6].size,
@@ -277,6 +280,11 @@ def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[i
         compiled.limits.burst,
         0,
     )
+
+
+def _ends(compiled: Compiled) -> bytes:
+    """Nanoseconds since 1970 by rule number; 0 is the default, which has no end."""
+    return array("Q", (_NS_PER_S * end for end in (0, *compiled.ends))).tobytes()
 
 
 def _pairs(

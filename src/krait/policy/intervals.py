@@ -7,6 +7,7 @@ The space is protocol:8 | port:16, so that a whole protocol, or all of them, is 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from krait.policy.model import PortSpan, Rule
 
@@ -43,10 +44,10 @@ class Direction:
 def direction(rules: Sequence[Rule], *, default_allow: bool) -> Direction:
     """Decide every tuple, given the rules that concern the direction, in the order of the file.
 
-    The first deny beats the first allow, which beats the default.
+    The strongest decides (model.Rule.strength), else the default.
     """
     enforced = [rule for rule in rules if not rule.audit]
-    by_strength = sorted(enforced, key=lambda rule: rule.allow)  # stable: denies first
+    by_strength = sorted(enforced, key=attrgetter("strength"))
     if not any(rule.ports for rule in enforced):
         rule = next(iter(by_strength), None)
         allow, number = (rule.allow, rule.number) if rule else (default_allow, 0)

@@ -5,9 +5,9 @@ It asks the page's questions in the page's order, straight from the rules, with 
 indexed or packed. The kernel program is held against it by property tests.
 """
 
-from krait.common.abi import PairClass
 from krait.common.reason import Reason
 from krait.policy.case import (
+    HAS_FLOWS,
     Case,
     InForce,
     Path,
@@ -81,7 +81,7 @@ class Judge:
             return self._later_fragment(case, fragment)
         if reads_ports and case.cut_short:
             return case.verdict(Path.PAIR, Reason.MALFORMED)
-        if verdict_class is not PairClass.STATEFUL:
+        if verdict_class not in HAS_FLOWS:
             return case.decided(Path.PAIR, case.may_open(case.about))
         verdict = self._flow(case)
         if fragment and verdict.reason is Reason.PASS:
@@ -101,6 +101,8 @@ class Judge:
         """Question 7."""
         first = self.fragments.get(case.datagram(fragment))
         if first is None or not first.vouches(case.state.revision, case.now_s):
+            return case.verdict(Path.FRAGMENT, Reason.FRAGMENT)
+        if case.is_ending and case.state.policy.rules[first.rule - 1].has_ended(case.now_s):
             return case.verdict(Path.FRAGMENT, Reason.FRAGMENT)
         if fragment.offset < first.end:
             return case.verdict(Path.FRAGMENT, Reason.FRAGMENT_OVERLAP)
@@ -123,7 +125,7 @@ class Judge:
 
     def _live(self, case: Case, flow: Flow, *, reply: bool) -> Verdict:
         allow, rule = flow.allow, flow.rule
-        if flow.revision != case.state.revision:
+        if flow.revision != case.state.revision or case.is_ending:
             decision = case.may_open(flow.opener)
             allow, rule = decision.allow, number_of(decision)
             if not case.way.error:

@@ -8,6 +8,7 @@ stand on them.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from math import inf
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -98,6 +99,22 @@ class Rule:
     allow: bool
     audit: bool  # never enforces
     mark: Mark
+    until: int | None = None
+    """When it ends by itself, in seconds since 1970 (UTC); None: never."""
+
+    @property
+    def strength(self) -> tuple[bool, float, int]:
+        """By this order the first of the rules that match an open decides.
+
+        Denies come before allows and, of those, what lasts longer before what ends sooner: when a
+        rule that opens ends, no other opens the same any more. Then it goes by the file's order.
+        """
+        lasts_s = -inf if self.until is None else -self.until
+        return self.allow, lasts_s if self.allow else 0, self.number
+
+    def has_ended(self, now_s: float) -> bool:
+        """`now_s` is the wall clock, in seconds since 1970."""
+        return self.until is not None and self.until <= now_s
 
     def concerns(self, source: Labels, destination: Labels) -> bool:
         """Whether it speaks of opens from one identity to the other, whatever the port."""

@@ -15,11 +15,16 @@ from krait.policy.ports import OTHER_PROTOCOL
 def pair_class(policy: Policy, one: Labels, other: Labels) -> PairClass:
     """The class of an unordered pair of identities, both directions together."""
     directions = ((one, other), (other, one))
-    verdicts = {
-        decide(policy, source, destination, protocol, port).allow
+    decisions = [
+        decide(policy, source, destination, protocol, port)
         for source, destination in directions
         for protocol, port in _turning_points(policy, source, destination)
-    }
+    ]
+    verdicts = {each.allow for each in decisions}
+    if not policy.default_allow and any(
+        each.allow and each.rule and each.rule.until is not None for each in decisions
+    ):
+        return PairClass.ENDING
     if verdicts == {False}:
         return PairClass.DENY_BOTH
     if verdicts == {True} and not any(ports_concern(policy, *each) for each in directions):

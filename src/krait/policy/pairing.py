@@ -147,6 +147,8 @@ class Pairing:
     def _join(self, up: int, down: int) -> Pair:
         both = (self._towards(up), self._towards(down))
         first, second = (self._number(each.uniform[1]) if each.uniform else 0 for each in both)
+        if any(self._ends(each) for each in both):
+            return Pair(PairClass.ENDING, (first, second), (self._packed(up), self._packed(down)))
         if all(each.uniform is not None and each.uniform[0] for each in both):
             return Pair(PairClass.ALLOW_STATELESS, (first, second), ((), ()))
         if all(each.opens_nothing for each in both):
@@ -156,6 +158,15 @@ class Pairing:
             )
             return Pair(PairClass.DENY_BOTH, (first, second), lists)
         return Pair(PairClass.STATEFUL, (first, second), (self._packed(up), self._packed(down)))
+
+    def _ends(self, direction: Direction) -> bool:
+        """Whether something is open there for a time only."""
+        policy = self._concern.policy
+        return not policy.default_allow and any(
+            each.allow and policy.rules[each.rule - 1].until is not None
+            for each in direction.intervals
+            if each.rule
+        )
 
     def _rules(self, concerned: int) -> list[Rule]:
         return self._concern.chosen(concerned)

@@ -11,7 +11,7 @@ from krait.policy.selectors import Names, Selectors
 from krait.policy.yaml_source import Scalar, Sequence, Tree
 
 POLICY_KEYS = frozenset({"default", "strict", "limits", "groups", "rules", "tests"})
-RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit"})
+RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit", "until"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
 DEFAULTS = ("deny", "allow")
@@ -78,10 +78,20 @@ class _Section:
         spans = self._spans(fields.get("ports"))
         action = self._reader.choice(fields.get("action"), "action", ACTIONS)
         audit = self._reader.flag(fields.get("audit"), "audit")
+        until = self._reader.value(fields.get("until"), "until", values.moment)
         if sources is None or destinations is None:
             return None
-        mark = Mark(tree.line, tree.column)
-        return Rule(number, name, sources, destinations, spans, action == "allow", audit, mark)
+        return Rule(
+            number,
+            name,
+            sources,
+            destinations,
+            spans,
+            allow=action == "allow",
+            audit=audit,
+            mark=Mark(tree.line, tree.column),
+            until=until,
+        )
 
     def _test(self, tree: Tree) -> PolicyTest | None:
         fields = self._reader.mapping(tree, "a test", TEST_KEYS, ("from", "to", "expect"))

@@ -153,6 +153,7 @@ def _rule() -> Mapping[str, Schema]:
         "ports": _told("left out, every protocol", _one_or_more(_named("port"), at_least_one=True)),
         "action": _told("allow, where it is left out", _one_of(ACTIONS)),
         "audit": _told("whether it never enforces", {"type": "boolean"}),
+        "until": _told("when it ends by itself", _text(values.MOMENT.pattern)),
     }
 
 

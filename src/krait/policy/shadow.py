@@ -25,10 +25,11 @@ class Rehearsed:
 
 
 def shadow_of(policy: Policy) -> Policy | None:
-    """The policy with its audit rules enforced; None if it has none."""
+    """The policy with its audit rules enforced, and without ends; None if it has none."""
     if not any(rule.audit for rule in policy.rules):
         return None
-    return replace(policy, rules=tuple(replace(rule, audit=False) for rule in policy.rules))
+    rules = tuple(replace(rule, audit=False, until=None) for rule in policy.rules)
+    return replace(policy, rules=rules)
 
 
 def rehearse(

@@ -6,7 +6,7 @@ more of them, replies pass by the flow they belong to, and there is none yet: TC
 with its next segment (unless `strict`), UDP and ICMP only when the opener sends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from krait.common.abi import FIRST_IDENTITY, PairClass
 from krait.policy.compile import Compiled
@@ -19,9 +19,10 @@ _NAMED = 10
 
 
 def become_stateful(before: Compiled, now: Compiled) -> tuple[Identities, ...]:
-    """The pairs of identities that were ALLOW_STATELESS and are STATEFUL, in the order of now."""
-    free = set(_pairs(before, PairClass.ALLOW_STATELESS))
-    return tuple(dict.fromkeys(pair for pair in _pairs(now, PairClass.STATEFUL) if pair in free))
+    """The pairs of identities that were ALLOW_STATELESS and have flows, in the order of now."""
+    free = set(_pairs(before, {PairClass.ALLOW_STATELESS}))
+    stateful = _pairs(now, {PairClass.STATEFUL, PairClass.ENDING})
+    return tuple(dict.fromkeys(pair for pair in stateful if pair in free))
 
 
 def warnings_of(before: Compiled, now: Compiled) -> tuple[str, ...]:
@@ -38,13 +39,13 @@ def warnings_of(before: Compiled, now: Compiled) -> tuple[str, ...]:
     return (text,)
 
 
-def _pairs(compiled: Compiled, wanted: PairClass) -> Iterator[Identities]:
+def _pairs(compiled: Compiled, wanted: Set[PairClass]) -> Iterator[Identities]:
     labels = compiled.numbers.identities
     for identity, row in compiled.rows.items():
         own = labels[identity - FIRST_IDENTITY]
         for column, pair in enumerate(row):
             other = labels[column]
-            if pair.verdict_class == wanted and own is not None and other is not None:
+            if pair.verdict_class in wanted and own is not None and other is not None:
                 yield frozenset((own, other))
 
 

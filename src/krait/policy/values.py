@@ -3,6 +3,7 @@
 
 import re
 from base64 import b64decode
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 
 from krait.common.errors import UsageError
@@ -17,6 +18,10 @@ PAIR = "{pair}"
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 INTERFACE = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9_=+.-]{1,15}")
+MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
 PREFIX = re.compile(r"[^/]+/[0-9]{1,3}", re.ASCII)
 PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 """32 bytes in base64; of the last letter's bits two are padding, and zero."""
@@ -39,6 +44,17 @@ def name(text: str) -> str:
     if text in RESERVED_NAMES:
         raise UsageError(f"{quoted(text)} is a reserved word", hint="choose another name")
     return text
+
+
+def moment(text: str) -> int:
+    """Seconds since 1970 of a moment in ISO 8601, with its distance from UTC."""
+    hint = "write it as 2026-12-31T18:00:00Z, or with +01:00 in the place of Z"
+    if not MOMENT.fullmatch(text):
+        raise UsageError(f"{quoted(text)} is not a moment with its time zone", hint=hint)
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{quoted(text)} is no moment: {error}", hint=hint) from error
 
 
 def interface(text: str) -> str:

@@ -6,9 +6,10 @@ counters that moved, as an operator would see it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from time import CLOCK_BOOTTIME, clock_gettime_ns
 
 from krait.common import abi
 from krait.common.abi import (
@@ -17,6 +18,7 @@ from krait.common.abi import (
     FLOW_KEY,
     FRAGMENT,
     FRAGMENT_KEY,
+    SELF,
     FlowState,
     PairLayout,
     Rehearsal,
@@ -42,6 +44,7 @@ TIMER_LIST = Path("/proc/timer_list")
 LOOPBACK = 1
 GO_ON, DROP = -1, 2  # TC_ACT_UNSPEC, TC_ACT_SHOT
 
+_LOW64 = (1 << 64) - 1
 _COUNTERS = ("reasons", "rules", "peers", "shadow_rules")
 _FINS = abi.FIN_OPENER | abi.FIN_REPLY
 _OPENER_IS_B = 1 << 30
@@ -100,8 +103,9 @@ class _Slots:
         self.datapath = datapath
         self.images: list[Image | None] = [None, None]
 
-    def commit(self, world: World, numbers: Numbers, revision: int) -> Numbers:
+    def commit(self, world: World, numbers: Numbers, revision: int, clock_ns: int) -> Numbers:
         compiled = compile_policy(world.document, world.view, numbers)
+        compiled = replace(compiled, clock_ns=clock_ns)
         in_force = self.datapath.in_force
         now, idle = self.images[in_force.slot], in_force.idle
         held = now.lists if now else {}
@@ -112,6 +116,15 @@ class _Slots:
         self.images[idle] = image
         self.datapath.commit(idle, revision)
         return compiled.numbers
+
+    def set_clock(self, clock_ns: int) -> None:
+        """For all that was committed and looks at it."""
+        table, at = self.datapath.maps["self"], list(SELF.offsets()).index("clock_ns")
+        for key, value in _entries(table):
+            fields = list(SELF.codec.unpack(value))
+            if fields[at]:
+                fields[at] = clock_ns
+                table.update(key, SELF.codec.pack(*fields))
 
 
 class KernelJudge:
@@ -132,14 +145,19 @@ class KernelJudge:
         self._unanswered, self._fragments = leaf.maps["unanswered"], leaf.maps["fragments"]
         self._hz = ticks_per_second()
         self._numbers = Numbers()
+        self._clock_ns = 0
 
     def close(self) -> None:
         for slots in self._slots.values():
             slots.datapath.close()
 
     def reset(self) -> None:
-        """As if freshly loaded, so that a scenario is played alike whatever was played before."""
+        """As if freshly loaded, so that a scenario is played alike whatever was played before.
+
+        It is 1970 on the wall clock.
+        """
         self._numbers = Numbers()
+        self._clock_ns = -clock_gettime_ns(CLOCK_BOOTTIME)
         for table in (self._flows, self._unanswered, self._fragments):
             for key, _ in _entries(table):
                 table.delete(key)
@@ -152,7 +170,8 @@ class KernelJudge:
     def commit(self, world: World, revision: int) -> None:
         has_shadow = shadow_of(world.document.policy) is not None
         self._active = self._slots[world.view.transit, has_shadow]
-        self._numbers = self._active.commit(world, self._numbers, revision)
+        clock_ns = self._clock_ns & _LOW64
+        self._numbers = self._active.commit(world, self._numbers, revision, clock_ns)
 
     def judge(self, sent: Send) -> Outcome:
         datapath = self._active.datapath
@@ -230,7 +249,10 @@ class KernelJudge:
         return (slots.datapath.maps["budgets"] for slots in self._slots.values())
 
     def wait(self, seconds: float) -> None:
-        """Make every flow, first fragment and budget so much older."""
+        """Make every flow, first fragment and budget so much older, and the clock so much later."""
+        self._clock_ns += round(seconds * 1e9)
+        for slots in self._slots.values():
+            slots.set_clock(self._clock_ns & _LOW64)
         ticks = round(seconds * self._hz)
         for table in (self._flows, self._unanswered):
             for key, value in _entries(table):

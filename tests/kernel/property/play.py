@@ -8,6 +8,7 @@ from time import monotonic
 
 from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, Rehearsal
 from krait.common.reason import Reason
+from krait.policy import lifetime
 from krait.policy.case import Verdict
 from krait.policy.judge import Judge
 from krait.policy.model import Limits
@@ -39,18 +40,17 @@ class Play:
         """Raises AssertionError at the first step after which the two differ."""
         self._kernel.reset()
         judge, world = Judge(), scenario.worlds[0]
-        waited_s = 0.0
+        waited_s = -monotonic()  # it is 1970
         self._commit(judge, world)
         for step in scenario.steps:
             match step:
                 case Wait():
                     self._compare_flows(judge, monotonic() + waited_s)
-                    seconds = _clear_of_edges(judge, monotonic() + waited_s, step.seconds)
-                    waited_s += seconds
-                    self._kernel.wait(seconds)
+                    waited_s += self._wait(judge, monotonic() + waited_s, world, step.seconds)
                 case Commit():
                     world = scenario.worlds[step.world]
                     self._commit(judge, world)
+                    waited_s += self._wait(judge, monotonic() + waited_s, world, 0)
                 case Send() if can_run(step.frame, step.ethertype):
                     now_s = monotonic() + waited_s
                     if pause_s := _clear_of_limits(judge, now_s, world.document.policy.limits):
@@ -62,6 +62,13 @@ class Play:
                     )
                     self._send(step, verdict, judge.rehearsed, world)
         self._compare_flows(judge, monotonic() + waited_s)
+
+    def _wait(self, judge: Judge, now_s: float, world: World, seconds: int) -> int:
+        """At least so long, and past what is about to end; for how long it was."""
+        seconds = _clear_of_edges(judge, now_s, world, seconds)
+        if seconds:
+            self._kernel.wait(seconds)
+        return seconds
 
     def _commit(self, judge: Judge, world: World) -> None:
         revision = next(self._revisions)
@@ -104,10 +111,11 @@ def _clear_of_limits(judge: Judge, now_s: float, limits: Limits) -> float:
     return pause_s
 
 
-def _clear_of_edges(judge: Judge, now_s: float, seconds: int) -> int:
-    """At least `seconds`, and until no flow or first fragment is near the end of its life."""
+def _clear_of_edges(judge: Judge, now_s: float, world: World, seconds: int) -> int:
+    """At least `seconds`, and until no flow, first fragment or rule is near the end of its life."""
     ends = [flow.seen_s + FLOW_TIMEOUT_S[flow.state] for flow in judge.flows.values()]
     ends += [first.seen_s + FRAGMENT_TIMEOUT_S for first in judge.fragments.values()]
+    ends += lifetime.ends(world.document)
     while any(abs(now_s + seconds - end_s) < EDGE_S for end_s in ends):
         seconds += EDGE_S
     return seconds
