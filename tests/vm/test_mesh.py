@@ -83,15 +83,9 @@ class GuestGuard(Guard):
         self._reports += 1
         self._reader.wait_for_output("ready")
         self._reader.kill(signal.SIGUSR1)
-        told = self._reader.wait_for_output(f'{{"report": {self._reports},')
-        every = json.loads(told.splitlines()[-1])["drops"]
+        told = self._reader.wait_for_line(f'{{"report": {self._reports},')
+        every = json.loads(told)["drops"]
         return {why: count for why, count in every.items() if why not in _UNASKED}
-
-    def kill(self) -> None:
-        """End the agent as a fault would."""
-        assert self._agent is not None
-        self._agent.process.kill()
-        self._agent.process.wait()
 
     def come_back(self, text: str) -> None:
         """Start another agent, with a document that the dead one never saw."""

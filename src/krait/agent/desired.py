@@ -5,11 +5,13 @@ Pure: what was observed is an argument.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
+from math import inf
 from typing import NamedTuple, Self
 
+from krait.policy import lifetime
 from krait.policy.beside import beside
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.image import Capacity, need
@@ -34,6 +36,17 @@ class Named(NamedTuple):
 
     name: str
     tags: tuple[str, ...]
+
+
+class Clock(NamedTuple):
+    """The wall clock, since 1970: now, and what it showed when the machine was booted."""
+
+    now_s: float
+    boot_ns: int  # by how much it is ahead of CLOCK_BOOTTIME, which is the kernel programs' clock
+
+
+NO_CLOCK = Clock(-inf, 0)
+"""By which no rule has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +74,16 @@ def desire(
     *,
     before: "Desired | None" = None,
     shadow: Source | None = None,
+    clock: Clock = NO_CLOCK,
 ) -> Desired:
     """Compile a document for an interface; who has a number in `known` keeps it.
 
     `withheld` prefixes, and what the document places inside them, are nobody's for now. `before` is
     another answer, which saves time where it is near; this one does not depend on it. The policy of
-    `shadow` is rehearsed. Raises UsageError if the document does not name this node or cannot be
-    represented, with the shadow or without.
+    `shadow` is rehearsed. Rules that have ended by the `clock` are left out. Raises UsageError if
+    the document does not name this node or cannot be represented, with the shadow or without.
     """
-    document, tried = source.document, None
+    document, tried = lifetime.at(source.document, clock.now_s), None
     shadow_warnings: tuple[str, ...] = ()
     if shadow is not None:
         both = beside(document, shadow.document)
@@ -83,7 +97,7 @@ def desire(
     whole = view
     if withheld:
         view = withhold(view, _withheld(view, interface, withheld))
-    compiled = compile_policy(document, view, known, tried)
+    compiled = replace(compile_policy(document, view, known, tried), clock_ns=clock.boot_ns)
     nodes = {node.public_key: node for node in source.document.nodes if node.public_key}
     in_order = cache(lambda tags: tuple(sorted(tags)))  # most nodes share theirs
     return Desired(

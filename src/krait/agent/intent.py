@@ -11,6 +11,7 @@ import structlog
 from krait.agent.apply import Enforcement
 from krait.agent.backoff import Backoff
 from krait.agent.desired import Desired, Source, desire
+from krait.agent.ends import Ends
 from krait.agent.lookout import Sight
 from krait.common.errors import KraitError
 from krait.policy.model import Network
@@ -34,6 +35,7 @@ class Intent:
         self.refused: KraitError | None = None
         """Why it could not be put in force; it is tried again."""
         self._enforcement = enforcement
+        self._ends = Ends()
         self._fitting: Source | None = None
         self._asked: object = None
         self._answer: Desired | None = None
@@ -49,8 +51,9 @@ class Intent:
         if self.source is None or sight.interface is None:
             return None
         asked = self.source, sight.interface, sight.withheld
-        if (asked, self.shadow) != self._asked:
-            self._asked, self._answer = (asked, self.shadow), self._work_out(*asked)
+        beside = self.shadow, self._ends.clock(self.source)
+        if (asked, beside) != self._asked:
+            self._asked, self._answer = (asked, beside), self._work_out(*asked)
         if self._answer != self._failed or self._answer == self._enforcement.committed:
             self.refused = None
         if self.refused is None or self._backoff.is_due(now_s):
@@ -94,7 +97,13 @@ class Intent:
     ) -> Desired:
         """With the shadow if that can be: it must not stand in the way of what is to count."""
         answer = partial(
-            desire, source, interface, self._enforcement.numbers, withheld, before=self._answer
+            desire,
+            source,
+            interface,
+            self._enforcement.numbers,
+            withheld,
+            before=self._answer,
+            clock=self._ends.clock(source),
         )
         self.unrehearsed = None
         if self.shadow is not None:

@@ -105,6 +105,13 @@ class Process(ABC):
                 raise CommandFailed(f"{why}: {self.command}", stdout=stdout, stderr=self.stderr)
             time.sleep(_POLL_S)
 
+    def wait_for_line(self, beginning: str, timeout_s: float = TIMEOUT_S) -> str:
+        """The whole line of standard output that begins so; raises as `wait_for_output`."""
+        at = self.wait_for_output(beginning, timeout_s).rindex(beginning)
+        while "\n" not in (rest := self.stdout[at:]):  # it is being written
+            time.sleep(_POLL_S)
+        return rest[: rest.index("\n")]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -147,8 +147,8 @@ class Flow:
 
     def _account(self, process: Process) -> dict[str, Any]:
         process.kill(signal.SIGUSR1)
-        stdout = process.wait_for_output(f'{{"report": {self._reports},')
-        account: dict[str, Any] = json.loads(stdout.splitlines()[-1])
+        line = process.wait_for_line(f'{{"report": {self._reports},')
+        account: dict[str, Any] = json.loads(line)
         return account
 
 

@@ -4,8 +4,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 
-from krait.policy import device_advice
+from krait.policy import device_advice, lifetime
 from krait.policy.model import EVERYTHING_BITS, Document, Labels, Mark, Selector
 from krait.policy.owners import Owner, principals
 
@@ -20,17 +21,28 @@ class Advice:
     id: str
 
 
-def advise(document: Document) -> tuple[Advice, ...]:
-    """Every remark, in the order of the file."""
+def advise(document: Document, now_s: float = -inf) -> tuple[Advice, ...]:
+    """Every remark, in the order of the file; `now_s` is the wall clock, for rules that end."""
     own = (
         (what, mark, message) for what, about in _ABOUT.items() for mark, message in about(document)
     )
     return tuple(
         sorted(
             Advice(mark.line, mark.column, message, what)
-            for what, mark, message in (*own, *device_advice.remarks(document))
+            for what, mark, message in (
+                *own,
+                *_ended(document, now_s),
+                *device_advice.remarks(document),
+            )
         )
     )
+
+
+def _ended(document: Document, now_s: float) -> Iterator[tuple[str, Mark, str]]:
+    for rule in document.policy.rules:
+        if rule.until is not None and rule.has_ended(now_s):
+            what = f'rule "{rule.name}" ended at {lifetime.written(rule.until)}: take it out'
+            yield _ENDED, rule.mark, what
 
 
 def _unnamed(document: Document) -> Iterator[tuple[Mark, str]]:
@@ -164,6 +176,8 @@ def _selected(document: Document) -> Labels:
     )
 
 
+_ENDED = "ended"
+
 _ABOUT: Mapping[str, Callable[[Document], Iterator[tuple[Mark, str]]]] = {
     "unnamed-node": _unnamed,
     "lost-node": _lost,
@@ -174,5 +188,5 @@ _ABOUT: Mapping[str, Callable[[Document], Iterator[tuple[Mark, str]]]] = {
     "matches-nobody": _rules,
 }
 
-IDS = frozenset(_ABOUT) | device_advice.IDS
+IDS = frozenset(_ABOUT) | device_advice.IDS | {_ENDED}
 """By what a remark may be excused; they stay as they are."""

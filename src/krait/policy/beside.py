@@ -83,6 +83,8 @@ class _Both:
             yield "its `strict` is not rehearsed"
         if other.policy.limits != document.policy.limits:
             yield "its `limits` are not rehearsed"
+        if any(rule.until is not None for rule in other.policy.rules):
+            yield "its rules do not end, in rehearsal"
 
     def _twin(self, node: Node) -> Node | None:
         if node.public_key in self._by_key:

@@ -17,6 +17,7 @@ from krait.policy.alike import Alike, Columns, Concerned, Group, alike, groups
 from krait.policy.explain import every_open
 from krait.policy.intervals import Direction, direction
 from krait.policy.model import Document, PortSpan, Rule
+from krait.policy.pairing import is_open_for_a_time
 from krait.policy.rectangles import rectangles, unordered
 from krait.policy.settings import Settings, settings
 
@@ -128,11 +129,13 @@ class _Side:
         return self.policy.rules[number - 1] if number else Without.DEFAULT
 
     def pair_class(self, one: Concerned | None, other: Concerned | None) -> PairClass:
-        """As `Pairing` has it; MISSING where one of the two is not there."""
+        """As `Pairing` has it, but STATEFUL for ENDING; MISSING where one of the two is not."""
         up, down = _between(one, other), _between(other, one)
         if up is None or down is None:
             return PairClass.MISSING
         both = self._towards(up), self._towards(down)
+        if any(is_open_for_a_time(each, self.policy) for each in both):
+            return PairClass.STATEFUL
         if all(each.uniform is not None and each.uniform[0] for each in both):
             return PairClass.ALLOW_STATELESS
         if all(each.opens_nothing for each in both):

@@ -66,7 +66,9 @@ policy:
     - {name: office-to-web, from: office, to: {all: [web, prod]}, ports: "@web"}
     - {name: admin-everywhere, from: [admin, hub], to: "*"}
     - {name: no-ssh-to-db, from: "*", to: db, ports: tcp/22, action: deny}
-    # A rule on trial: `krait explain` says where it would decide; it never does.
+    # A rule that ends by itself, be the agent alive or not.
+    - {name: audit-2099, from: office, to: db, ports: tcp/5432, until: "2099-03-01T18:00:00Z"}
+    # A rule on trial: `krait status` counts what it would have done; it never does it.
     - {name: trial, from: admin, to: db1, action: deny, audit: true}
   tests:
     # What must stay true: a document whose own tests fail is not put in force.

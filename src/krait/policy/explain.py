@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from krait.common.errors import UsageError
-from krait.policy import ports
+from krait.policy import lifetime, ports
 from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.groups import Groups
 from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Document, Policy, PortSpan
@@ -87,7 +87,9 @@ def why(decision: Decision) -> str:
     verb = "allows" if decision.allow else "denies"
     if decision.rule is None:
         return f"no rule matches, and the default {verb}"
-    return f'rule "{decision.rule.name}" in line {decision.rule.mark.line} {verb}'
+    until = decision.rule.until
+    end = "" if until is None else f" until {lifetime.written(until)}"
+    return f'rule "{decision.rule.name}" in line {decision.rule.mark.line} {verb}{end}'
 
 
 def describe(span: Segment | PortSpan) -> str:

@@ -6,6 +6,7 @@ commit. Moments are seconds since 1970 (UTC).
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from krait.policy.model import Document
 
@@ -13,6 +14,11 @@ from krait.policy.model import Document
 def ends(document: Document) -> tuple[int, ...]:
     """The moments at which the policy becomes another, in order."""
     return tuple(sorted({rule.until for rule in document.policy.rules if rule.until is not None}))
+
+
+def written(moment_s: int) -> str:
+    """As a document writes it."""
+    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def at(document: Document, now_s: float) -> Document:

@@ -33,6 +33,15 @@ class Pair:
     lists: tuple[PortList, PortList]
 
 
+def is_open_for_a_time(direction: Direction, policy: Policy) -> bool:
+    """Whether something that is open there ends by itself. A default that allows opens it again."""
+    return not policy.default_allow and any(
+        each.allow and policy.rules[each.rule - 1].until is not None
+        for each in direction.intervals
+        if each.rule
+    )
+
+
 MISSING_PAIR = Pair(PairClass.MISSING, (0, 0), ((), ()))
 
 
@@ -147,7 +156,7 @@ class Pairing:
     def _join(self, up: int, down: int) -> Pair:
         both = (self._towards(up), self._towards(down))
         first, second = (self._number(each.uniform[1]) if each.uniform else 0 for each in both)
-        if any(self._ends(each) for each in both):
+        if any(is_open_for_a_time(each, self._concern.policy) for each in both):
             return Pair(PairClass.ENDING, (first, second), (self._packed(up), self._packed(down)))
         if all(each.uniform is not None and each.uniform[0] for each in both):
             return Pair(PairClass.ALLOW_STATELESS, (first, second), ((), ()))
@@ -158,15 +167,6 @@ class Pairing:
             )
             return Pair(PairClass.DENY_BOTH, (first, second), lists)
         return Pair(PairClass.STATEFUL, (first, second), (self._packed(up), self._packed(down)))
-
-    def _ends(self, direction: Direction) -> bool:
-        """Whether something is open there for a time only."""
-        policy = self._concern.policy
-        return not policy.default_allow and any(
-            each.allow and policy.rules[each.rule - 1].until is not None
-            for each in direction.intervals
-            if each.rule
-        )
 
     def _rules(self, concerned: int) -> list[Rule]:
         return self._concern.chosen(concerned)

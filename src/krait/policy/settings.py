@@ -76,3 +76,6 @@ def _other(before: Document, now: Document) -> Iterator[str]:
         yield "mesh"
     if before.policy.strict != now.policy.strict:
         yield "strict"
+    were = {rule.name: rule.until for rule in before.policy.rules}
+    if any(rule.until != were.get(rule.name, rule.until) for rule in now.policy.rules):
+        yield "until"

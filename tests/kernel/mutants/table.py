@@ -277,4 +277,22 @@ MUTANTS = (
         "x.dry | uncounted);",
         "x.dry);",
     ),
+    Mutant(
+        "what a rule opened goes on after its end",
+        _FLOW,
+        "revision_of(word) == x->state->revision && !x->ending",
+        "revision_of(word) == x->state->revision",
+    ),
+    Mutant(
+        "a rule opens after its end",
+        _POLICY,
+        "return x->ending ? until_its_end(x->state->slot, decision) : decision;",
+        "return decision;",
+    ),
+    Mutant(
+        "the ends of the other slot count",
+        _POLICY,
+        "index = (slot & 1) * n_rules + rule;",
+        "index = ((slot & 1) ^ 1) * n_rules + rule;",
+    ),
 )

@@ -64,6 +64,12 @@ class Guard:
         self.take(text)
         return self.wait_until_enforced()
 
+    def kill(self) -> None:
+        """End the agent as a fault would; what it put in force stays."""
+        assert self._agent is not None
+        self._agent.process.kill()
+        self._agent.process.wait()
+
     def drops(self) -> dict[str, int]:
         """Packets dropped so far, by reason, but for what nobody asked for."""
         every = drops_on(self.machine)

@@ -21,6 +21,7 @@ class Own(NamedTuple):
     net6_lo: int
     own6_hi: int
     own6_lo: int
+    clock_ns: int
     net4: int
     size4: int
     size6: int

@@ -256,4 +256,5 @@ def _cause(decision: Decision, ends: list[Labels | None]) -> object:
 def _class(document: Document, a: Labels | None, b: Labels | None) -> PairClass:
     assert a is not None
     assert b is not None
-    return pair_class(document.policy, a, b)
+    found = pair_class(document.policy, a, b)
+    return PairClass.STATEFUL if found is PairClass.ENDING else found

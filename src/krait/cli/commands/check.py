@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`krait check FILE`: is this document right, and does it pass its own tests?"""
 
+import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import dataclass
 
@@ -91,7 +92,7 @@ def _checked(document: Document, excused: frozenset[str], *, strict: bool) -> _C
     return _Checked(
         document,
         expectations.run(document),
-        tuple(each for each in advice.advise(document) if each.id not in excused),
+        tuple(each for each in advice.advise(document, time.time()) if each.id not in excused),
         tuple(each for each in found if each.id not in excused) if strict else None,
     )
 

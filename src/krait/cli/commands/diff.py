@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`krait diff FILE`: what would change if this document came into force?"""
 
+import time
 from argparse import ArgumentParser, Namespace
 
 from krait.agent.foresight import Foresight, foresee
@@ -11,7 +12,7 @@ from krait.cli.files import STANDARD_INPUT, load_document
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, UsageError
 from krait.kernel.capability import NEEDED, require
-from krait.policy import expectations
+from krait.policy import expectations, lifetime
 from krait.policy.compare import compare
 from krait.policy.compile import check_size
 from krait.policy.model import Document
@@ -39,15 +40,16 @@ def run(options: Namespace) -> int:
     if options.file == options.against == STANDARD_INPUT:
         raise UsageError("standard input is one document", hint="give one of the two as a file")
     with progress(f"comparing {options.file}"):
-        document = load_document(options.file)
-        check_size(document)
+        written, now_s = load_document(options.file), time.time()
+        check_size(written)
+        document = lifetime.at(written, now_s)
         if options.against is None:
             seen = _foresee(document, options.iface)
             before = seen.before
         else:
             seen, before = None, load_document(options.against)
-        found = compare(before, document)
-        failures = expectations.run(document)
+        found = compare(lifetime.at(before, now_s), document)
+        failures = expectations.run(written)
     for failure in failures:
         output.warning(f"it would be refused: {failure.message}")
     if options.json:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`krait explain FILE FROM TO [PORT]`: may it, and which rule says so?"""
 
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ from krait.cli import output
 from krait.cli.files import load_document
 from krait.cli.output import Json, Style, paint
 from krait.common.errors import ExitCode
+from krait.policy import lifetime
 from krait.policy.explain import Explanation, Row, Verdict, explain
 from krait.policy.model import Rule
 from krait.policy.owners import Owner
@@ -33,7 +35,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """0: allowed; 1: denied, or allowed for only a part of what was asked."""
-    document = load_document(options.file)
+    document = lifetime.at(load_document(options.file), time.time())
     answer = explain(document, options.source, options.destination, options.port)
     if options.json:
         output.document(_report(answer))

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of rules by a clock that passes and may be set, and what the agent makes of it."""
+
+from pathlib import Path
+
+import pytest
+
+from krait.agent import ends
+from krait.agent.desired import NO_CLOCK, Source
+from krait.agent.ends import Ends
+from krait.policy.document import load
+from tests.unit.agent.ports import Stage
+from tests.unit.policy.bench import DOCUMENT
+
+NS = 10**9
+END_S = 1_798_740_000
+UNTIL = ("{name: app-in, from: app", "{name: app-in, until: '2026-12-31T18:00:00Z', from: app")
+BOOT_S = END_S - 1000
+
+
+class Wall:
+    """The two clocks that are read."""
+
+    CLOCK_BOOTTIME = 7
+
+    def __init__(self) -> None:
+        self.boot_s, self.since_boot_s = float(BOOT_S), 10.0
+
+    def time_ns(self) -> int:
+        return round((self.boot_s + self.since_boot_s) * NS)
+
+    def clock_gettime_ns(self, clock: int) -> int:
+        assert clock == self.CLOCK_BOOTTIME
+        return round(self.since_boot_s * NS)
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    found = Wall()
+    monkeypatch.setattr(ends, "time", found)
+    return found
+
+
+def source(text: str) -> Source:
+    return Source(load(text.encode(), "test.yaml"), "test.yaml", "")
+
+
+ENDING = source(DOCUMENT.replace(*UNTIL))
+
+
+def test_without_an_end_the_clock_is_nobodys_business(wall: Wall) -> None:
+    clock = Ends()
+    assert clock.clock(source(DOCUMENT)) == NO_CLOCK
+    wall.boot_s += 1e6
+    assert clock.clock(source(DOCUMENT)) == NO_CLOCK
+
+
+def test_the_answer_is_another_only_when_something_has_ended(wall: Wall) -> None:
+    clock = Ends()
+    first = clock.clock(ENDING)
+    assert (first.now_s < END_S, first.boot_ns) == (True, BOOT_S * NS)
+    wall.since_boot_s = 999.9
+    assert clock.clock(ENDING) == first
+    wall.since_boot_s = 1000
+    assert clock.clock(ENDING).now_s == END_S
+
+
+def test_a_clock_that_was_set_is_told_and_one_that_is_slewed_is_not(wall: Wall) -> None:
+    clock = Ends()
+    first = clock.clock(ENDING)
+    wall.boot_s += 0.05
+    assert clock.clock(ENDING) == first
+    wall.boot_s += 60
+    assert clock.clock(ENDING).boot_ns == round((BOOT_S + 60.05) * NS)
+    wall.boot_s = BOOT_S + 2000
+    assert clock.clock(ENDING).now_s == END_S, "set past the end"
+    wall.boot_s = BOOT_S
+    assert clock.clock(ENDING).now_s < END_S, "and back"
+
+
+def test_the_agent_commits_when_a_rule_ends_and_when_the_clock_is_set(
+    wall: Wall, tmp_path: Path
+) -> None:
+    stage = Stage(tmp_path)
+    stage.edit(*UNTIL)
+    agent = stage.rounds()
+    agent.start()
+    assert stage.revision == 1
+    agent.play()
+    assert stage.revision == 1
+    wall.boot_s += 60
+    agent.play()
+    assert stage.revision == 2
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert committed.compiled.clock_ns == (BOOT_S + 60) * NS
+    assert "app-in" in committed.compiled.numbers.rules
+    wall.since_boot_s = 940
+    agent.play()
+    assert stage.revision == 3
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert "app-in" not in committed.compiled.numbers.rules
+    assert committed.compiled.ends == ()
