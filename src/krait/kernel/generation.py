@@ -52,6 +52,10 @@ class Moment:
     per_second: int
 
 
+NO_TIME = Moment(0, 1)
+"""Stands where nothing was counted, so that nothing has an age."""
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """Of one per-CPU counter: all copies' packets and bytes, and the last time of any."""
