@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each rule of the document in force decided on an interface: for `krait rules`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from krait.agent import in_force, inspect
 from krait.agent.in_force import Sight
 from krait.agent.paths import Paths
+from krait.common.abi import Rehearsal
 from krait.kernel.generation import Count, Moment
 from krait.policy.idle import Idle, idle_rules
 from krait.policy.model import Document, Rule
@@ -19,6 +21,8 @@ class Counted:
     rule: Rule
     count: Count | None  # None: it enforces nothing on this node
     idle: Idle | None  # why it can never decide, on any node
+    rehearsed: Mapping[Rehearsal, Count] | None = None
+    """What an audit rule would have done here; None: it is none, or is not rehearsed here."""
 
     @property
     def is_unused(self) -> bool:
@@ -54,8 +58,15 @@ def count_up(sight: Sight) -> Tally:
     found, tables, document = sight
     counts = inspect.rules(found)
     idle = {each.rule.number: each for each in idle_rules(document)}
+    is_of_another = found.record is not None and found.record.shadow
+    rehearsed = {} if is_of_another else inspect.rehearsed(found)
     rules = tuple(
-        Counted(rule, counts.get(rule.name), idle.get(rule.number))
+        Counted(
+            rule,
+            counts.get(rule.name),
+            idle.get(rule.number),
+            rehearsed.get(rule.name) if rule.audit else None,
+        )
         for rule in document.policy.rules
     )
     default = counts.get(DEFAULT_RULE, Count(0, 0))

@@ -239,16 +239,18 @@ def _shadow_title(found: Inspection) -> str:
 
 def _shadow_rows(found: Inspection) -> list[tuple[str, str]]:
     """What would have become of packets."""
-    rows = []
-    for name, each in inspect.rehearsed(found).items():
-        cuts, opens = each[Rehearsal.CUTS].packets, each[Rehearsal.OPENS].packets
-        told = [f"would drop {plural(cuts, 'packet')} that passed"] if cuts else []
-        told += [f"would let pass {plural(opens, 'packet')} that dropped"] if opens else []
-        if same := each[Rehearsal.SAME].packets:
-            told.append(f"agrees on {plural(same, 'packet')}")
-        if told:
-            rows.append((short(name), ", ".join(told)))
-    return rows
+    told = {name: rehearsal(each) for name, each in inspect.rehearsed(found).items()}
+    return [(short(name), text) for name, text in told.items() if text]
+
+
+def rehearsal(each: Mapping[Rehearsal, Count]) -> str:
+    """What would have become of packets, in words; empty where there were none."""
+    cuts, opens = each[Rehearsal.CUTS].packets, each[Rehearsal.OPENS].packets
+    told = [f"would drop {plural(cuts, 'packet')} that passed"] if cuts else []
+    told += [f"would let pass {plural(opens, 'packet')} that dropped"] if opens else []
+    if same := each[Rehearsal.SAME].packets:
+        told.append(f"agrees on {plural(same, 'packet')}")
+    return ", ".join(told)
 
 
 def _drop_rows(found: Inspection) -> list[tuple[str, str]]:

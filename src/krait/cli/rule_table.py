@@ -7,7 +7,7 @@ from typing import NamedTuple
 from krait.agent.tally import Counted, Tally
 from krait.cli import output
 from krait.cli.amounts import amount, last_seen, size
-from krait.cli.inspection import short
+from krait.cli.inspection import rehearsal, short
 from krait.cli.output import Json, Style, paint
 from krait.kernel.generation import Count, Moment
 from krait.policy.idle import Idle, Why
@@ -77,17 +77,26 @@ def _coloured(text: str, row: Row, widths: Sequence[int]) -> str:
 
 def _rows(found: Tally, *, unused: bool) -> Iterator[Row]:
     for each in _chosen(found, unused=unused):
-        yield _row(each.rule.name, _action(each), each.count, found.now, _remark(each.idle))
+        yield _row(each, found.now)
     if not unused:
         action = "allow" if found.document.policy.default_allow else "deny"
-        yield _row(DEFAULT_RULE, action, found.default, found.now)
+        told = _told(found.default, found.now)
+        yield Row((DEFAULT_RULE, action, *told), faint=not found.default.packets)
 
 
-def _row(name: str, action: str, count: Count | None, now: Moment, remark: str = "") -> Row:
+def _row(each: Counted, now: Moment) -> Row:
+    name, action, count = short(each.rule.name), _action(each), each.count
+    if each.rehearsed is not None:
+        remark = rehearsal(each.rehearsed)
+        return Row((name, action, "-", "-", "rehearsed"), remark, faint=not remark)
     if count is None:
-        return Row((short(name), action, "-", "-", "not here"), remark, faint=True)
-    told = amount(count.packets), size(count.bytes), last_seen(count.age_s(now))
-    return Row((short(name), action, *told), remark, faint=not count.packets)
+        return Row((name, action, "-", "-", "not here"), _remark(each.idle), faint=True)
+    told = _told(count, now)
+    return Row((name, action, *told), _remark(each.idle), faint=not count.packets)
+
+
+def _told(count: Count, now: Moment) -> tuple[str, str, str]:
+    return amount(count.packets), size(count.bytes), last_seen(count.age_s(now))
 
 
 def _chosen(found: Tally, *, unused: bool) -> Iterable[Counted]:
@@ -122,6 +131,11 @@ def _report(each: Counted, now: Moment) -> Json:
         "unused": each.is_unused,
         "idle": each.idle.why.value if each.idle else None,
         "covering": [rule.name for rule in each.idle.covering] if each.idle else [],
+        "rehearsed": {
+            outcome.name.lower(): _figures(count, now) for outcome, count in each.rehearsed.items()
+        }
+        if each.rehearsed is not None
+        else None,
     }
 
 

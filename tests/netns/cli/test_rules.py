@@ -62,6 +62,7 @@ def test_counters_go_by_name_through_commits_and_agents(mesh: Mesh) -> None:
     assert after["ban"]["packets"] == 0
     assert (after["ssh"]["idle"], after["ssh"]["covering"]) == ("shadowed", ["ban"])
     assert after["trial"]["here"] is False
+    assert after["trial"]["rehearsed"]["cuts"]["packets"] == 0
 
     pid = agent_of(bob)
     bob.succeed(f"kill -9 {pid}")
@@ -72,6 +73,7 @@ def test_counters_go_by_name_through_commits_and_agents(mesh: Mesh) -> None:
     bob.wait_until_succeeds("krait status wg0 | grep -q 'wg0: enforcing'")
     assert told(bob)["ping"]["packets"] == before["ping"]["packets"]
     mesh.succeed("alice", "bob", "icmp")
+    assert told(bob)["trial"]["rehearsed"]["same"]["packets"] >= 2
     assert told(bob)["ping"]["packets"] >= 2 * before["ping"]["packets"]
     assert told(bob)["ping"]["age_s"] < told(bob)["default"]["age_s"]
 

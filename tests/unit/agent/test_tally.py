@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from krait.agent.in_force import Sight
 from krait.agent.tally import Tally, count_up
+from krait.common.abi import Rehearsal
 from krait.kernel.generation import Count, Moment
 from krait.policy.idle import Why
 from krait.policy.model import Document
@@ -37,6 +38,20 @@ def test_a_rule_without_a_number_enforces_nothing_here_and_is_not_unused() -> No
     for name in ("trial", "peers"):
         assert found[name].count is None
         assert not found[name].is_unused, name
+
+
+def test_what_an_audit_rule_would_have_done_is_told_of_the_documents_own_shadow_alone() -> None:
+    numbers = Numbers(rules=("web-db",), shadow_rules=("trial", "web-db"))
+    record = replace(RECORD, numbers=numbers)
+    shadow = tuple(Count(number, 0) for number in range(9))
+    tables = replace(TABLES, rules=COUNTS, shadow_rules=shadow)
+    seen = replace(FOUND, tables=tables, record=record)
+    found = {each.rule.name: each for each in count_up(Sight(seen, tables, document())).rules}
+    assert found["trial"].rehearsed == dict(zip(Rehearsal, shadow[3:6], strict=True))
+    assert found["web-db"].rehearsed is None
+    other = replace(seen, record=replace(record, shadow="/root/other.yaml"))
+    rules = count_up(Sight(other, tables, document())).rules
+    assert {each.rehearsed for each in rules} == {None}
 
 
 def test_what_never_decided_is_unused_and_so_is_what_never_can() -> None:

@@ -10,6 +10,7 @@ import pytest
 from krait.agent.tally import Counted, Tally
 from krait.cli import output
 from krait.cli.rule_table import Row, draw, report, show
+from krait.common.abi import Rehearsal
 from krait.kernel.generation import Count, Moment
 from krait.policy.idle import Idle, Why
 from tests.unit.policy.bench import document
@@ -17,6 +18,11 @@ from tests.unit.policy.bench import document
 Capture = pytest.CaptureFixture[str]
 POLICY = document()
 WEB_DB, GRE, APP_IN, APP_OUT, TELNET, PEERS, TRIAL = POLICY.policy.rules
+TRIED = {
+    Rehearsal.SAME: Count(0, 0),
+    Rehearsal.CUTS: Count(1200, 9, 900),
+    Rehearsal.OPENS: Count(0, 0),
+}
 FOUND = Tally(
     "wg0",
     POLICY,
@@ -28,6 +34,8 @@ FOUND = Tally(
         Counted(TELNET, Count(0, 0), None),
         Counted(PEERS, None, Idle(PEERS, Why.SHADOWED, POLICY.policy.rules[:5])),
         Counted(TRIAL, None, None),
+        Counted(replace(TRIAL, name="tried"), None, None, TRIED),
+        Counted(replace(TRIAL, name="idle"), None, None, dict.fromkeys(Rehearsal, Count(0, 0))),
     ),
     Count(3, 180, 1),
     Moment(1000, 100),
@@ -55,6 +63,9 @@ peers       allow             -        -  not here
     never decides: shadowed by "web-db" in line 17, "web-db-gre" in line 18,
     "app-in" in line 19 and 2 more
 trial       audit deny        -        -  not here
+tried       audit deny        -        -  rehearsed
+    would drop 1,200 packets that passed
+idle        audit deny        -        -  rehearsed
 default     deny              3    180 B  9 s ago
 """
     )
@@ -93,12 +104,14 @@ def test_a_terminal_shows_the_action_in_colour_and_what_never_decided_faintly(
     assert remark == "\x1b[33m    why\x1b[0m"
     lines = shown(FOUND, capsys).splitlines()
     faint = [each.split()[0] for each in lines[2:] if each.startswith("\x1b[2m")]
-    assert faint == [f"\x1b[2m{name}" for name in ("web-db-gre", "no-telnet", "peers", "trial")]
+    assert faint == [
+        f"\x1b[2m{name}" for name in ("web-db-gre", "no-telnet", "peers", "trial", "idle")
+    ]
 
 
 def test_programs_get_raw_figures() -> None:
     told = json.loads(json.dumps(report(FOUND)))
-    first, _, third, *_, peers, trial = told["rules"]
+    first, _, third, _, peers, trial, tried, _ = told["rules"]
     assert first == {
         "name": "web-db",
         "line": WEB_DB.mark.line,
@@ -111,7 +124,10 @@ def test_programs_get_raw_figures() -> None:
         "unused": False,
         "idle": None,
         "covering": [],
+        "rehearsed": None,
     }
+    assert tried["rehearsed"]["cuts"] == {"packets": 1200, "bytes": 9, "age_s": 1}
+    assert tried["rehearsed"]["same"] == {"packets": 0, "bytes": 0, "age_s": None}
     assert (third["idle"], third["covering"]) == ("repeated", ["web-db", "web-db-gre"])
     assert (peers["here"], peers["packets"], peers["age_s"]) == (False, None, None)
     assert (trial["audit"], trial["unused"]) == (True, False)
