@@ -175,6 +175,7 @@ struct krait_prefix6 {
 
 struct krait_count {
 	__u64 packets, bytes;
+	__u64 last; /* jiffies, when the last of them came */
 };
 
 /* For user space alone, which finds here what it cannot read off the maps themselves. */

@@ -22,6 +22,7 @@ INLINE void count(void *counters, __u32 index, const struct __sk_buff *skb)
 		return;
 	c->packets += segments ? segments : 1;
 	c->bytes += skb->len;
+	c->last = bpf_jiffies64();
 }
 
 /* True for a relayed packet that ingress of this interface has counted already. The two hooks run

@@ -7,6 +7,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.testrun import run
 from krait.kernel.datapath import Datapath
+from krait.kernel.generation import Moment
 from krait.kernel.hook import Hook
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.document import load
 from krait.policy.image import EMPTY, SMALLEST, Image, draw, need
 from krait.policy.view import Interface, Peer, resolve
 from tests.kernel.loaded import DROP, HERE, OTHER, PASS, PEER, Loaded, compiled, key, packet
+from tests.patience import wait_until
 
 WEB_MAY = "{name: dns, from: web, to: db, ports: udp/53}"
 APP_MAY = "{name: dns, from: app, to: db, ports: udp/53}"
@@ -254,6 +257,35 @@ def test_a_gso_packet_counts_as_its_segments(loaded: Callable[..., Loaded]) -> N
     assert it.datapath.drops()[Reason.DENIED].packets == 8
     assert it.datapath.counts("peers")[1].packets == 8
     assert it.datapath.drops()[Reason.DENIED].bytes == 2 * len(frame)
+
+
+def is_over(datapath: Datapath, moment: Moment) -> bool:
+    return datapath.now().ticks > moment.ticks
+
+
+def test_a_counter_knows_when_its_last_packet_came(loaded: Callable[..., Loaded]) -> None:
+    it = loaded(compiled(WEB_MAY))
+    it.put(compiled(WEB_MAY))
+    datapath = it.datapath
+    former: dict[str, int] = {}
+    for _ in range(2):
+        before = datapath.now()
+        assert it.judge(packet(PEER, HERE)) is Reason.PASS
+        assert it.judge(packet(PEER, HERE, dport=54)) is Reason.DENIED
+        counts = {
+            "rule": datapath.counts("rules")[1],
+            "default": datapath.counts("rules")[0],
+            "reason": datapath.counts("reasons")[Reason.DENIED],
+            "peer": datapath.counts("peers")[1],
+        }
+        after = datapath.now()
+        for what, each in counts.items():
+            assert before.ticks <= each.last_ticks <= after.ticks, what
+            assert each.last_ticks > former.get(what, 0), what
+            assert 0 <= (each.age_s(after) or 0) < 20, "the test has just sent it"
+        former = {what: each.last_ticks for what, each in counts.items()}
+        wait_until(partial(is_over, datapath, after))
+    assert datapath.counts("rules")[2].age_s(after) is None
 
 
 def test_no_packet_is_judged_by_a_mixture_of_two_policies(loaded: Callable[..., Loaded]) -> None:

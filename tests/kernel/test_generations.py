@@ -11,6 +11,7 @@ from krait.common import abi
 from krait.common.abi import ABI_VERSION
 from krait.kernel import netns
 from krait.kernel.bpf.map import Map
+from krait.kernel.bpf.percpu import possible_cpus
 from krait.kernel.claim import is_foreign, owners, release
 from krait.kernel.datapath import Datapath, remove_pins
 from krait.kernel.generation import Count
@@ -18,6 +19,8 @@ from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.policy.image import EMPTY, SMALLEST
 from tests.kernel.classifier import program_id
+
+LAST = 5 << 32  # of more than the low half
 
 
 @pytest.fixture
@@ -44,8 +47,9 @@ def loaded() -> Iterator[Datapath]:
 
 
 def count(table: Map, number: int, packets: int) -> None:
-    each = abi.COUNT.codec.pack(packets, 100)
-    value = each * (table.value_bytes // len(each))
+    """So many packets on each CPU, each a tick later than those of the CPU before."""
+    cpus = range(possible_cpus())
+    value = b"".join(abi.COUNT.codec.pack(packets, 100, LAST + cpu) for cpu in cpus)
     table.update(number.to_bytes(4, "little"), value)
 
 
@@ -185,6 +189,8 @@ def test_a_load_after_another_goes_on_with_its_flows_and_counters(loaded: Datapa
             before = loaded.counts(table)
             assert after.counts(table) == before + [Count(0, 0)] * (128 - len(before))
             assert any(each.packets for each in before)
+            lasts = {each.last_ticks for each in after.counts(table)}
+            assert lasts == {0, LAST + possible_cpus() - 1}
         assert after.drops() == loaded.drops() != {}
         assert after.maps["flows"].lookup(bytes(abi.FLOW_KEY.size_bytes)) is not None
         count(loaded.maps["reasons"], 12, packets=9)

@@ -8,24 +8,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from hashlib import sha256
 from heapq import nlargest
-from pathlib import Path
 
+from krait.agent import in_force
 from krait.agent.diff import choose
-from krait.agent.inspect import Inspection, inspect
+from krait.agent.inspect import Inspection
 from krait.agent.paths import Paths
 from krait.agent.ports import Tables
 from krait.agent.wiring import adapters
-from krait.common.errors import SystemRefused, UsageError
-from krait.kernel.files import read_at_most
 from krait.kernel.flows import LiveFlow
 from krait.policy import device
-from krait.policy.document import load
 from krait.policy.model import Document, Labels
 from krait.policy.survival import Fate, Survival
 from krait.policy.view import Interface, Peer, own_node, resolve
-from krait.policy.yaml_source import MAX_BYTES
 
 LISTED = 10
 
@@ -64,13 +59,11 @@ def foresee(interface: str, now: Document, paths: Paths) -> Foresight:
     Raises UsageError where none is in force, or `now` could not be there; SystemRefused where the
     kernel does not let us look, or what is in force is not known.
     """
-    found = inspect(interface, paths)
-    if found.tables is None or not found.tables.armed:
-        raise UsageError(
-            f"no policy is in force on {interface}",
-            hint="compare with another file instead: krait diff FILE --against OTHER",
-        )
-    before = _in_force(found, paths)
+    found, _, before = in_force.look(
+        interface,
+        paths,
+        hint="compare with another file instead: krait diff FILE --against OTHER",
+    )
     if found.device is None or found.link is None:
         why = found.unseen.message if found.unseen else "there is no such interface now"
         return Foresight(before, unseen=why)
@@ -105,27 +98,6 @@ def _count(cuts: Iterator[Cut]) -> Cuts:
 
     longest = nlargest(LISTED, counted(), key=lambda cut: cut.flow.left_s)
     return Cuts(pairs.total(), dict(pairs.most_common()), tuple(longest))
-
-
-def _in_force(found: Inspection, paths: Paths) -> Document:
-    """The kept copy; what is on trial is not kept, and is still where it was read."""
-    if found.record is not None:
-        for path in (paths.kept_of(found.interface), Path(found.record.source)):
-            data = _content(path)
-            if data is not None and sha256(data).hexdigest() == found.record.sha256:
-                return load(data, found.record.source)
-    raise SystemRefused(
-        f"which document is in force on {found.interface} is not known: what was written down is "
-        "of another, or is gone",
-        hint="Name the one that you mean: krait diff FILE --against OTHER",
-    )
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return read_at_most(path, MAX_BYTES)
-    except (OSError, ValueError):  # ValueError: a name that no file can have
-        return None
 
 
 def _interface_under(document: Document, found: Inspection, seen: Interface) -> Interface:

@@ -22,7 +22,7 @@ from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel import wireguard
 from krait.kernel.claim import is_foreign
-from krait.kernel.generation import Count, Generation
+from krait.kernel.generation import NO_TIME, Count, Generation, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.lock import holder
@@ -54,6 +54,7 @@ class Tables:
     rules: tuple[Count, ...] = ()  # by number
     peers: tuple[Count, ...] = ()  # by number; dropped packets
     shadow_rules: tuple[Count, ...] = ()  # by number, and for each by Rehearsal
+    now: Moment = NO_TIME  # right after the counters were read
 
     @property
     def revision(self) -> int:
@@ -275,4 +276,5 @@ def _tables(loads: Loads, seats: Mapping[Hook, tuple[Seat, ...]]) -> Tables | No
         rules=tuple(tables.counts("rules")),
         peers=tuple(tables.counts("peers")),
         shadow_rules=tuple(tables.counts("shadow_rules")),
+        now=tables.now(),
     )

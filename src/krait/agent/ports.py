@@ -7,7 +7,7 @@ from typing import Protocol
 
 from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
-from krait.kernel.generation import Count, Generation, InForce
+from krait.kernel.generation import Count, Generation, InForce, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
@@ -76,6 +76,9 @@ class Tables(Protocol):
 
     def counts(self, table: str) -> Sequence[Count]:
         """The counters of `rules` or `peers`, by number."""
+
+    def now(self) -> Moment:
+        """The time on the counters' clock: what was read of them before is no later."""
 
     def forget(self, table: str, numbers: Iterable[int]) -> None:
         """Count anew from 0 under these numbers, which mean somebody else now."""

@@ -4,15 +4,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from krait.agent.foresight import Cut, Cuts, Foresight
-from krait.cli import output
-from krait.cli.amounts import ago, plural
+from krait.cli import flow_words, output
+from krait.cli.amounts import last_seen, plural
 from krait.cli.output import Style, paint
 from krait.common.abi import PairClass
-from krait.policy import explain, ports
 from krait.policy import flow as flows
+from krait.policy import ports
 from krait.policy.compare import ClassChange, Comparison, Row, Without
 from krait.policy.explain import words
-from krait.policy.model import ECHO_REQUEST, Address, Labels, PortSpan, Rule
+from krait.policy.model import Labels, PortSpan, Rule
 from krait.policy.parties import Parties
 from krait.policy.problems import printable
 from krait.policy.settings import NodeChange
@@ -172,26 +172,12 @@ def _flows(comparison: Comparison, seen: Foresight) -> None:
 
 def _cut(cut: Cut) -> str:
     flow = cut.flow
-    opener = flow.opener
-    word = explain.describe(ports.whole(opener.protocol))
-    has_ports = opener.protocol not in ECHO_REQUEST  # an echo has its identifier in their place
-    ends = " to ".join(
-        _end(address, port if has_ports else 0)
-        for address, port in (opener.source, opener.destination)
-    )
+    ends = " to ".join(flow_words.ends(flow.opener))
     names = " to ".join(
         end.name for end in (cut.before.source, cut.before.destination) if end is not None
     )
-    return f"{word} {ends} ({names}), {flows.label(flow.state)}, {_seen(flow.age_s)}"
-
-
-def _seen(age_s: float) -> str:
-    return "just now" if ago(age_s) == "now" else ago(age_s)
-
-
-def _end(address: Address, port: int) -> str:
-    shown = f"[{address}]" if address.version == 6 and port else str(address)
-    return f"{shown}:{port}" if port else shown
+    word = flow_words.protocol(flow.opener)
+    return f"{word} {ends} ({names}), {flows.label(flow.state)}, {last_seen(flow.age_s)}"
 
 
 def _summary(comparison: Comparison, cuts: Cuts | None) -> Iterator[str]:

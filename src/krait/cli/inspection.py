@@ -11,11 +11,11 @@ from krait.agent import inspect
 from krait.agent.inspect import Condition, Inspection, PeerSeen, condition
 from krait.agent.state import Live
 from krait.cli import output
-from krait.cli.amounts import ago, plural, size
+from krait.cli.amounts import ago, last_seen, plural, size
 from krait.cli.output import Json, Style, paint
 from krait.common.abi import Rehearsal
 from krait.common.reason import EXPLANATIONS
-from krait.kernel.generation import Count
+from krait.kernel.generation import NO_TIME, Count, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.wireguard import Device, NotWireguard
 from krait.policy.problems import printable
@@ -63,6 +63,7 @@ def report(found: Inspection) -> Json:
     """The same for programs; keys are only ever added."""
     word, why = condition(found)
     live, tables, record = found.live, found.tables, found.record
+    now = tables.now if tables else NO_TIME
     drops = tables.drops if tables else {}
     return {
         "interface": found.interface,
@@ -95,16 +96,16 @@ def report(found: Inspection) -> Json:
         "withheld": live.withheld if live else [],
         "made": _ordered(found),
         "trial": _tried(found),
-        "peers": [_peer(each) for each in inspect.peers(found)],
-        "rules": {name: _count(count) for name, count in inspect.rules(found).items()},
+        "peers": [_peer(each, now) for each in inspect.peers(found)],
+        "rules": {name: _count(count, now) for name, count in inspect.rules(found).items()},
         "shadow": {
             "document": (record.shadow or None) if record else None,
             "rules": {
-                name: {outcome.name.lower(): _count(count) for outcome, count in each.items()}
+                name: {outcome.name.lower(): _count(count, now) for outcome, count in each.items()}
                 for name, each in inspect.rehearsed(found).items()
             },
         },
-        "drops": {reason.label: _count(count) for reason, count in drops.items()},
+        "drops": {reason.label: _count(count, now) for reason, count in drops.items()},
     }
 
 
@@ -191,7 +192,7 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
 
 def _peers(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
     seen = inspect.peers(found)
-    names = [_short(each.name or _NAMELESS) for each in seen]
+    names = [short(each.name or _NAMELESS) for each in seen]
     columns = output.WIDTH - 3 * len(_INDENT) - max(map(len, names), default=0)
     for name, each in zip(names, seen, strict=True):
         yield name, _who(found, each)
@@ -228,7 +229,7 @@ def _filled(items: Sequence[str], columns: int) -> list[str]:
 
 def _rule_rows(found: Inspection) -> list[tuple[str, str]]:
     counted = {name: count for name, count in inspect.rules(found).items() if count.packets}
-    return [(_short(name), plural(count.packets, "packet")) for name, count in _most(counted)]
+    return [(short(name), _times(count, found)) for name, count in _most(counted)]
 
 
 def _shadow_title(found: Inspection) -> str:
@@ -238,24 +239,31 @@ def _shadow_title(found: Inspection) -> str:
 
 def _shadow_rows(found: Inspection) -> list[tuple[str, str]]:
     """What would have become of packets."""
-    rows = []
-    for name, each in inspect.rehearsed(found).items():
-        cuts, opens = each[Rehearsal.CUTS].packets, each[Rehearsal.OPENS].packets
-        told = [f"would drop {plural(cuts, 'packet')} that passed"] if cuts else []
-        told += [f"would let pass {plural(opens, 'packet')} that dropped"] if opens else []
-        if same := each[Rehearsal.SAME].packets:
-            told.append(f"agrees on {plural(same, 'packet')}")
-        if told:
-            rows.append((_short(name), ", ".join(told)))
-    return rows
+    told = {name: rehearsal(each) for name, each in inspect.rehearsed(found).items()}
+    return [(short(name), text) for name, text in told.items() if text]
+
+
+def rehearsal(each: Mapping[Rehearsal, Count]) -> str:
+    """What would have become of packets, in words; empty where there were none."""
+    cuts, opens = each[Rehearsal.CUTS].packets, each[Rehearsal.OPENS].packets
+    told = [f"would drop {plural(cuts, 'packet')} that passed"] if cuts else []
+    told += [f"would let pass {plural(opens, 'packet')} that dropped"] if opens else []
+    if same := each[Rehearsal.SAME].packets:
+        told.append(f"agrees on {plural(same, 'packet')}")
+    return ", ".join(told)
 
 
 def _drop_rows(found: Inspection) -> list[tuple[str, str]]:
     drops = found.tables.drops if found.tables else {}
     return [
-        (reason.label, f"{plural(count.packets, 'packet')}: {EXPLANATIONS[reason].meaning}")
+        (reason.label, f"{_times(count, found)}: {EXPLANATIONS[reason].meaning}")
         for reason, count in _most(drops)
     ]
+
+
+def _times(count: Count, found: Inspection) -> str:
+    now = found.tables.now if found.tables else NO_TIME
+    return f"{plural(count.packets, 'packet')}, {last_seen(count.age_s(now))}"
 
 
 def _most(counts: Mapping[T, Count]) -> list[tuple[T, Count]]:
@@ -263,9 +271,9 @@ def _most(counts: Mapping[T, Count]) -> list[tuple[T, Count]]:
     return sorted(counts.items(), key=lambda each: -each[1].packets)
 
 
-def _short(name: str) -> str:
-    short = name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
-    return printable(short)
+def short(name: str) -> str:
+    """A name from wherever, cut to what a column takes."""
+    return printable(name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…")
 
 
 def _implementation(device: Device | None) -> str | None:
@@ -278,7 +286,7 @@ def _unseen(error: NotWireguard | None) -> Json:
     return None if error is None else {"message": error.message, "hint": error.hint}
 
 
-def _peer(seen: PeerSeen) -> Json:
+def _peer(seen: PeerSeen, now: Moment) -> Json:
     peer = seen.peer
     return {
         "public_key": b64encode(peer.public_key).decode(),
@@ -290,7 +298,7 @@ def _peer(seen: PeerSeen) -> Json:
         "latest_handshake_s": peer.latest_handshake_s or None,
         "rx_bytes": peer.rx_bytes,
         "tx_bytes": peer.tx_bytes,
-        "dropped": _count(seen.dropped) if seen.dropped else None,
+        "dropped": _count(seen.dropped, now) if seen.dropped else None,
     }
 
 
@@ -310,5 +318,5 @@ def _tried(found: Inspection) -> Json:
     return {"left_s": max(trial.left_s(), 0.0), "before": before}
 
 
-def _count(count: Count) -> Json:
-    return {"packets": count.packets, "bytes": count.bytes}
+def _count(count: Count, now: Moment) -> Json:
+    return {"packets": count.packets, "bytes": count.bytes, "age_s": count.age_s(now)}

@@ -54,6 +54,8 @@ VERBS: Mapping[str, Verb] = {
         "krait.cli.commands.diff", "what a document would change, and which flows it cuts"
     ),
     "status": Verb("krait.cli.commands.status", "what is enforced, and what was dropped"),
+    "rules": Verb("krait.cli.commands.rules", "what each rule decided, and when it last did"),
+    "flows": Verb("krait.cli.commands.flows", "who speaks with whom now, and by which rule"),
     "doctor": Verb("krait.cli.commands.doctor", "what this machine lacks, and how to mend it"),
     "detach": Verb("krait.cli.commands.detach", "take the policy off an interface"),
     "demo": Verb("krait.cli.commands.demo", "four hosts, one policy, real traffic"),

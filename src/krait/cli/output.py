@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from textwrap import wrap
 from typing import TextIO, TypeAlias
@@ -90,6 +90,20 @@ def document(value: Json) -> None:
     """A JSON document on standard output."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     line()
+
+
+def stream(head: Mapping[str, Json], key: str, items: Iterable[Json]) -> None:
+    """The same of a great many: `head`, and under one more key a list with an item a line.
+
+    Items are written as they come.
+    """
+    start = json.dumps(head, ensure_ascii=False).removesuffix("}")
+    sys.stdout.write(f"{start}{', ' if head else ''}{json.dumps(key)}: [")
+    comma = ""
+    for item in items:
+        sys.stdout.write(f"{comma}\n{json.dumps(item, ensure_ascii=False)}")
+        comma = ","
+    line("\n]}")
 
 
 def json_option(parser: ArgumentParser) -> None:

@@ -238,7 +238,7 @@ FRAGMENT = Layout(
 )
 PREFIX4 = Layout("krait_prefix4", (("length", "I"), ("slot", "B"), ("address_be", "4B")))
 PREFIX6 = Layout("krait_prefix6", (("length", "I"), ("slot", "B"), ("address_be", "16B")))
-COUNT = Layout("krait_count", (("packets", "Q"), ("bytes", "Q")))
+COUNT = Layout("krait_count", (("packets", "Q"), ("bytes", "Q"), ("last", "Q")))  # `last`: jiffies
 
 SHAPE = Layout(
     "krait_shape",

@@ -24,14 +24,14 @@ from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.barrier import ReaderBarrier
 from krait.kernel.bpf.btf import check_enum, check_layouts
-from krait.kernel.bpf.clock import ticks_per_second
+from krait.kernel.bpf.clock import TickClock, ticks_per_second
 from krait.kernel.bpf.descriptor import Descriptor
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.word import Word
 from krait.kernel.flows import LiveFlow, read_flows
-from krait.kernel.generation import Count, InForce
+from krait.kernel.generation import Count, InForce, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.reading_back import differing
 from krait.policy.image import ARRAYS, PREFIXES, Capacity, Image
@@ -69,6 +69,7 @@ _SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", 
 _SEEN = ("flows", "unanswered", "fragments")  # what was learnt from packets
 _SHARED = (*_SEEN, "reasons")
 _COUNTED = ("rules", "shadow_rules", "peers")
+_FOLDS = (sum, sum, max)  # of abi.COUNT
 _ZERO_KEY = bytes(4)
 _UNKNOWN = -1  # no principal's number, nor nobody's
 
@@ -228,12 +229,17 @@ class Datapath:
 
     def drops(self) -> dict[Reason, Count]:
         """Dropped packets by reason; those that never occurred are left out."""
-        sums = self.maps["reasons"].sums()
-        return {reason: Count(*sums[reason]) for reason in Reason if sums[reason][0]}
+        counts = self.counts("reasons")
+        return {reason: counts[reason] for reason in Reason if counts[reason].packets}
 
     def counts(self, table: str) -> list[Count]:
-        """The counters of `rules` or `peers`, by number."""
-        return [Count(packets, size) for packets, size in self.maps[table].sums()]
+        """The counters of `rules`, `peers`, `reasons` or `shadow_rules`, by number."""
+        return [Count(*each) for each in self.maps[table].folded(_FOLDS)]
+
+    def now(self) -> Moment:
+        """The time on the counters' clock; one that was read before has nothing later."""
+        with TickClock() as clock:
+            return Moment(clock.now64(), ticks_per_second())
 
     def forget(self, table: str, numbers: Iterable[int]) -> None:
         """Count anew under these numbers of `rules` or `peers`, which mean somebody else now."""
@@ -249,12 +255,12 @@ class Datapath:
             each.close()
 
     def _count_on(self, after: Self) -> None:
-        """Begin with another's counters, summed: where the copies lie does not matter."""
+        """Begin with another's counters, all copies made one: where it lies does not matter."""
         for name in _COUNTED:
             counters = self.maps[name]
-            for number, sums in enumerate(after.maps[name].sums()):
-                if any(sums) and number < counters.info.max_entries:
-                    value = abi.COUNT.codec.pack(*sums).ljust(counters.value_bytes, b"\0")
+            for number, count in enumerate(after.maps[name].folded(_FOLDS)):
+                if any(count) and number < counters.info.max_entries:
+                    value = abi.COUNT.codec.pack(*count).ljust(counters.value_bytes, b"\0")
                     counters.update(number.to_bytes(4, "little"), value)
 
     def _write_array(self, name: str, slot: int, new: bytes, old: bytes | None) -> None:

@@ -45,8 +45,27 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A time on the clock of the kernel program."""
+
+    ticks: int  # jiffies, all 64 bits
+    per_second: int
+
+
+NO_TIME = Moment(0, 1)
+"""Stands where nothing was counted, so that nothing has an age."""
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
-    """Of one per-CPU counter, summed."""
+    """Of one per-CPU counter: all copies' packets and bytes, and the last time of any."""
 
     packets: int
     bytes: int
+    last_ticks: int = 0  # jiffies, when the last packet came; means nothing where there is none
+
+    def age_s(self, now: Moment) -> float | None:
+        """Seconds since the last packet, without those that the machine slept; None: never."""
+        if not self.packets:
+            return None
+        return max(now.ticks - self.last_ticks, 0) / now.per_second

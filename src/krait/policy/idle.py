@@ -20,6 +20,9 @@ Terms: TypeAlias = tuple[Labels, ...]
 """What a selector means, however it is written."""
 
 
+_SHOWN = 3
+
+
 class Why(StrEnum):
     """Why a rule never decides."""
 
@@ -35,6 +38,14 @@ class Idle:
     rule: Rule
     why: Why
     covering: tuple[Rule, ...]  # those that decide what it speaks of, as in the file; or nobody
+
+    @property
+    def coverers(self) -> str:
+        """The first of them in words, each with its line; nothing where there is nobody."""
+        said = [f'"{rule.name}" in line {rule.mark.line}' for rule in self.covering]
+        if len(said) > _SHOWN:
+            said[_SHOWN:] = [f"{len(said) - _SHOWN:,} more"]
+        return " and ".join(filter(None, (", ".join(said[:-1]), *said[-1:])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from krait.policy.model import Document, Labels, Mark, PortSpan, Rule, Selector
 from krait.policy.pairing import Concern
 from krait.policy.selectors import EVERYONE
 
-_SHOWN = 3
 _START = Mark(1, 1)
 
 
@@ -76,24 +75,17 @@ def _shadowed(asked: _Asked) -> _Found:
             denied = not any(rule.allow for rule in each.covering)
             what = "all that it allows is denied by" if denied else "all of it is decided by"
             mend = "take it out, or narrow what covers it"
-            yield each.rule.mark, f"{_never(each)}: {what} {_covering(each)}; {mend}", each.rule
+            yield each.rule.mark, f"{_never(each)}: {what} {each.coverers}; {mend}", each.rule
 
 
 def _repeated(asked: _Asked) -> _Found:
     for each in asked.survey.idle:
         if each.why is Why.REPEATED:
-            yield each.rule.mark, f"{_never(each)}: it repeats {_covering(each)}", each.rule
+            yield each.rule.mark, f"{_never(each)}: it repeats {each.coverers}", each.rule
 
 
 def _never(idle: Idle) -> str:
     return f'rule "{idle.rule.name}" never decides'
-
-
-def _covering(idle: Idle) -> str:
-    *names, last = [f'"{rule.name}" in line {rule.mark.line}' for rule in idle.covering]
-    if len(names) >= _SHOWN:
-        names, last = names[:_SHOWN], f"{len(names) + 1 - _SHOWN:,} more"
-    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _untested(asked: _Asked) -> _Found:

@@ -47,12 +47,14 @@ class Survival:
             version: sorted((length for of, length in lengths if of == version), reverse=True)
             for version in (4, 6)
         }
-        self._owner, self._between = cache(self._find), cache(self._concerning)
+        self.owner = cache(self._find)
+        """The principal with the longest prefix that holds an address; None: nobody."""
+        self._between = cache(self._concerning)
         self._decided = cache(self._decide)
 
     def of(self, opener: FlowTuple) -> Fate:
         """What becomes of the flow that this tuple opened."""
-        source, destination = self._owner(opener.source[0]), self._owner(opener.destination[0])
+        source, destination = self.owner(opener.source[0]), self.owner(opener.destination[0])
         reason = self._fault(source, destination)
         if reason is not Reason.PASS or source is None or destination is None:
             return Fate(reason, None, source, destination)

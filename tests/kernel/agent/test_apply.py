@@ -89,7 +89,7 @@ def keep(folder: Path, ifindex: int, stack: ExitStack) -> Keeper:
 def count(keeper: Keeper, rule: int) -> None:
     (generation,) = keeper.generations.found()
     rules = keeper.generations.open(generation).maps["rules"]
-    packed = abi.COUNT.codec.pack(5, 500)
+    packed = abi.COUNT.codec.pack(5, 500, 7)
     rules.update(rule.to_bytes(4, "little"), packed.ljust(rules.value_bytes, b"\0"))
 
 
@@ -152,7 +152,7 @@ def test_a_number_that_means_another_rule_counts_anew_and_the_others_go_on(keepe
     keeper.put_in_force(keeper.desired((WEB_RULE, RENAMED)))
     assert keeper.enforcement.numbers.rules.index("another") + 1 == mine
     assert counted(keeper, mine) == Count(0, 0)
-    assert counted(keeper, other) == Count(5, 500)
+    assert counted(keeper, other) == Count(5, 500, 7)
 
 
 def test_an_empty_slot_and_the_policy_after_it_are_written_whole(keeper: Keeper) -> None:

@@ -24,7 +24,7 @@ with BpfObject.open(file) as toy, ReaderBarrier() as barrier:
     toy.maps["known"].pin(bpffs / "known")
     Map.open_pinned(bpffs / "known").update_batch(bytes(12), bytes(4), 1)
     assert len(list(toy.maps["known"].items())) == 1
-    toy.maps["counts"].sums()
+    toy.maps["counts"].folded((sum, sum))
     Word(toy.maps["control"]).value = 1
     barrier.wait()
     program_fd = toy.programs["toy_judge"]

@@ -151,9 +151,11 @@ def test_each_cpu_has_its_copy_of_a_value(table: Map) -> None:
 @pytest.mark.parametrize(
     "table", [MapInfo("counts", MapType.PERCPU_ARRAY, 4, 16, 3)], indirect=True, ids=["percpu"]
 )
-def test_counters_are_summed_over_the_cpus(table: Map) -> None:
+def test_words_of_all_cpus_are_made_one(table: Map) -> None:
     table.update(key(1), b"".join(key(n) + bytes(4) for n in (7, 70)) * possible_cpus())
-    assert table.sums() == [(0, 0), (7 * possible_cpus(), 70 * possible_cpus()), (0, 0)]
+    assert table.folded((sum, max)) == [(0, 0), (7 * possible_cpus(), 70), (0, 0)]
+    with pytest.raises(ValueError, match="map counts has values of 16 bytes"):
+        table.folded((sum, sum, max))
 
 
 def test_a_long_name_is_cut_to_what_the_kernel_holds() -> None:

@@ -277,7 +277,9 @@ def _entries(table: Map) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _counts(datapath: Datapath) -> tuple[list[tuple[int, ...]], ...]:
-    return tuple(datapath.maps[name].sums() for name in _COUNTERS)
+    """Their packets and bytes, and when the last came."""
+    folds = (sum, sum, max)
+    return tuple(datapath.maps[name].folded(folds) for name in _COUNTERS)
 
 
 def _only(moved: list[int]) -> int | None:

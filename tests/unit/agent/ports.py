@@ -19,7 +19,7 @@ from krait.common.abi import ABI_VERSION
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
-from krait.kernel.generation import Count, Generation, InForce
+from krait.kernel.generation import Count, Generation, InForce, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
@@ -103,6 +103,9 @@ class Tables:
 
     def counts(self, table: str) -> list[Count]:
         raise NotImplementedError(table)
+
+    def now(self) -> Moment:
+        raise NotImplementedError
 
     def forget(self, table: str, numbers: Iterable[int]) -> None:
         self.kernel.check("forget")

@@ -19,7 +19,7 @@ from krait.agent.inspect import (
 )
 from krait.agent.state import Record
 from krait.common.abi import ABI_VERSION, Rehearsal
-from krait.kernel.generation import Count, Generation
+from krait.kernel.generation import Count, Generation, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.seat import AttachKind, Seat
@@ -45,6 +45,7 @@ TABLES = Tables(
     armed=True,
     rules=tuple(Count(number, 0) for number in range(64)),
     peers=tuple(Count(10 * number, 0) for number in range(64)),
+    now=Moment(1000, 100),
 )
 SEATS = {hook: (Seat(AttachKind.TCX, number),) for hook, number in GENERATION.programs.items()}
 

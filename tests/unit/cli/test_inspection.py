@@ -45,7 +45,7 @@ BUSY = Peer(
 @pytest.fixture
 def found() -> Inspection:
     assert FOUND.device
-    drops = {Reason.DENIED: Count(1204, 99_000), Reason.NO_FLOW: Count(1, 60)}
+    drops = {Reason.DENIED: Count(1204, 99_000, 700), Reason.NO_FLOW: Count(1, 60, 901)}
     _, *others = FOUND.device.peers
     return replace(
         FOUND,
@@ -133,9 +133,9 @@ def test_errors_peers_rules_and_drops_are_told(
         "web1 web (identity 256)",
         "handshake 12 s ago, 1.5 KiB in, 5.0 MiB out, 20 dropped",
         "db1 db (identity 258) no endpoint, no handshake",
-        "no-ssh 3 packets",
-        "denied 1,204 packets: The policy denies this flow",
-        "no-flow 1 packet: ",
+        "no-ssh 3 packets, 10 s ago",
+        "denied 1,204 packets, 3 s ago: The policy denies this flow",
+        "no-flow 1 packet, just now: ",
     ):
         assert part in text
 
@@ -215,11 +215,12 @@ def test_programs_get_everything_as_json(found: Inspection) -> None:
     assert told["agent"]["faults"][0]["message"] == "wg0.yaml:3:5: unknown tag"
     assert told["withheld"] == ["10.8.0.7/32"]
     assert [each["name"] for each in told["peers"]] == ["web1", "db1", None]
-    assert told["peers"][0]["dropped"] == {"packets": 20, "bytes": 0}
-    assert told["rules"]["no-ssh"] == {"packets": 3, "bytes": 0}
+    assert told["peers"][0]["dropped"] == {"packets": 20, "bytes": 0, "age_s": 10}
+    assert told["rules"]["no-ssh"] == {"packets": 3, "bytes": 0, "age_s": 10}
+    assert told["rules"]["default"]["age_s"] is None, "it never decided"
     assert told["drops"] == {
-        "denied": {"packets": 1204, "bytes": 99_000},
-        "no-flow": {"packets": 1, "bytes": 60},
+        "denied": {"packets": 1204, "bytes": 99_000, "age_s": 3},
+        "no-flow": {"packets": 1, "bytes": 60, "age_s": 0.99},
     }
 
 
@@ -262,6 +263,6 @@ def test_what_the_shadow_would_have_done_is_told(
     ) in text
     told = json.loads(json.dumps(report(tried)))["shadow"]
     assert told["document"] is None
-    assert told["rules"]["trial"]["cuts"] == {"packets": 1200, "bytes": 0}
+    assert told["rules"]["trial"]["cuts"] == {"packets": 1200, "bytes": 0, "age_s": 10}
     record = replace(RECORD, numbers=numbers, shadow="/root/tried.yaml")
     assert "rehearsed, of /root/tried.yaml" in shown(replace(tried, record=record), capsys)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Now, on the clock by which the kernel program notes when a flow was seen: jiffies, low half.
+"""Now, on the clock by which the kernel program notes when something was seen: jiffies.
 
 No system call tells jiffies, and how far they are from CLOCK_MONOTONIC depends on the boot; a
-program of two instructions does tell them.
+program of a few instructions does tell them. They do not move while the machine sleeps, and all 64
+bits of them never wrap; the low half begins five minutes before it does (INITIAL_JIFFIES).
 """
 
 import os
@@ -13,8 +14,20 @@ from typing import Self
 from krait.kernel.bpf.program import load_instructions
 from krait.kernel.bpf.testrun import run
 
-_JIFFIES64 = 118  # include/uapi/linux/bpf.h, BPF_FUNC_jiffies64; a run returns the low half
-_PROGRAM = pack("=BBhi", 0x85, 0, 0, _JIFFIES64) + pack("=BBhi", 0x95, 0, 0, 0)  # call; exit
+_JIFFIES64 = 118  # include/uapi/linux/bpf.h, BPF_FUNC_jiffies64
+_CB_BYTES = 48  # where struct __sk_buff has `cb`
+
+
+def _instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
+    return pack("=BBhi", code, registers, offset, immediate)
+
+
+_PROGRAM = (
+    _instruction(0xBF, 0x16)  # r6 = r1, the context, which the call would lose
+    + _instruction(0x85, immediate=_JIFFIES64)
+    + _instruction(0x7B, 0x06, _CB_BYTES)  # *(u64 *)(r6 + cb) = r0: a verdict has 32 bits
+    + _instruction(0x95)
+)
 _FRAME = bytes(64)
 
 
@@ -34,7 +47,12 @@ class TickClock:
 
     def now(self) -> int:
         """Jiffies modulo 2**32."""
-        return run(self._program_fd, _FRAME).verdict & 0xFFFF_FFFF
+        return self.now64() & 0xFFFF_FFFF
+
+    def now64(self) -> int:
+        """Jiffies, all of them."""
+        low, high, *_ = run(self._program_fd, _FRAME).cb
+        return high << 32 | low
 
     def close(self) -> None:
         """Let the program go."""

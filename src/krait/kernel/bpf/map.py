@@ -7,7 +7,7 @@ value of a per-CPU map is all CPUs' copies, each rounded up to eight bytes (see 
 
 import ctypes
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ctypes import (
     addressof,
     c_char,
@@ -24,7 +24,7 @@ from typing import Self, TypeAlias
 from krait.kernel.bpf.descriptor import Descriptor
 from krait.kernel.bpf.errors import ENOTSUPP, BpfRefused, MapFull
 from krait.kernel.bpf.mapinfo import MapInfo, create_map, map_info
-from krait.kernel.bpf.percpu import possible_cpus, stride_bytes, sum_words
+from krait.kernel.bpf.percpu import Fold, fold_words, possible_cpus, stride_bytes
 from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.syscall import Command, bpf
 
@@ -204,11 +204,17 @@ class Map(Descriptor):
         size, stride = self.info.value_bytes, stride_bytes(self.info.value_bytes)
         return [value[at : at + size] for at in range(0, len(value), stride)]
 
-    def sums(self) -> list[tuple[int, ...]]:
-        """A whole per-CPU array of u64 counters, by index: each word summed over all CPUs."""
-        words = stride_bytes(self.info.value_bytes) // 8
+    def folded(self, folds: Sequence[Fold]) -> list[tuple[int, ...]]:
+        """A whole per-CPU array of u64 words, by index: all CPUs' copies made one.
+
+        `folds` has one for each word.
+        """
+        if stride_bytes(self.info.value_bytes) != 8 * len(folds):
+            raise ValueError(f"{self} has values of {self.info.value_bytes} bytes")
         return [
-            sums for _, values in self.items() for sums in sum_words(values, words, possible_cpus())
+            each
+            for _, values in self.items()
+            for each in fold_words(values, folds, possible_cpus())
         ]
 
     def _walk(self) -> Iterator[tuple[bytes, bytes]]:

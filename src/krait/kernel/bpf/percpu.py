@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values of per-CPU maps: one copy for each CPU that the machine may ever have."""
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
+
+Fold: TypeAlias = Callable[[Iterable[int]], int]
+"""What makes one number of all CPUs' copies of a word, such as `sum` and `max`."""
 
 _POSSIBLE = Path("/sys/devices/system/cpu/possible")
 
@@ -27,16 +32,17 @@ def stride_bytes(value_bytes: int) -> int:
     return (value_bytes + 7) & ~7
 
 
-def sum_words(packed: bytes, words: int, cpus: int) -> list[tuple[int, ...]]:
-    """Add the copies of values that are `words` u64 each.
+def fold_words(packed: bytes, folds: Sequence[Fold], cpus: int) -> list[tuple[int, ...]]:
+    """Make one of the copies of values that are u64 words, one for each of `folds`.
 
     `packed` holds entries one after the other, each entry all its CPUs' copies; the result has a
-    tuple of `words` sums for each entry.
+    tuple of as many numbers for each entry.
     """
     view = memoryview(packed).cast("Q")
+    words = len(folds)
     step = words * cpus
     columns = (
-        map(sum, zip(*(view[cpu * words + word :: step] for cpu in range(cpus)), strict=True))
-        for word in range(words)
+        map(fold, zip(*(view[cpu * words + word :: step] for cpu in range(cpus)), strict=True))
+        for word, fold in enumerate(folds)
     )
     return list(zip(*columns, strict=True))
