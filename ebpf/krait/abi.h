@@ -184,6 +184,9 @@ struct krait_shape {
 	__u32 pair_layout;
 	__u32 columns;
 	__u32 shadowing; /* 1: a shadow is judged too */
+	__u32 flow_version;
+	__u32 zero;
+	__u64 build; /* tells this object from others of the same layout */
 };
 
 /* Puts every enumeration into the BTF, where the loader finds it. */

@@ -130,7 +130,7 @@ def _term_text(term: Labels) -> str:
     return next(iter(term), "*")
 
 
-ENDS = (30, 100, 400, 10_000)
+ENDS = (10, 10, 20, 30, 60, 200)
 """Seconds from when a scenario begins, as if that were 1970."""
 
 

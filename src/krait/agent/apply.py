@@ -239,7 +239,10 @@ class Enforcement:
     def _load(self, action: Load) -> None:
         before = self._generation
         self._wait_for_readers()
-        self._generation = self._loads.load(action.capacity, before if action.go_on else None)
+        after = before if action.go_on else None
+        if action.inherit:
+            after = _newest(self._others)
+        self._generation = self._loads.load(action.capacity, after)
         self._places.programs.update(self._generation.programs.values())
         self._others += (before,) if before else ()
         self._contents = _Contents()
@@ -319,6 +322,7 @@ class Enforcement:
             capacity=tables.capacity,
             held=self._contents.held,
             armed=tables.is_armed(),
+            current=self._loads.is_current(self._generation),
             committed=self.committed,
             pinned=self._loads.is_pinned(self._generation) and self._filter.is_pinned(),
         )
@@ -336,6 +340,11 @@ class Enforcement:
 
     def _program_fd(self, hook: Hook) -> int:
         return self._open().programs[hook].fd
+
+
+def _newest(generations: Sequence[Generation]) -> Generation | None:
+    """Of those that another version left: whose flows to go on with, if that can be."""
+    return max(generations, key=lambda each: (each.revision, each.number), default=None)
 
 
 def _forget(tables: Tables, former: Numbers, now: Numbers) -> None:

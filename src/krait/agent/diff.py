@@ -28,6 +28,7 @@ class Tables:
     capacity: Capacity
     held: Mapping[PortList, int] = field(repr=False)  # port lists of the slot in force
     armed: bool  # a policy is in force in them; without one every packet drops
+    current: bool = True  # its programs are this version's
     committed: Desired | None = None  # by this agent; None also for what an earlier one left
     pinned: bool = True
 
@@ -64,9 +65,12 @@ class Load:
 
     capacity: Capacity
     go_on: bool  # with the flows and counters of the tables now in use
+    inherit: bool = False  # the flows of another version's, if this one can read them
 
     def __str__(self) -> str:
         flows = "keeping flows and counters" if self.go_on else "with no flows yet"
+        if self.inherit:
+            flows = "keeping another version's flows where they can be read"
         size = self.capacity
         return f"load tables for {size.principal} principals, {size.columns} identities, {flows}"
 
@@ -254,7 +258,7 @@ def _replace(
     tables = observed.tables
     capacity = _grown(tables, desired.need)
     go_on = tables is not None and not _is_shared(tables, observed)
-    yield Load(capacity, go_on=go_on)
+    yield Load(capacity, go_on=go_on, inherit=tables is None and bool(observed.others))
     yield Commit(draw(desired.compiled, capacity, {}), desired)
     for hook in Hook:
         seat = _seat(observed, hook, kind)
@@ -274,6 +278,8 @@ def _needs_others(desired: Desired, tables: Tables, observed: Observed, kind: At
     """
     seats = (_seat(observed, hook, kind) for hook in Hook)
     if not observed.yields and any(seat and _is_behind(seat) for seat in seats):
+        return True
+    if not tables.current:
         return True
     return _is_shared(tables, observed) or not tables.capacity.holds(desired.need)
 

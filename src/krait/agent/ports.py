@@ -99,6 +99,9 @@ class Loads(Protocol):
     def load(self, capacity: Capacity, after: Generation | None = None) -> Generation:
         """Load and pin a new one whose empty slots drop all; flows and counters are `after`'s."""
 
+    def is_current(self, generation: Generation) -> bool:
+        """Whether its programs are those that `load` would load."""
+
     def is_pinned(self, generation: Generation) -> bool:
         """Whether another process would find it."""
 

@@ -17,6 +17,12 @@ from krait.common.reason import Reason
 ABI_VERSION = 3
 """Names the pin folder; raised whenever a layout, a map or the meaning of a field changes."""
 
+FLOW_VERSION = 1
+"""Raised whenever the layout or the meaning of flows or of the control word changes: another
+version of the layout goes on with the flows of one that has the same. `krait_shape` tells it, of
+which only more may be added at the end.
+"""
+
 FIRST_IDENTITY = 256
 """Identities below are reserved; 0 is no identity and is denied under every default."""
 
@@ -247,6 +253,9 @@ SHAPE = Layout(
         ("pair_layout", "I"),
         ("columns", "I"),  # the stride of a row of pairs
         ("shadowing", "I"),  # 1: a shadow is judged too
+        ("flow_version", "I"),
+        ("zero", "I"),
+        ("build", "Q"),  # tells the object from others of the same layout
     ),
 )
 
@@ -260,6 +269,9 @@ PREFIX_SLOT_BITS = 8
 
 LIST_LENGTH_BITS = 10
 MAX_LIST_LENGTH = (1 << LIST_LENGTH_BITS) - 1
+
+
+CONTROL_BYTES = 8
 
 
 def control_word(revision: int, slot: int) -> int:

@@ -8,6 +8,8 @@ filled before the programs are swapped; the flow table is handed on.
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -98,6 +100,7 @@ class Datapath:
         flows: int = DEFAULT_FLOWS,
         beside: Self | None = None,
         after: Self | None = None,
+        known_flows: Mapping[str, Map] | None = None,
         test_ifindex: int = 0,
         path: Path = OBJECT,
     ) -> Self:
@@ -106,13 +109,16 @@ class Datapath:
         `flows` is the size of a new table of flows; that of unanswered ones is a quarter. `beside`
         is a datapath with which the new one shares what was learnt from packets. `after` is one
         that it takes over from: that is used further, with the counters by reason; those by rule
-        and by peer begin where its own are now.
+        and by peer begin where its own are now. `known_flows` are the tables of flows of one that
+        has another layout else (`kernel.heritage`).
         """
         if not path.exists():
             raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
         with BpfObject.open(path) as program:
             prepare(program, capacity, test_ifindex)
-            shared = {name: beside.maps[name] for name in (*_SEEN, "budgets")} if beside else {}
+            shared = dict(known_flows or {})
+            if beside is not None:
+                shared = {name: beside.maps[name] for name in (*_SEEN, "budgets")}
             if after is not None:
                 shared = {name: after.maps[name] for name in _SHARED}
             if not shared:
@@ -121,20 +127,26 @@ class Datapath:
             for name, table in shared.items():
                 program.reuse(name, table.fd)
             program.load()
-            loaded = cls.of(program, capacity)
+            loaded = cls.of(program, capacity, build_of(path))
         if after is not None:
             loaded._count_on(after)  # noqa: SLF001 - of its own class
         return loaded
 
     @classmethod
-    def of(cls, program: BpfObject, capacity: Capacity) -> Self:
+    def of(cls, program: BpfObject, capacity: Capacity, build: int = 0) -> Self:
         """What was loaded from an object that `prepare` shaped; outlives the object."""
         maps = {name: program.maps[name].duplicate() for name in _TABLES}
         programs = {
             hook: Program(program.programs[f"krait_{hook.value}"]).duplicate() for hook in Hook
         }
         shape = abi.SHAPE.codec.pack(
-            ABI_VERSION, capacity.layout, capacity.columns, bool(capacity.shadow_rules)
+            ABI_VERSION,
+            capacity.layout,
+            capacity.columns,
+            bool(capacity.shadow_rules),
+            abi.FLOW_VERSION,
+            0,
+            build,
         )
         maps["shape"].update(_ZERO_KEY, shape)
         return cls(maps, programs)
@@ -162,6 +174,13 @@ class Datapath:
         """Both halves of the control word, read at once."""
         word = self._word.value
         return InForce(revision=word >> 32, slot=word & 1)
+
+    @property
+    def build(self) -> int:
+        """Which object it was loaded from, as `build_of` tells them apart."""
+        shape = self.maps["shape"].lookup(_ZERO_KEY) or bytes(abi.SHAPE.size_bytes)
+        *_, build = abi.SHAPE.codec.unpack(shape)
+        return int(build)
 
     def is_armed(self) -> bool:
         """Whether a policy is in force; without one every packet drops."""
@@ -299,6 +318,15 @@ class Datapath:
                     yield _in_slot(key, 0)
 
 
+@cache
+def build_of(path: Path) -> int:
+    """A number for the object's bytes. Raises SystemRefused if they cannot be read."""
+    try:
+        return int.from_bytes(sha256(path.read_bytes()).digest()[:8], "little")
+    except OSError as error:
+        raise SystemRefused(f"cannot read {path}: {error.strerror}") from error
+
+
 def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
     """Hold an opened object against the ABI, and give it its sizes and constants."""
     check_layouts(program.btf, abi.LAYOUTS)
@@ -339,7 +367,7 @@ def remove_pins(directory: Path) -> None:
 
 def _capacity(maps: Mapping[str, Map]) -> Capacity:
     shape = maps["shape"].lookup(_ZERO_KEY) or bytes(abi.SHAPE.size_bytes)
-    version, layout, columns, shadowing = abi.SHAPE.codec.unpack(shape)
+    version, layout, columns, shadowing, *_ = abi.SHAPE.codec.unpack(shape)
     if version != ABI_VERSION:
         raise SystemRefused(
             f"the pinned tables have layout {version}; this Krait reads {ABI_VERSION}",

@@ -18,9 +18,10 @@ from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
 from krait.kernel.bpf.program import program_id
 from krait.kernel.claim import claim, release
-from krait.kernel.datapath import Datapath, Program, remove_pins
+from krait.kernel.datapath import OBJECT, Datapath, Program, build_of, remove_pins
 from krait.kernel.files import writing
 from krait.kernel.generation import Generation
+from krait.kernel.heritage import Heritage
 from krait.kernel.hook import Hook
 from krait.policy.image import Capacity
 
@@ -30,8 +31,9 @@ _NAME = re.compile(r"(\d+)-(\d+)(\+?)")
 class Generations:
     """An interface's folder on the bpf file system, and what is open of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, object_path: Path = OBJECT) -> None:
         self.folder = folder
+        self._object = object_path
         self._open: dict[int, Datapath] = {}
 
     def found(self) -> tuple[Generation, ...]:
@@ -54,8 +56,15 @@ class Generations:
         return self._open[generation.number]
 
     def load(self, capacity: Capacity, after: Generation | None = None) -> Generation:
-        """Load the object anew and pin it under the next number; see Datapath.load for `after`."""
-        datapath = Datapath.load(capacity, after=self.open(after) if after else None)
+        """Load the object anew and pin it under the next number; see Datapath.load for `after`.
+
+        Of one that this version cannot read the flows are gone on with, if they can be.
+        """
+        if after is None or after.readable:
+            before = self.open(after) if after else None
+            datapath = Datapath.load(capacity, after=before, path=self._object)
+        else:
+            datapath = self._inherit(capacity, after)
         taken = [_NAME.fullmatch(path.name) for path in _entries(self.folder)]
         numbers = [*(int(name[2]) for name in taken if name), *self._open]
         generation = Generation(
@@ -64,6 +73,19 @@ class Generations:
         self._open[generation.number] = datapath
         self.pin(generation)
         return generation
+
+    def _inherit(self, capacity: Capacity, after: Generation) -> Datapath:
+        heritage = Heritage.of(self.folder / after.name)
+        if heritage is None:
+            return Datapath.load(capacity, path=self._object)
+        try:
+            return Datapath.load(capacity, known_flows=heritage.flows, path=self._object)
+        finally:
+            heritage.close()
+
+    def is_current(self, generation: Generation) -> bool:
+        """Whether it was loaded from the object that `load` loads; not another build's."""
+        return self.open(generation).build == build_of(self._object)
 
     def is_pinned(self, generation: Generation) -> bool:
         """Whether its folder is there; somebody may have removed it while it runs."""
@@ -137,7 +159,11 @@ def _read(path: Path, abi_version: int, number: int) -> Generation | None:
 
 def _revision(path: Path, abi_version: int) -> int:
     if abi_version != ABI_VERSION:
-        return 0
+        heritage = Heritage.of(path)
+        if heritage is None:
+            return 0
+        heritage.close()
+        return heritage.revision
     datapath = Datapath.open(path)
     try:
         return datapath.in_force.revision

@@ -15,6 +15,7 @@ from krait.agent.desired import Desired, Source, desire
 from krait.agent.diff import plan
 from krait.agent.state import read_records
 from krait.common import abi
+from krait.kernel.datapath import OBJECT
 from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
@@ -30,8 +31,8 @@ RENAMED = WEB_RULE.replace("web-db", "another")
 class Keeper:
     """An agent without a loop: it plans and applies until nothing is left to do."""
 
-    def __init__(self, folder: Path, ifindex: int) -> None:
-        self.generations = Generations(folder / "bpf" / "krait" / "v0")
+    def __init__(self, folder: Path, ifindex: int, object_path: Path = OBJECT) -> None:
+        self.generations = Generations(folder / "bpf" / "krait" / "v0", object_path)
         self.hooks = InterfaceFilter(self.generations.folder, KIND)
         self.records = folder / "v0.json"
         self.enforcement = Enforcement(self.generations, self.hooks, self.records)
@@ -80,8 +81,8 @@ def keeper(folder: Path, ifindex: int, stack: ExitStack) -> Keeper:
     return keep(folder, ifindex, stack)
 
 
-def keep(folder: Path, ifindex: int, stack: ExitStack) -> Keeper:
-    found = Keeper(folder, ifindex)
+def keep(folder: Path, ifindex: int, stack: ExitStack, object_path: Path = OBJECT) -> Keeper:
+    found = Keeper(folder, ifindex, object_path)
     stack.callback(found.close)
     return found
 

@@ -89,8 +89,8 @@ MUTANTS = (
     Mutant(
         "the pairs of slot 0 are always in force",
         _POLICY,
-        "index += s->slot * n_pair;",
-        "index += (s->slot & 0) * n_pair;",
+        "index + s->slot * n_pair",
+        "index + (s->slot & 0) * n_pair",
         quick=True,
     ),
     Mutant(

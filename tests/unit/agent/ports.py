@@ -120,6 +120,9 @@ class FakeLoads:
         found = self._kernel.loaded.values()
         return tuple(replace(each.generation, revision=each.in_force.revision) for each in found)
 
+    def is_current(self, generation: Generation) -> bool:
+        return generation.number in self._kernel.loaded
+
     def open(self, generation: Generation) -> Tables:
         return self._kernel.loaded[generation.number]
 
