@@ -169,7 +169,7 @@ def test_the_folder_of_all_interfaces_goes_with_the_last_one_if_it_is_ours(
 
 def test_an_empty_slot_is_not_armed(loaded: Datapath) -> None:
     armed = replace(
-        EMPTY, arrays={"self": abi.SELF.codec.pack(*(0,) * 10, abi.SelfFlag.ARMED, 0, 0, 0)}
+        EMPTY, arrays={"self": abi.SELF.codec.pack(*(0,) * 11, abi.SelfFlag.ARMED, 0, 0, 0)}
     )
     assert not loaded.is_armed()
     loaded.write(1, armed, known=None, held={})

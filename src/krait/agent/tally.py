@@ -59,13 +59,13 @@ def count_up(sight: Sight) -> Tally:
     counts = inspect.rules(found)
     idle = {each.rule.number: each for each in idle_rules(document)}
     is_of_another = found.record is not None and found.record.shadow
-    rehearsed = {} if is_of_another else inspect.rehearsed(found)
+    rehearsed = {} if is_of_another else inspect.rehearsed(found)  # of audit rules alone
     rules = tuple(
         Counted(
             rule,
             counts.get(rule.name),
             idle.get(rule.number),
-            rehearsed.get(rule.name) if rule.audit else None,
+            rehearsed.get(rule.name),
         )
         for rule in document.policy.rules
     )
