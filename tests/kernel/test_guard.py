@@ -56,8 +56,11 @@ def verdict(guard: GuardLoad, packet: bytes, kind: int) -> GuardReason:
     return reason
 
 
-def arp(operation: int, sender: str, target: str, *, hardware_bytes: int = 6) -> bytes:
-    lead = struct.pack(">HHBBH", 1, IPV4, hardware_bytes, 4, operation)
+def arp(
+    operation: int, sender: str, target: str, *, hardware_bytes: int = 6, address_bytes: int = 4
+) -> bytes:
+    """`address_bytes` is the length claimed."""
+    lead = struct.pack(">HHBBH", 1, IPV4, hardware_bytes, address_bytes, operation)
     mac = bytes(hardware_bytes)
     return lead + mac + ip_address(sender).packed + mac + ip_address(target).packed
 
@@ -112,7 +115,7 @@ NEIGHBOURS = {
     "I, another node, ask": (arp(ASKS, OTHER, HERE), NEIGHBOUR),
     "an answer to this node's address": (arp(ANSWERS, LAN, OWN), GOES_ON),
     "with long hardware addresses": (arp(ASKS, LAN, OWN, hardware_bytes=20), NEIGHBOUR),
-    "of another protocol": (b"\0\1\0\0\6\6\0\1" + bytes(30), GOES_ON),
+    "of another protocol": (arp(ASKS, OTHER, OWN, address_bytes=16), GOES_ON),
     "cut short": (arp(ASKS, LAN, OWN)[:-1], TRUNCATED),
     "cut shorter": (arp(ASKS, LAN, OWN)[:17], TRUNCATED),
     "cut in its header": (arp(ASKS, LAN, OWN)[:7], TRUNCATED),
