@@ -74,6 +74,7 @@ class Rounds:
         except Exception:
             self._withdraw()
             raise
+        self._faults.attempt("guard", self._guard)
         self._write()
 
     @collector.paused(then_sweep=True)
@@ -85,6 +86,7 @@ class Rounds:
         self._faults.attempt("reading back", self._look_back)
         self._faults.attempt("enforcement", self._enforce)
         self._faults.attempt("device", self._make)
+        self._faults.attempt("guard", self._guard)
         self._write()
 
     def read_again(self) -> None:
@@ -95,6 +97,11 @@ class Rounds:
     def has_read(self) -> bool:
         """Whether one has read it since."""
         return not self._reading.is_asked
+
+    @property
+    def is_guarding(self) -> bool:
+        """Whether it matters that any interface comes or goes."""
+        return self._setup.guarding is not None and self._setup.guarding.is_on
 
     def appeared(self, ifindex: int) -> None:
         """The kernel told of this interface just now."""
@@ -242,6 +249,12 @@ class Rounds:
                 self._enforce()
         for subject, fault in self._keeper.faults.items():
             self._faults.note(subject, fault)
+
+    def _guard(self) -> None:
+        """The other interfaces, by the document in force; while there is none, as they are."""
+        committed, guarding = self._enforcement.committed, self._setup.guarding
+        if committed is not None and guarding is not None:
+            self._faults.note("range", guarding.keep(committed.guard))
 
     def _lower_if_bare(self) -> None:
         """A device of ours carries nothing without a filter, whatever else is wrong."""
