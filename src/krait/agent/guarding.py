@@ -69,7 +69,7 @@ class Guarding:
             return None
         self.is_on = wanted is not None
         links = self._links() if wanted is not None else ()
-        devices = {each.ifindex: each.name for each in links if _is_guarded(each, self._interface)}
+        devices = guarded_devices(links, self._interface)
         refused: dict[str, KraitError] = {}
         for _ in range(_PLANS):
             actions = plan(wanted, self._observe(devices), self._guards.kind)
@@ -117,9 +117,13 @@ class Guarding:
         _log.info(str(action))
 
 
-def _is_guarded(link: Link, interface: str) -> bool:
-    """Whether it can bring in what belongs into the tunnel."""
-    return link.ifindex != LOOPBACK and link.name != interface and link.kind != _LOCAL
+def guarded_devices(links: Iterable[Link], interface: str) -> dict[int, str]:
+    """Those by which what belongs into the tunnel `interface` could come in, by ifindex."""
+    return {
+        link.ifindex: link.name
+        for link in links
+        if link.ifindex != LOOPBACK and link.name != interface and link.kind != _LOCAL
+    }
 
 
 def cut_off(guard: Guard, links: Iterable[Link], devices: Mapping[int, str]) -> Iterator[str]:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`guard: true`: a host on bob's LAN, which has no key, and bob's address in the mesh."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,18 @@ def drops(machine: NamespaceMachine) -> dict[GuardReason, int]:
         return {reason: count.packets for reason, count in load.drops.items()}
 
 
+def status(node: Node) -> dict[str, Any]:
+    (found,) = json.loads(node.machine.succeed("krait status wg0 --json"))["interfaces"]
+    assert isinstance(found, dict)
+    return found
+
+
+def limits(node: Node) -> list[dict[str, Any]]:
+    """What doctor says of ways past the tunnel."""
+    found = json.loads(node.machine.run("krait doctor wg0 --json").stdout)["findings"]
+    return [each for each in found if each["name"] in {"weak-host", "spoofing"}]
+
+
 def moved(node: Node, reason: GuardReason, before: dict[GuardReason, int]) -> bool:
     return drops(node.machine).get(reason, 0) > before.get(reason, 0)
 
@@ -108,6 +122,11 @@ def test_the_mesh_address_is_reached_past_the_tunnel_until_the_guard_drops_it(
         assert lan.answer(address) == "timeout"
         assert moved(node, GuardReason.DESTINATION, before)
     assert lan.reaches(HERE, HERE6)
+    told = status(node)
+    assert told["condition"] == "enforcing", told["why"]
+    assert told["guard"]["on"].keys() == {"lan0", "eth0"}
+    assert told["guard"]["drops"]["destination"]["packets"] > 1
+    assert {each["level"] for each in limits(node)} == {"ok"}
     assert node.passes(OPEN_TCP)
     node.greet()
     mark = agent.mark()

@@ -272,7 +272,6 @@ def test_a_start_holds_though_an_interface_refuses_it_and_the_document_switches_
     stage.edit("guard: true", "guard: false")
     rounds.read_again()
     rounds.play()
-    assert not rounds.is_guarding
     assert (kernel.seats, kernel.loaded) == ({}, None)
 
 
