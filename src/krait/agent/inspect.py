@@ -12,15 +12,14 @@ from enum import StrEnum
 
 from krait.agent.desired import Named
 from krait.agent.diff import choose
-from krait.agent.guarding import guarded_devices
+from krait.agent.guarded import Guarded, look, shortfall
 from krait.agent.managed.orders import Standing, read_standing
 from krait.agent.paths import Instance, Paths
 from krait.agent.ports import Loads
 from krait.agent.state import Live, Record, read_live, read_records
-from krait.agent.wiring import Adapters, adapters, unjudged
+from krait.agent.wiring import Adapters, adapters
 from krait.common.abi import FIRST_IDENTITY, Rehearsal
 from krait.common.errors import SystemRefused
-from krait.common.guard import GuardReason
 from krait.common.reason import Reason
 from krait.kernel import wireguard
 from krait.kernel.claim import is_foreign
@@ -62,17 +61,6 @@ class Tables:
     def revision(self) -> int:
         """What the tables say is in force; 0: nothing, or unknown to this version."""
         return self.generation.revision
-
-
-@dataclass(frozen=True, slots=True)
-class Guarded:
-    """The guard of the other interfaces, as it is."""
-
-    on: Mapping[str, tuple[str, ...]]
-    """The interfaces that it is on, by name, and who sees packets there before it."""
-    missing: tuple[str, ...]
-    """Those that it should be on."""
-    drops: Mapping[GuardReason, Count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +123,8 @@ def inspect(name: str, paths: Paths) -> Inspection:
         pid=holder(paths.lock_of(name)),
         standing=_standing(name, paths),
         live=read_live(paths.live_of(name)),
-        guard=guarded(name, real, paths),
+        guard=look(name, real, paths),
     )
-
-
-def guarded(name: str, real: Adapters, paths: Paths) -> Guarded | None:
-    """The guard of an interface on the others; None if there is none."""
-    program = real.guards.program_id()
-    if program is None:
-        return None
-    devices = guarded_devices(unjudged(name, paths), name)
-    seats = real.guards.observe(devices, filters=True).seats
-    on, missing = {}, []
-    for ifindex, device in devices.items():
-        ours = [each for each in seats.get(ifindex, ()) if each.program_id == program]
-        if ours:
-            on[device] = ours[0].ahead
-        else:
-            missing.append(device)
-    return Guarded(on, tuple(missing), real.guards.drops())
 
 
 def instances(paths: Paths) -> tuple[tuple[str, ...], tuple[Instance, ...]]:
@@ -186,7 +157,7 @@ def condition(found: Inspection) -> tuple[Condition, str]:
         return Condition.DEGRADED, f"ahead of Krait: {ahead}"
     if not found.tables.armed:
         return Condition.WAITING, "nothing passes: no policy is in force"
-    if why := _unguarded(found):
+    if why := shortfall(found.guard, found.live if found.pid is not None else None):
         return Condition.DEGRADED, why
     return Condition.ENFORCING, ""
 
@@ -249,16 +220,6 @@ def _without_interface(found: Inspection) -> tuple[Condition, str]:
     if found.pid is not None:
         return Condition.WAITING, "there is no such interface yet; nothing will pass until a commit"
     return Condition.BARE, "there is no such interface, and no agent to meet it"
-
-
-def _unguarded(found: Inspection) -> str:
-    """What is wrong with the guard; where none is pinned, by the word of the living agent."""
-    if found.guard is not None and found.guard.missing:
-        return f"no guard on {', '.join(found.guard.missing)}"
-    if found.live is not None and found.pid is not None:
-        fault = found.live.fault_of("guard")
-        return fault.message.removeprefix("degraded: ") if fault else ""
-    return ""
 
 
 def _named_only(found: Inspection, hooks: list[Hook]) -> bool:

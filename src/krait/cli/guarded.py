@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the guard of the other interfaces is told: to people, and to programs."""
 
-from krait.agent.inspect import Guarded
+from krait.agent.guarded import Guarded
 from krait.cli.amounts import plural
 from krait.cli.output import Json
 from krait.common.guard import MEANINGS

@@ -7,9 +7,9 @@ from ipaddress import ip_network
 import pytest
 
 from krait.agent.desired import Named
+from krait.agent.guarded import Guarded
 from krait.agent.inspect import (
     Condition,
-    Guarded,
     Inspection,
     PeerSeen,
     Tables,

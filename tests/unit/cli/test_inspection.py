@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from krait.agent.desired import Named
-from krait.agent.inspect import Guarded, Inspection
+from krait.agent.guarded import Guarded
+from krait.agent.inspect import Inspection
 from krait.agent.managed.orders import Orders, Standing, Trial, boot_id
 from krait.agent.state import Fault, Live
 from krait.cli import output

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
-from krait.agent.inspect import Guarded, guarded
+from krait.agent.guarded import Guarded, look
 from krait.agent.paths import Paths
 from krait.agent.wiring import adapters
 from krait.cli import output
@@ -64,7 +64,7 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
 
 
 def _guard(name: str, paths: Paths) -> Guarded | None:
-    return guarded(name, adapters(name, paths), paths)
+    return look(name, adapters(name, paths), paths)
 
 
 def _print(name: str | None, findings: tuple[Finding, ...]) -> None:

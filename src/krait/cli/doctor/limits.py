@@ -7,7 +7,7 @@ The threat model has the whole list; see docs/threat-model.md.
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
-from krait.agent.inspect import Guarded
+from krait.agent.guarded import Guarded
 from krait.cli.amounts import plural
 from krait.cli.doctor.finding import Answer, Checks, note, ok, warn
 from krait.cli.doctor.interface import Subject

@@ -4,7 +4,7 @@ from ipaddress import ip_interface
 
 import pytest
 
-from krait.agent.inspect import Guarded
+from krait.agent.guarded import Guarded
 from krait.cli.doctor import limits
 from krait.cli.doctor.finding import Level
 from krait.common.guard import GuardReason
