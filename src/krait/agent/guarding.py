@@ -20,6 +20,8 @@ from krait.policy.guard import Guard
 from krait.policy.model import is_within
 
 _PLANS = 3  # the first may only load
+_AT_ONCE = 16
+"""Changes in a round: a TCX link takes 20 ms, and a change of the policy must not wait for many."""
 _LOCAL = "vrf"  # what a host says to itself inside a VRF goes by that device, as else by lo
 
 _log = structlog.get_logger()
@@ -55,6 +57,8 @@ class Guarding:
         """`links` are all of this network namespace but those that Krait judges otherwise."""
         self.is_on = False
         """Whether interfaces that come have to get it."""
+        self.is_unfinished = False
+        """Whether the next round has more to do, and should come at once."""
         self._interface = interface
         self._guards, self._links = guards, links
         self._marked: Guard | None = None
@@ -65,20 +69,26 @@ class Guarding:
 
         Raises Unguarded, with all done that could be.
         """
-        if wanted is None and not self.is_on and not self._looks_for_filters:
+        is_done = not (self.is_on or self.is_unfinished or self._looks_for_filters)
+        if wanted is None and is_done:
             return None
         self.is_on = wanted is not None
         links = self._links() if wanted is not None else ()
         devices = guarded_devices(links, self._interface)
         refused: dict[str, KraitError] = {}
+        left = _AT_ONCE
         for _ in range(_PLANS):
             actions = plan(wanted, self._observe(devices), self._guards.kind)
             for action in actions:
-                self._apply(action, refused)
-            if refused or not actions:
+                if left:
+                    left -= self._apply(action, refused)
+            if refused or not (actions and left):
                 break
+        self.is_unfinished = not left
         if refused:
             raise Unguarded(refused, next(iter(refused.values())))
+        if self.is_unfinished:
+            return None
         self._looks_for_filters = self._guards.kind is AttachKind.CLSACT and self.is_on
         found = [] if wanted is None else list(cut_off(wanted, links, devices))
         return CutOff(found) if found else None
@@ -93,7 +103,8 @@ class Guarding:
             devices=devices,
         )
 
-    def _apply(self, action: Action, refused: dict[str, KraitError]) -> None:
+    def _apply(self, action: Action, refused: dict[str, KraitError]) -> bool:
+        """Whether it is done; what an interface that is there refuses goes to `refused`."""
         match action:
             case Load(guard):
                 self._guards.load(guard.marks)
@@ -107,7 +118,7 @@ class Guarding:
                 except KraitError as error:
                     if any(each.ifindex == ifindex for each in self._links()):
                         refused[name] = error
-                    return
+                    return False
             case Relieve(ifindex, kind):
                 self._guards.detach(ifindex, kind)
             case Discard(outdated):
@@ -115,6 +126,7 @@ class Guarding:
             case _:
                 assert_never(action)
         _log.info(str(action))
+        return True
 
 
 def guarded_devices(links: Iterable[Link], interface: str) -> dict[int, str]:

@@ -124,7 +124,8 @@ class Rounds:
             pauses.append(self._keeper.next_s(now_s))
         if (again_s := self._reading.next_s(now_s)) is not None:
             pauses.append(again_s)
-        return min(pauses)
+        guarding = self._setup.guarding
+        return 0.0 if guarding is not None and guarding.is_unfinished else min(pauses)
 
     def status(self) -> str:
         """The state of things in a line."""

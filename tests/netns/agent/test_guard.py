@@ -11,6 +11,7 @@ import pytest
 
 from krait.agent.paths import Paths
 from krait.common.guard import GuardReason
+from krait.kernel.capability import NEEDED
 from krait.kernel.guard import GuardLoad
 from krait.kernel.seat import AttachKind
 from krait.lab.namespace import End, NamespaceMachine
@@ -24,6 +25,7 @@ from tests.netns.agent.conftest import (
     Agent,
     Node,
 )
+from tests.netns.agent.test_privilege import confined, spawn
 from tests.patience import wait_until
 
 BOB6, ALICE = "fd7a:6b72::2", "10.8.0.1"
@@ -186,6 +188,29 @@ def test_it_outlives_the_agent_comes_to_new_interfaces_and_goes_with_krait(
     node.machine.fail(["test", "-e", "/sys/fs/bpf/krait"])
     for device in ("lan0", "lan1", "eth0"):
         node.machine.fail(f"tc qdisc show dev {device} | grep clsact")
+
+
+@BOTH_KINDS
+def test_three_capabilities_do_for_it_and_for_its_end(node: Node, lan: Lan) -> None:
+    node.unplug()
+    node.plug()  # a userspace WireGuard with no more capabilities than the agent has
+    node.greet()
+    node.write(guarded(node))
+    agent = spawn(node)
+    agent.wait_for("guard lan0")
+    assert lan.answer(BOB) == "timeout"
+    assert agent.stop() == 0
+    outcome = node.machine.run(f"{confined(*NEEDED)}krait detach wg0")
+    assert outcome.code == 0, outcome.stderr
+    assert "through other interfaces, too: the guard is off" in outcome.stderr
+    assert lan.reaches(BOB)
+
+
+def test_a_network_of_the_host_in_the_range_is_told_of(node: Node, lan: Lan) -> None:
+    lan.node.machine.succeed("ip address add 10.8.0.65/27 dev lan0")
+    agent = start(node, "lan0")
+    told = agent.wait_for("inside of the mesh's range, and cut off by the guard: lan0 has")
+    assert told["subject"] == "range"
 
 
 @BOTH_KINDS

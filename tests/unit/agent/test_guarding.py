@@ -231,6 +231,30 @@ def test_one_that_refuses_it_is_named_and_the_others_have_it() -> None:
     assert kernel.on() == {ETH0.ifindex, ETH1.ifindex}
 
 
+def test_many_interfaces_take_several_rounds_that_follow_at_once_and_so_does_the_end() -> None:
+    links = [Link(number, f"veth{number}", "veth", 1500, up=True) for number in range(10, 50)]
+    kernel = Kernel(links=links)
+    guarding = kernel.guarding()
+    rounds = 0
+    while not rounds or guarding.is_unfinished:
+        guarding.keep(GUARD)
+        rounds += 1
+    assert (rounds, kernel.on()) == (3, {each.ifindex for each in links})
+    rounds = 0
+    while not rounds or guarding.is_unfinished:
+        guarding.keep(None)
+        rounds += 1
+    assert (rounds, kernel.seats, kernel.loaded) == (3, {}, None)
+
+
+def test_interfaces_that_refuse_it_do_not_hold_up_the_others() -> None:
+    links = [Link(number, f"veth{number}", "veth", 1500, up=True) for number in range(10, 50)]
+    kernel = Kernel(links=links, refuses=set(range(10, 40)))
+    with pytest.raises(Unguarded):
+        kernel.guarding().keep(GUARD)
+    assert kernel.on() == set(range(40, 50))
+
+
 def test_one_that_is_gone_before_it_gets_it_is_no_fault() -> None:
     kernel = Kernel(links=[ETH0, ETH1], refuses={ETH1.ifindex})
     looks = [(ETH0, ETH1)]
