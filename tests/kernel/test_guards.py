@@ -214,6 +214,18 @@ def test_half_a_load_and_one_of_another_version_are_outdated(tcx: Guards, pins: 
     assert tcx.program_id() is not None
 
 
+def test_a_load_of_which_a_pin_is_gone_is_none_and_is_made_anew(
+    wire: int, guards: Guards, pins: Path
+) -> None:
+    guards.attach(wire)
+    (pins / "guard-1" / "marks4").unlink()
+    assert guards.program_id() is None
+    assert guards.drops() == {}
+    guards.load(MARKS)
+    guards.attach(wire)
+    assert seats(guards, wire) == {wire: [(guards.kind, guards.program_id())]}
+
+
 def test_an_interface_that_is_gone_is_refused(guards: Guards) -> None:
     with pytest.raises(SystemRefused, match=str(NOBODY)):
         guards.attach(NOBODY)

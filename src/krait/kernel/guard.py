@@ -111,6 +111,11 @@ class GuardLoad:
                 yield ip_network((bytes(address), length)), Mark(mark)
 
 
+def is_whole(directory: Path) -> bool:
+    """Whether all of a load is pinned there: somebody may have removed some of it."""
+    return all((directory / name).is_file() for name in (*_MAPS, _PROGRAM))
+
+
 def _key(cidr: Network) -> tuple[str, bytes]:
     """The table of a prefix, and its key there."""
     name = f"marks{cidr.version}"

@@ -25,7 +25,7 @@ from krait.kernel.claim import claim
 from krait.kernel.datapath import remove_pins
 from krait.kernel.files import writing
 from krait.kernel.generation import Count
-from krait.kernel.guard import GuardLoad
+from krait.kernel.guard import GuardLoad, is_whole
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 from krait.policy.model import Network
@@ -58,8 +58,8 @@ class Guards:
         self._has_tcx = kind is AttachKind.TCX or tcx_supported()
 
     def program_id(self) -> int | None:
-        """Of the load that is pinned, by the kernel's number; None if there is none to read."""
-        if not self._load.is_dir():
+        """Of the load that is pinned, by the kernel's number; None if none is, or not all of it."""
+        if not is_whole(self._load):
             return None
         with GuardLoad.open(self._load) as load:
             return load.program_id
@@ -85,7 +85,7 @@ class Guards:
 
     def drops(self) -> Mapping[GuardReason, Count]:
         """What the load dropped, on all interfaces."""
-        if not self._load.is_dir():
+        if not is_whole(self._load):
             return {}
         with GuardLoad.open(self._load) as load:
             return load.drops
