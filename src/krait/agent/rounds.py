@@ -255,7 +255,7 @@ class Rounds:
         """The other interfaces, by the document in force; while there is none, as they are."""
         committed, guarding = self._enforcement.committed, self._setup.guarding
         if committed is not None and guarding is not None:
-            self._faults.note("range", guarding.keep(committed.guard))
+            self._faults.note("cut off", guarding.keep(committed.guard))
 
     def _lower_if_bare(self) -> None:
         """A device of ours carries nothing without a filter, whatever else is wrong."""

@@ -210,7 +210,7 @@ def test_a_network_of_the_host_in_the_range_is_told_of(node: Node, lan: Lan) -> 
     lan.node.machine.succeed("ip address add 10.8.0.65/27 dev lan0")
     agent = start(node, "lan0")
     told = agent.wait_for("inside of the mesh's range, and cut off by the guard: lan0 has")
-    assert told["subject"] == "range"
+    assert told["subject"] == "cut off"
 
 
 @BOTH_KINDS
