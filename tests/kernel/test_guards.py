@@ -20,6 +20,7 @@ from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from tests.kernel.test_filter import Programs, load, packets, pins
 from tests.kernel.test_tun import behind, received, tun, write
+from tests.patience import wait_until
 from tests.requirements import KINDS, NEEDS_TCX, need_tools
 from tests.strategies.packets import ip4, udp
 
@@ -70,6 +71,10 @@ def seats(guards: Guards, *devices: int) -> dict[int, list[tuple[AttachKind, int
     return {at: [(each.kind, each.program_id) for each in those] for at, those in found.items()}
 
 
+def dropped_by(guards: Guards) -> dict[GuardReason, int]:
+    return {reason: count.packets for reason, count in guards.drops().items()}
+
+
 def test_a_device_without_an_ethernet_header_is_guarded_wherever_its_bytes_lie(
     tun: int, guards: Guards
 ) -> None:
@@ -80,11 +85,9 @@ def test_a_device_without_an_ethernet_header_is_guarded_wherever_its_bytes_lie(
                 # Padded to its pages, it is as long as it says.
                 size = 6000 if linear else None
                 assert write(tun, ip4(source, destination, 17, udp(1, 2), total=size), linear)
-        found = 0
-        while found < 2:
-            found += received(beyond)
-    drops = {reason: count.packets for reason, count in guards.drops().items()}
-    assert drops == {GuardReason.SOURCE: 2, GuardReason.DESTINATION: 2}
+        wait_until(lambda: sum(dropped_by(guards).values()) == 4)
+        assert received(beyond) == 2
+    assert dropped_by(guards) == {GuardReason.SOURCE: 2, GuardReason.DESTINATION: 2}
 
 
 def tagged(tags: str) -> bytes:
@@ -98,12 +101,8 @@ def test_a_device_with_an_ethernet_header_is_guarded_whatever_its_tags(
     guards.attach(wire)
     with packets("v1") as sender:
         sender.send(tagged(tags))
-    deadline_s = time.monotonic() + 5
-    while not guards.drops() and time.monotonic() < deadline_s:
-        time.sleep(0.01)
-    assert {reason: count.packets for reason, count in guards.drops().items()} == {
-        GuardReason.DESTINATION: 1
-    }
+    wait_until(guards.drops)
+    assert dropped_by(guards) == {GuardReason.DESTINATION: 1}
 
 
 def test_it_outlives_who_attached_it_and_the_next_one_finds_it(

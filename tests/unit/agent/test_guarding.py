@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guard on interfaces that come, go, and refuse it; the kernel is in memory."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
@@ -10,16 +13,18 @@ import pytest
 
 from krait.agent.guard import Discard, Load, Mark, Observed, Post, Relieve, plan
 from krait.agent.guarding import Guarding, Unguarded
+from krait.agent.loop import Agent
 from krait.agent.rounds import Rounds
 from krait.common import guard as abi
 from krait.common.errors import SystemRefused
 from krait.common.guard import GuardReason
 from krait.kernel.generation import Count
 from krait.kernel.guards import Posts
-from krait.kernel.link import Link
+from krait.kernel.link import Change, Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
 from krait.policy.guard import Guard
 from krait.policy.model import Network
+from tests.patience import PATIENCE_S
 from tests.unit.agent.ports import Stage
 
 TCX, CLSACT = AttachKind.TCX, AttachKind.CLSACT
@@ -304,3 +309,35 @@ def test_while_no_document_is_in_force_the_guard_stays_as_it_is(tmp_path: Path) 
     stage.kernel.link = None
     Rounds(replace(stage.setup(), guarding=kernel.guarding())).start()
     assert kernel.on() == {ETH0.ifindex}
+
+
+def test_an_interface_that_comes_wakes_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("rounds", "lookout"):
+        monkeypatch.setattr(f"krait.agent.{module}.INTERVAL_S", 2 * PATIENCE_S)
+    stage, kernel = Stage(tmp_path), Kernel()
+    stage.edit("policy:\n", "policy:\n  guard: true\n")
+
+    async def comes() -> AsyncGenerator[LinkEvent | Resync, None]:
+        yield Resync()
+        rounds = 0
+        while rounds != kernel.looked:  # those of its start are over
+            rounds = kernel.looked
+            await asyncio.sleep(0.3)
+        kernel.links.append(ETH1)
+        yield LinkEvent(Change.PRESENT, ETH1.ifindex, ETH1.name)
+        await asyncio.Event().wait()
+
+    async def go() -> None:
+        stage.events = [comes]
+        made = Agent(replace(stage.setup(), guarding=kernel.guarding()))
+        agent = asyncio.create_task(made.run())
+        async with asyncio.timeout(PATIENCE_S):
+            while kernel.on() != {ETH0.ifindex, ETH1.ifindex} and not agent.done():
+                await asyncio.sleep(0.005)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await agent
+
+    asyncio.run(go())
+    assert kernel.on() == {ETH0.ifindex, ETH1.ifindex}
