@@ -88,7 +88,7 @@ class GuardLoad:
     @property
     def drops(self) -> dict[GuardReason, Count]:
         """Dropped packets by reason; those that never occurred are left out."""
-        sums = self._maps["drops"].sums()
+        sums = self._maps["drops"].folded((sum, sum))  # packets, bytes
         return {reason: Count(*sums[reason]) for reason in GuardReason if sums[reason][0]}
 
     def close(self) -> None:
