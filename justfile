@@ -5,7 +5,7 @@ set positional-arguments
 set shell := ["bash", "-euc"]
 
 export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
-object := "src/krait/kernel/bpf/krait.bpf.o"
+objects := "src/krait/kernel/bpf"
 
 [private]
 @default:
@@ -30,10 +30,10 @@ object := "src/krait/kernel/bpf/krait.bpf.o"
 @vm *args: build-all
     python -m krait.lab.virtual "$@"
 
-# compile the eBPF program into the package
+# compile the eBPF programs into the package
 [group('build')]
 @build-all:
-    ebpf/build {{ object }}
+    for each in krait guard; do ebpf/build {{ objects }}/$each.bpf.o; done
 
 # what an operator installs, into dist/: wheel, single file, Debian package, checksums
 [group('build')]

@@ -62,7 +62,8 @@ def _node(node: Node) -> dict[str, Any]:
         "transit": node.transit,
         "via": node.via,
     }
-    return {name: value for name, value in fields.items() if value}
+    guard = {} if node.guard is None else {"guard": node.guard}
+    return {name: value for name, value in fields.items() if value} | guard
 
 
 def _route(route: Route) -> dict[str, Any]:
@@ -73,6 +74,7 @@ def _policy(policy: Policy) -> dict[str, Any]:
     return {
         "default": "allow" if policy.default_allow else "deny",
         "strict": policy.strict,
+        "guard": policy.guard,
         "limits": {
             "opens": policy.limits.opens_per_s or UNLIMITED,
             **({"burst": policy.limits.burst} if policy.limits.opens_per_s else {}),

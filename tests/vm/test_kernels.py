@@ -20,6 +20,8 @@ JOB = (
     *(
         "tests/kernel/bpf/test_capabilities.py",
         "tests/kernel/test_filter.py",
+        "tests/kernel/test_guard.py",
+        "tests/kernel/test_guards.py",
         "tests/kernel/property",
     ),
     f"{_DATAPATH}::test_pinned_tables_are_found_again_with_their_policy",

@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 from krait.policy import lifetime
 from krait.policy.beside import beside
 from krait.policy.compile import Compiled, compile_policy
+from krait.policy.guard import Guard, guard_of
 from krait.policy.image import Capacity, need
 from krait.policy.model import Document, Network
 from krait.policy.numbering import Numbers
@@ -59,6 +60,7 @@ class Desired:
     peers: Mapping[bytes, Named]
     withheld: frozenset[Network]
     warnings: tuple[str, ...]
+    guard: Guard | None = field(repr=False)
     interface: Interface = field(repr=False, compare=False)
     view: View = field(repr=False, compare=False)  # with nothing withheld
     document: Document = field(repr=False, compare=False)  # with the labels of the shadow's
@@ -111,6 +113,7 @@ def desire(
         },
         withheld=frozenset(withheld),
         warnings=(*source.warnings, *view.warnings, *shadow_warnings),
+        guard=guard_of(source.document, interface, whole),
         interface=interface,
         view=whole,
         document=document,

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from krait.agent.desired import Named
 from krait.agent.diff import choose
+from krait.agent.guarded import Guarded, look, shortfall
 from krait.agent.managed.orders import Standing, read_standing
 from krait.agent.paths import Instance, Paths
 from krait.agent.ports import Loads
@@ -86,6 +87,8 @@ class Inspection:
     """What `krait up` ordered."""
     unseen: NotWireguard | None = None
     """Why nothing is known of WireGuard, where there is an interface."""
+    guard: Guarded | None = None
+    """None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ def inspect(name: str, paths: Paths) -> Inspection:
         pid=holder(paths.lock_of(name)),
         standing=_standing(name, paths),
         live=read_live(paths.live_of(name)),
+        guard=look(name, real, paths),
     )
 
 
@@ -153,6 +157,8 @@ def condition(found: Inspection) -> tuple[Condition, str]:
         return Condition.DEGRADED, f"ahead of Krait: {ahead}"
     if not found.tables.armed:
         return Condition.WAITING, "nothing passes: no policy is in force"
+    if why := shortfall(found.guard, found.live if found.pid is not None else None):
+        return Condition.DEGRADED, why
     return Condition.ENFORCING, ""
 
 

@@ -19,6 +19,7 @@ class Left:
     something_was_removed: bool
     had_gone: bool  # a program of Krait's was on a device that lost the name to a rename or a move
     others_keep_qdisc: bool  # the clsact qdisc stays, for it has filters of others
+    was_guarding: bool = False  # other interfaces
     strange_pins: tuple[str, ...] = ()  # paths in the pin folder that Krait did not make; they stay
 
 
@@ -42,6 +43,7 @@ def take_off(real: Adapters, interface: str, paths: Paths) -> Left:
     ifindex = link.ifindex if link else None
     was_enforcing = ifindex is not None and any(hooks.observe(ifindex, each) for each in Hook)
     had_pins = pins.exists()
+    was_guarding = real.guards.clear()
     programs = real.programs()
     had_gone = bool(hooks.elsewhere(ifindex, programs))
     hooks.free(ifindex, programs)
@@ -57,8 +59,9 @@ def take_off(real: Adapters, interface: str, paths: Paths) -> Left:
     return Left(
         interface_is_there=link is not None,
         was_enforcing=was_enforcing,
-        something_was_removed=was_enforcing or had_pins or had_files,
+        something_was_removed=was_enforcing or had_pins or had_files or was_guarding,
         had_gone=had_gone,
         others_keep_qdisc=others,
+        was_guarding=was_guarding,
         strange_pins=tuple(sorted(map(str, pins.iterdir()))) if pins.exists() else (),
     )

@@ -93,6 +93,8 @@ class Agent:
             elif event.moved:
                 self._rounds.moved()
             self._wake.set()
+        elif self._rounds.is_guarding and event.change in (Change.PRESENT, Change.GONE):
+            self._wake.set()
 
     def _heard_of_document(self, _: None) -> None:
         """The first time it only says that it watches: what was read before may have changed."""

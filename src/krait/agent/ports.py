@@ -5,14 +5,17 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Protocol
 
+from krait.common.guard import GuardReason, Mark
 from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
 from krait.kernel.generation import Count, Generation, InForce, Moment
+from krait.kernel.guards import Posts
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import Device, Fingerprint
 from krait.policy.image import Capacity, Image
+from krait.policy.model import Network
 from krait.policy.pairing import PortList
 
 
@@ -119,6 +122,47 @@ class Loads(Protocol):
 
     def close(self) -> None:
         """Close what is open; the pins stay."""
+
+
+class Guards(Protocol):
+    """The guard of the interface, on others; see krait.kernel.guards.
+
+    What the kernel refuses raises SystemRefused. `ifindex` is of this network namespace.
+    """
+
+    @property
+    def kind(self) -> AttachKind:
+        """How `attach` does it."""
+
+    def program_id(self) -> int | None:
+        """Of the load that is pinned, by kernel id; None: there is none of this version."""
+
+    def outdated(self) -> bool:
+        """Whether there are loads of other versions, or half ones."""
+
+    def load(self, marks: Mapping[Network, Mark]) -> None:
+        """Load and pin it, marked; nothing runs it yet."""
+
+    def mark(self, marks: Mapping[Network, Mark]) -> None:
+        """Mark these, and nothing else."""
+
+    def observe(self, devices: Iterable[int], *, filters: bool) -> Posts:
+        """Where it is, on these devices or others; `filters`: look for those of clsact as well."""
+
+    def attach(self, ifindex: int) -> None:
+        """Put the load on an interface, or in the place of another there."""
+
+    def detach(self, ifindex: int, kind: AttachKind) -> None:
+        """Take it off; no error if it is not there."""
+
+    def drop(self, *, outdated: bool) -> None:
+        """Unpin the load, or only what `outdated` finds; what is attached runs on."""
+
+    def drops(self) -> Mapping[GuardReason, Count]:
+        """What it dropped since it was loaded; only reasons that occurred."""
+
+    def clear(self) -> bool:
+        """Take all of it off and away; whether there was any."""
 
 
 class Filter(Protocol):

@@ -74,6 +74,7 @@ class Rounds:
         except Exception:
             self._withdraw()
             raise
+        self._faults.attempt("guard", self._guard)
         self._write()
 
     @collector.paused(then_sweep=True)
@@ -85,6 +86,7 @@ class Rounds:
         self._faults.attempt("reading back", self._look_back)
         self._faults.attempt("enforcement", self._enforce)
         self._faults.attempt("device", self._make)
+        self._faults.attempt("guard", self._guard)
         self._write()
 
     def read_again(self) -> None:
@@ -95,6 +97,11 @@ class Rounds:
     def has_read(self) -> bool:
         """Whether one has read it since."""
         return not self._reading.is_asked
+
+    @property
+    def is_guarding(self) -> bool:
+        """Whether it matters that any interface comes or goes."""
+        return self._setup.guarding is not None and self._setup.guarding.is_on
 
     def appeared(self, ifindex: int) -> None:
         """The kernel told of this interface just now."""
@@ -117,7 +124,8 @@ class Rounds:
             pauses.append(self._keeper.next_s(now_s))
         if (again_s := self._reading.next_s(now_s)) is not None:
             pauses.append(again_s)
-        return min(pauses)
+        guarding = self._setup.guarding
+        return 0.0 if guarding is not None and guarding.is_unfinished else min(pauses)
 
     def status(self) -> str:
         """The state of things in a line."""
@@ -242,6 +250,12 @@ class Rounds:
                 self._enforce()
         for subject, fault in self._keeper.faults.items():
             self._faults.note(subject, fault)
+
+    def _guard(self) -> None:
+        """The other interfaces, by the document in force; while there is none, as they are."""
+        committed, guarding = self._enforcement.committed, self._setup.guarding
+        if committed is not None and guarding is not None:
+            self._faults.note("cut off", guarding.keep(committed.guard))
 
     def _lower_if_bare(self) -> None:
         """A device of ours carries nothing without a filter, whatever else is wrong."""

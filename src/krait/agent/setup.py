@@ -7,6 +7,7 @@ from pathlib import Path
 
 from krait.agent import source
 from krait.agent.apply import Enforcement
+from krait.agent.guarding import Guarding
 from krait.agent.managed.keeper import Keeper
 from krait.agent.notify import Notifier
 from krait.agent.ports import Eyes
@@ -26,6 +27,8 @@ class Setup:
     notifier: Notifier
     keeper: Callable[[Callable[[], None]], Keeper] | None = None
     """Of the device, where Krait makes it; given how to wake the agent from another thread."""
+    guarding: Guarding | None = None
+    """Of the other interfaces."""
     is_overdue: Callable[[], bool] = lambda: False
     """Whether what is done here was on trial, and nobody has ended that."""
     is_on_trial: Callable[[], bool] = lambda: False

@@ -15,6 +15,7 @@ from pathlib import Path
 from krait.agent import key, source
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Source
+from krait.agent.guarding import Guarding
 from krait.agent.loop import Agent
 from krait.agent.managed.endpoints import Endpoints
 from krait.agent.managed.keeper import Keeper
@@ -24,7 +25,7 @@ from krait.agent.managed.ports import Maker
 from krait.agent.managed.sessions import Sessions
 from krait.agent.notify import Notifier
 from krait.agent.paths import Paths
-from krait.agent.ports import Eyes, Filter, Loads
+from krait.agent.ports import Eyes, Filter, Guards, Loads
 from krait.agent.setup import Setup
 from krait.common.errors import SystemRefused, UsageError
 from krait.kernel import capability, wireguard
@@ -32,8 +33,9 @@ from krait.kernel.bpf.folder import require_private
 from krait.kernel.claim import claim, is_foreign, release
 from krait.kernel.filter import InterfaceFilter, supported_kind
 from krait.kernel.generations import Generations
+from krait.kernel.guards import Guards as KernelGuards
 from krait.kernel.hook import Hook
-from krait.kernel.link import observe_own, watch
+from krait.kernel.link import Link, observe_link, observe_links, observe_own, watch
 from krait.kernel.lock import Held, Lock
 from krait.kernel.seat import AttachKind
 from krait.policy import device
@@ -48,6 +50,7 @@ class Adapters:
     eyes: Eyes
     loads: Loads
     hooks: Filter
+    guards: Guards
 
     def programs(self) -> frozenset[int]:
         """Those of every load that is pinned, by kernel id."""
@@ -70,7 +73,19 @@ def adapters(interface: str, paths: Paths, kind: AttachKind | None = None) -> Ad
         ),
         loads=Generations(pins),
         hooks=InterfaceFilter(pins, kind or supported_kind()),
+        guards=KernelGuards(pins, interface, kind or supported_kind()),
     )
+
+
+def unjudged(interface: str, paths: Paths) -> tuple[Link, ...]:
+    """Every interface of this network namespace but those that Krait judges by another policy."""
+    judged = set()
+    for each in paths.claimed():
+        if each.interface != interface:
+            hooks = InterfaceFilter(paths.pins_at(each), AttachKind.CLSACT)
+            judged |= {each.interface} if _is_judged(each.interface, hooks) else set()
+            hooks.close()
+    return tuple(link for link in observe_links() if link.name not in judged)
 
 
 class MadeHere(UsageError):
@@ -171,6 +186,7 @@ def keep(
             eyes=real.eyes,
             enforcement=Enforcement(real.loads, real.hooks, paths.state_of(interface)),
             notifier=Notifier.of(),
+            guarding=Guarding(interface, real.guards, partial(unjudged, interface, paths)),
             keeper=None if orders is None else partial(_keeper, interface, orders, paths),
             is_on_trial=paths.trial_of(interface).exists,
             is_overdue=partial(is_overdue, interface, paths),
@@ -206,6 +222,11 @@ def _keeper(interface: str, orders: Orders, paths: Paths, wake: Callable[[], Non
         Endpoints(wake),
         Sessions(),
     )
+
+
+def _is_judged(interface: str, hooks: Filter) -> bool:
+    link = observe_link(interface)
+    return link is not None and bool(hooks.observe(link.ifindex, Hook.INGRESS))
 
 
 def _require_this_namespace(real: Adapters, interface: str, paths: Paths) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from krait.agent import inspect
 from krait.agent.inspect import Condition, Inspection, PeerSeen, condition
 from krait.agent.state import Live
-from krait.cli import output
+from krait.cli import guarded, output
 from krait.cli.amounts import ago, last_seen, plural, size
 from krait.cli.output import Json, Style, paint
 from krait.common.abi import Rehearsal
@@ -57,6 +57,7 @@ def show(found: Inspection, now_s: float) -> None:
     _section("rules", _rule_rows(found))
     _section(_shadow_title(found), _shadow_rows(found))
     _section("dropped", _drop_rows(found))
+    _section("dropped by the guard", guarded.rows(found.guard))
 
 
 def report(found: Inspection) -> Json:
@@ -106,6 +107,7 @@ def report(found: Inspection) -> Json:
             },
         },
         "drops": {reason.label: _count(count, now) for reason, count in drops.items()},
+        "guard": guarded.report(found.guard),
     }
 
 
@@ -119,6 +121,8 @@ def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
     yield "agent", _agent(found)
     if filters := _filters(found):
         yield "filter", filters
+    if found.guard is not None:
+        yield "guard", guarded.where(found.guard)
     if found.device is not None:
         userspace = "in userspace, slower than the kernel's"
         yield "wireguard", userspace if found.device.userspace else "in the kernel"

@@ -87,16 +87,17 @@ def filter_name(hook: Hook) -> str:
     return f"krait_{hook.value}"
 
 
-def ensure_qdisc(ifindex: int) -> bool:
+def ensure_qdisc(ifindex: int, *, ingress_alone: bool = False) -> bool:
     """Make sure the clsact qdisc is there; True if it was made now.
 
-    Raises SystemRefused if the older `ingress` qdisc is in its place.
+    The older `ingress` qdisc in its place will do for `ingress_alone`; else raises SystemRefused.
     """
+    fitting = ("clsact", "ingress") if ingress_alone else ("clsact",)
     with Netlink() as netlink:
         try:
             netlink.tell(_NEWQDISC, _qdisc(ifindex) + text(_KIND, "clsact"), CREATE | EXCLUSIVE)
         except OSError as error:
-            if error.errno == EEXIST and _qdisc_kind(netlink, ifindex) == "clsact":
+            if error.errno == EEXIST and _qdisc_kind(netlink, ifindex) in fitting:
                 return False
             raise _qdisc_refused(ifindex, error) from error
     return True
@@ -120,45 +121,49 @@ def remove_qdisc(ifindex: int) -> bool:
     return True
 
 
-def attach(ifindex: int, hook: Hook, program_fd: int, *, pref: int = HEAD) -> None:
+def attach(ifindex: int, hook: Hook, program_fd: int, *, pref: int = HEAD, name: str = "") -> None:
     """Put the program on a side that does not have it yet; the qdisc must be there.
 
-    Raises Occupied, with who is there, if the place is taken, be it by an earlier filter of ours.
+    Here and below, `name` is that of our filter where it is not `filter_name`. Raises Occupied,
+    with who is there, if the place is taken, be it by an earlier filter of ours.
     """
     place = _place(ifindex, hook, pref)
     try:
         with Netlink() as netlink:
-            netlink.tell(_NEWTFILTER, place + _bpf(hook, program_fd), CREATE | EXCLUSIVE)
+            netlink.tell(
+                _NEWTFILTER, place + _bpf(name or filter_name(hook), program_fd), CREATE | EXCLUSIVE
+            )
     except OSError as error:
-        there = tuple(f for f in query(ifindex, hook) if f.pref == pref and f.chain == 0)
+        there = tuple(f for f in query(ifindex, hook, name=name) if f.pref == pref and f.chain == 0)
         if there and error.errno in (EEXIST, EINVAL):  # EINVAL: of another kind or protocol
             raise Occupied(ifindex, hook, there) from error
         raise _filter_refused("attach to", ifindex, hook, error) from error
 
 
-def replace(ifindex: int, hook: Hook, program_fd: int) -> None:
+def replace(ifindex: int, hook: Hook, program_fd: int, *, name: str = "") -> None:
     """Swap the program of our filter for this one: each packet meets the one or the other.
 
     Pref, handle and place in the order stay. Raises SystemRefused if there is no filter of ours.
     """
-    ours = [each for each in query(ifindex, hook) if each.ours]
+    name = name or filter_name(hook)
+    ours = [each for each in query(ifindex, hook, name=name) if each.ours]
     if not ours:
         raise SystemRefused(
-            f"interface {ifindex} has no {filter_name(hook)} to replace",
+            f"interface {ifindex} has no {name} to replace",
             hint="Attach it first; another tool may have deleted it.",
         )
     place = _place(ifindex, hook, ours[0].pref)
     try:
         with Netlink() as netlink:
-            netlink.tell(_NEWTFILTER, place + _bpf(hook, program_fd))
+            netlink.tell(_NEWTFILTER, place + _bpf(name, program_fd))
     except OSError as error:
         raise _filter_refused("replace the filter at", ifindex, hook, error) from error
 
 
-def detach(ifindex: int, hook: Hook) -> None:
+def detach(ifindex: int, hook: Hook, *, name: str = "") -> None:
     """Take every filter of ours off; that there is none, or no interface, is no error."""
     with Netlink() as netlink:
-        for each in query(ifindex, hook):
+        for each in query(ifindex, hook, name=name):
             if not each.ours:
                 continue
             try:
@@ -168,13 +173,15 @@ def detach(ifindex: int, hook: Hook) -> None:
                     raise _filter_refused("detach from", ifindex, hook, error) from error
 
 
-def query(ifindex: int, hook: Hook) -> tuple[Filter, ...]:
+def query(ifindex: int, hook: Hook, *, name: str = "") -> tuple[Filter, ...]:
     """The filters of a side in the order in which they run; none without a qdisc or interface."""
     question = _HEADER.pack(0, ifindex, 0, _PARENT[hook], 0)
 
     def look() -> tuple[Filter, ...]:
         with Netlink() as netlink:
-            return tuple(_filters(netlink.ask(_GETTFILTER, question, DUMP), hook))
+            return tuple(
+                _filters(netlink.ask(_GETTFILTER, question, DUMP), name or filter_name(hook))
+            )
 
     try:
         return consistent(look)
@@ -185,7 +192,7 @@ def query(ifindex: int, hook: Hook) -> tuple[Filter, ...]:
 _MISSING = (ENOENT, EINVAL)
 
 
-def _filters(replies: Iterator[Message], hook: Hook) -> Iterator[Filter]:
+def _filters(replies: Iterator[Message], ours: str) -> Iterator[Filter]:
     for reply in replies:
         _, _, handle, _, info = _HEADER.unpack_from(reply.body)
         if handle == 0:
@@ -201,7 +208,7 @@ def _filters(replies: Iterator[Message], hook: Hook) -> Iterator[Filter]:
             kind=kind,
             name=name,
             program_id=U32.unpack(options[_BPF_ID])[0] if _BPF_ID in options else 0,
-            ours=(name, handle, chain) == (filter_name(hook), _HANDLE, 0),
+            ours=(name, handle, chain) == (ours, _HANDLE, 0),
             chain=chain,
         )
 
@@ -210,11 +217,11 @@ def _place(ifindex: int, hook: Hook, pref: int) -> bytes:
     return _HEADER.pack(0, ifindex, _HANDLE, _PARENT[hook], pref << 16 | _EVERY_PROTOCOL)
 
 
-def _bpf(hook: Hook, program_fd: int) -> bytes:
+def _bpf(name: str, program_fd: int) -> bytes:
     return text(_KIND, "bpf") + nested(
         _OPTIONS,
         attribute(_BPF_FD, U32.pack(program_fd)),
-        text(_BPF_NAME, filter_name(hook)),
+        text(_BPF_NAME, name),
         attribute(_BPF_FLAGS, U32.pack(_DIRECT_ACTION)),
     )
 

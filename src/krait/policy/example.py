@@ -56,6 +56,7 @@ nodes:
 policy:
   default: deny           # what no rule allows
   strict: false           # true: a TCP connection counts only from its first packet on
+  guard: false            # true: other interfaces drop what belongs into the tunnel
   limits: {opens: 1000, burst: 4000}  # flows that a peer may open: a second, and at once
   groups:                 # ports under one name, which rules and tests write as "@web"
     web: [tcp/80, tcp/443]

@@ -57,14 +57,17 @@ class Shape(NamedTuple):
 MESH = Shape(("cidr", "listen_port", "mtu", "keepalive", "preshared_key_file"))
 ROUTE = Shape(("cidr", "tags"))
 NODE = Shape(
-    ("public_key", "tags", "address", "endpoint", "transit", "via", *MESH.order[1:], "routes"),
+    (
+        *("public_key", "tags", "address", "endpoint", "transit", "via"),
+        *(*MESH.order[1:], "guard", "routes"),
+    ),
     {"routes": Shape(each=ROUTE)},
 )
 RULE = Shape(("name", "from", "to", "ports", "action", "audit", "until"))
 TEST = Shape(("from", "to", "port", "expect"))
 LIMITS = Shape(("opens", "burst"))
 POLICY = Shape(
-    ("default", "strict", "limits", "groups", "rules", "tests"),
+    ("default", "strict", "guard", "limits", "groups", "rules", "tests"),
     {
         "limits": LIMITS,
         "groups": Shape(in_lines=True),

@@ -163,6 +163,7 @@ class Node:
     listen_port: int | None = None  # these three: None where the mesh's, if any, holds
     mtu: int | None = None
     keepalive_s: int | None = None  # 0: none are sent
+    guard: bool | None = None  # None: as the policy says
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ class Policy:
     tests: tuple[PolicyTest, ...]
     limits: Limits = DEFAULT_LIMITS
     groups: tuple[PortGroup, ...] = ()
+    guard: bool = False  # other interfaces drop what only the tunnel may bring in
     default_mark: Mark | None = field(default=None, compare=False)  # where `default` is written
 
 

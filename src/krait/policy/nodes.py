@@ -58,6 +58,7 @@ NODE_KEYS = DEVICE_KEYS | {
     "endpoint",
     "transit",
     "via",
+    "guard",
 }
 
 
@@ -184,6 +185,7 @@ class _Section:
             device.listen_port(),
             device.mtu(),
             device.keepalive_s(),
+            self.reader.flag(fields["guard"], "guard") if "guard" in fields else None,
         )
 
     def check_tags(self, nodes: Labels) -> None:

@@ -10,7 +10,7 @@ from krait.policy.reader import Reader
 from krait.policy.selectors import Names, Selectors
 from krait.policy.yaml_source import Scalar, Sequence, Tree
 
-POLICY_KEYS = frozenset({"default", "strict", "limits", "groups", "rules", "tests"})
+POLICY_KEYS = frozenset({"default", "strict", "guard", "limits", "groups", "rules", "tests"})
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit", "until"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
@@ -39,6 +39,7 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
         tests=section.tests(reader.items(tests, "tests")) if tests else (),
         limits=read_limits(fields.get("limits"), reader),
         groups=groups.found(),
+        guard=reader.flag(fields.get("guard"), "guard"),
         default_mark=Mark(default.line, default.column) if default else None,
     )
 

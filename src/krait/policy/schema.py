@@ -115,6 +115,7 @@ def _node() -> Mapping[str, Schema]:
         "endpoint": _told("where WireGuard reaches it: HOST:PORT", _text(".+:[0-9]+")),
         "transit": _told("whether it is a hub", {"type": "boolean"}),
         "via": _told("the hub through which it is reached", _named("name")),
+        "guard": _told("as in the policy, for this node alone", {"type": "boolean"}),
         **_device(),
     }
 
@@ -128,6 +129,7 @@ def _policy() -> Mapping[str, Schema]:
         "strict": _told(
             "whether a TCP connection counts only from its first packet on", {"type": "boolean"}
         ),
+        "guard": _told("whether other interfaces drop addresses of the mesh", {"type": "boolean"}),
         "limits": _told("what each peer may open", _section(LIMIT_KEYS, _limits())),
         "groups": _told(f"ports under a name, which rules write as {SIGN}NAME", _by_name(spans)),
         "rules": _told("who may, or may not, open what to whom", _list_of(rule)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What two documents say otherwise beside who may open what to whom: nodes, the mesh, `strict`."""
+"""What two documents say otherwise beside who may open what to whom: nodes, mesh, switches."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ _FIELDS: Mapping[str, Callable[[Node], object]] = MappingProxyType(
         "listen_port": lambda node: node.listen_port,
         "mtu": lambda node: node.mtu,
         "keepalive": lambda node: node.keepalive_s,
+        "guard": lambda node: node.guard,
     }
 )
 """What a document says of a node, by its key; where it stands in the file says nothing."""
@@ -42,7 +43,7 @@ class Settings:
     came: tuple[Node, ...]
     went: tuple[Node, ...]
     changed: tuple[NodeChange, ...]
-    other: tuple[str, ...]  # keys of the document: `mesh`, `strict`
+    other: tuple[str, ...]  # keys of the document: `mesh`, `strict`, `guard`
 
     @property
     def differ(self) -> bool:
@@ -76,6 +77,8 @@ def _other(before: Document, now: Document) -> Iterator[str]:
         yield "mesh"
     if before.policy.strict != now.policy.strict:
         yield "strict"
+    if before.policy.guard != now.policy.guard:
+        yield "guard"
     were = {rule.name: rule.until for rule in before.policy.rules}
     if any(rule.until != were.get(rule.name, rule.until) for rule in now.policy.rules):
         yield "until"

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from krait.agent.desired import Named
+from krait.agent.guarded import Guarded
 from krait.agent.inspect import (
     Condition,
     Inspection,
@@ -17,7 +18,7 @@ from krait.agent.inspect import (
     rehearsed,
     rules,
 )
-from krait.agent.state import Record
+from krait.agent.state import Fault, Live, Record
 from krait.common.abi import ABI_VERSION, Rehearsal
 from krait.kernel.generation import Count, Generation, Moment
 from krait.kernel.hook import Hook
@@ -171,3 +172,19 @@ def test_an_identity_is_found_whatever_the_shadow_calls_it() -> None:
     )
     found = replace(FOUND, record=replace(RECORD, numbers=both))
     assert [each.identity for each in peers(found)] == [256, 258, None]
+
+
+def test_a_guard_that_is_missing_somewhere_or_everywhere_degrades() -> None:
+    assert condition(replace(FOUND, guard=Guarded({"eth0": ()}, (), {}))) == (
+        Condition.ENFORCING,
+        "",
+    )
+    missing = replace(FOUND, guard=Guarded({}, ("eth0", "eth1"), {}))
+    assert condition(missing) == (Condition.DEGRADED, "no guard on eth0, eth1")
+    fault = Fault("degraded: no guard on eth0: refused", "", 0.0, "guard")
+    live = Live(1, 0.0, "tcx", enforcing=True, revision=7, faults=(fault,))
+    assert condition(replace(FOUND, live=live)) == (
+        Condition.DEGRADED,
+        "no guard on eth0: refused",
+    )
+    assert condition(replace(FOUND, live=live, pid=None))[0] is Condition.ENFORCING

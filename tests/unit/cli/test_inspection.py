@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 
 from krait.agent.desired import Named
+from krait.agent.guarded import Guarded
 from krait.agent.inspect import Inspection
 from krait.agent.managed.orders import Orders, Standing, Trial, boot_id
 from krait.agent.state import Fault, Live
 from krait.cli import output
 from krait.cli.inspection import enforces, report, show
+from krait.common.guard import GuardReason
 from krait.common.reason import Reason
 from krait.kernel.generation import Count
 from krait.kernel.hook import Hook
@@ -266,3 +268,37 @@ def test_what_the_shadow_would_have_done_is_told(
     assert told["rules"]["trial"]["cuts"] == {"packets": 1200, "bytes": 0, "age_s": 10}
     record = replace(RECORD, numbers=numbers, shadow="/root/tried.yaml")
     assert "rehearsed, of /root/tried.yaml" in shown(replace(tried, record=record), capsys)
+
+
+GUARD = Guarded(
+    {"eth0": (), "eth1": ("program 9",)},
+    ("docker0",),
+    {GuardReason.SOURCE: Count(2, 80), GuardReason.DESTINATION: Count(40, 4000)},
+)
+
+
+def test_the_guard_is_told_with_where_it_is_and_what_it_dropped(
+    found: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = shown(replace(found, guard=GUARD), capsys)
+    lines = [" ".join(line.split()) for line in told.splitlines()]
+    assert lines[0] == "wg0: degraded"
+    assert "no guard on docker0" in lines
+    assert "guard on eth0, eth1 (not first)" in lines
+    at = lines.index("dropped by the guard")
+    assert lines[at + 1].startswith("destination 40 packets: To this node's own")
+    assert max(map(len, told.splitlines())) <= output.WIDTH
+    assert "eth0" not in shown(found, capsys)
+
+
+def test_programs_get_the_guard_with_its_counts(found: Inspection) -> None:
+    told = report(replace(found, guard=GUARD))
+    assert isinstance(told, dict)
+    assert told["guard"] == {
+        "on": {"eth0": [], "eth1": ["program 9"]},
+        "missing": ["docker0"],
+        "drops": {
+            "source": {"packets": 2, "bytes": 80},
+            "destination": {"packets": 40, "bytes": 4000},
+        },
+    }

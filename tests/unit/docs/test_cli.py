@@ -19,6 +19,7 @@ PAGE = (ROOT / "docs" / "cli.md").read_text()
 CLI = ROOT / "src" / "krait" / "cli"
 REPORTS = (
     "failure.py",
+    "guarded.py",
     "inspection.py",
     "comparison_report.py",
     "demo/report.py",

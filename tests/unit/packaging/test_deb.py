@@ -45,6 +45,7 @@ def test_it_has_what_an_operator_looks_for(released: Released) -> None:
         "./etc/krait/",
         "./lib/systemd/system/krait@.service",
         "./usr/bin/krait",
+        "./usr/lib/krait/krait/kernel/bpf/guard.bpf.o",
         "./usr/lib/krait/krait/kernel/bpf/krait.bpf.o",
         "./usr/share/bash-completion/completions/krait",
         "./usr/share/doc/krait/examples/small.yaml",

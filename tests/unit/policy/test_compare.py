@@ -173,16 +173,16 @@ def test_a_newcomer_opens_what_its_tags_let_it() -> None:
 
 def test_what_a_node_is_beside_its_tags_is_told() -> None:
     now = document(
-        ("    tags: [db]\n", "    tags: [db]\n    transit: true\n"),
+        ("    tags: [db]\n", "    tags: [db]\n    transit: true\n    guard: false\n"),
         ("tags: [branch]}, 10.21.0.0/24", "tags: [branch]}"),
-        ("policy:\n", "policy:\n  strict: true\n"),
+        ("policy:\n", "policy:\n  strict: true\n  guard: true\n"),
     )
     found = compare(document(), now)
     assert [(each.name, each.fields) for each in found.settings.changed] == [
-        ("db1", ("transit",)),
+        ("db1", ("transit", "guard")),
         ("web1", ("routes",)),
     ]
-    assert found.settings.other == ("strict",)
+    assert found.settings.other == ("strict", "guard")
     assert not found.is_empty
     assert found.rows == (), "what has no identity may open nothing, there or not"
 

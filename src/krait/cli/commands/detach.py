@@ -49,6 +49,8 @@ def _warnings(name: str, left: Left, restart: str) -> Iterator[str]:
         yield f"{name} IS NOT PROTECTED ANY MORE"
         yield "its peers may now open whatever WireGuard and the routes let through"
         yield f"to protect it again: {restart}"
+    if left.was_guarding:
+        yield f"the addresses of {name} are reached through other interfaces, too: the guard is off"
     if left.had_gone:
         yield f"NOR IS the device that was called {name} before it was renamed or moved away"
     if not left.was_enforcing and not left.interface_is_there and left.something_was_removed:

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
+from krait.agent.guarded import Guarded, look
 from krait.agent.paths import Paths
+from krait.agent.wiring import adapters
 from krait.cli import output
 from krait.cli.amounts import plural
 from krait.cli.doctor import documents, interface, limits, machine, made, underlay
@@ -58,7 +60,11 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
         return
     yield from examine("interface", interface.checks(subject, paths))
     yield from examine("underlay", underlay.checks(subject, documents.places(name, paths)))
-    yield from examine("limits", limits.checks(subject))
+    yield from examine("limits", limits.checks(subject, lambda: _guard(name, paths)))
+
+
+def _guard(name: str, paths: Paths) -> Guarded | None:
+    return look(name, adapters(name, paths), paths)
 
 
 def _print(name: str | None, findings: tuple[Finding, ...]) -> None:

@@ -4,35 +4,49 @@
 The threat model has the whole list; see docs/threat-model.md.
 """
 
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
+from krait.agent.guarded import Guarded
+from krait.cli.amounts import plural
 from krait.cli.doctor.finding import Answer, Checks, note, ok, warn
 from krait.cli.doctor.interface import Subject
+from krait.common.guard import GuardReason
 from krait.kernel.facts import packet_sockets, reverse_path_filter
 from krait.kernel.link import Link
 from krait.kernel.surroundings import LOOPBACK
+from krait.policy.model import Address
 
 _WHERE = "in a netfilter input chain (neither arp_ignore nor rp_filter drops it):"
 _STRICT = 1
 _SHOWN = 3
+_TO, _FROM = GuardReason.DESTINATION, GuardReason.SOURCE
 
 
-def checks(subject: Subject) -> Checks:
-    """The group's registry; `lo` is no other interface, for its packets meet no remote peer."""
+def checks(subject: Subject, guard: Callable[[], Guarded | None]) -> Checks:
+    """The group's registry; `lo` is no other interface, for its packets meet no remote peer.
+
+    `guard` tells where the guard is, if there is one.
+    """
     others = tuple(each for each in subject.others if each.ifindex != LOOPBACK)
+    found = cache(guard)
     return {
-        "weak-host": lambda: weak_host(subject.link, others),
-        "spoofing": lambda: spoofing({each.name: _filter(each) for each in others}),
+        "weak-host": lambda: weak_host(subject.link, others, found()),
+        "spoofing": lambda: spoofing(
+            {each.name: _filter(each) for each in _bare(others, found())}, found()
+        ),
         "lo": lambda: loopback(subject.link),
         "packet-sockets": lambda: sniffers(packet_sockets(subject.link.ifindex)),
     }
 
 
-def weak_host(link: Link, others: tuple[Link, ...]) -> Answer:
+def weak_host(link: Link, others: tuple[Link, ...], guard: Guarded | None = None) -> Answer:
     """Linux takes a packet for any of its addresses on any interface (RFC 1122, 3.3.4.2)."""
     if not others:
         return ok("no other interface is up")
+    others = _bare(others, guard)
+    if not others:
+        return ok(f"guarded: what comes to it through other interfaces drops{_dropped(guard, _TO)}")
     reachable = [each.ip for each in link.addresses if not each.is_link_local]
     if not reachable:
         return ok("no address that other interfaces could be reached by")
@@ -41,11 +55,30 @@ def weak_host(link: Link, others: tuple[Link, ...]) -> Answer:
     return warn(
         f"{shown} {'is' if len(reachable) == 1 else 'are'} reachable through {names} too, and "
         "unjudged there; doctor cannot see whether a firewall drops that",
-        "\n".join((_WHERE, *_drops(link.name, reachable))),
+        _mend(link, guard, reachable),
     )
 
 
-def _drops(name: str, addresses: list[IPv4Address | IPv6Address]) -> Iterator[str]:
+def _mend(link: Link, guard: Guarded | None, reachable: list[Address]) -> str:
+    if guard is not None:
+        return f"The guard should be there: krait status {link.name} says why it is not."
+    rules = "\n".join((_WHERE, *_drops(link.name, reachable)))
+    return f"say `guard: true` in the document's `policy`; or drop it\n{rules}"
+
+
+def _bare(others: tuple[Link, ...], guard: Guarded | None) -> tuple[Link, ...]:
+    """Those that nothing of Krait's is on."""
+    if guard is None:
+        return others
+    return tuple(each for each in others if each.name in guard.missing)
+
+
+def _dropped(guard: Guarded | None, reason: GuardReason) -> str:
+    count = guard.drops.get(reason) if guard else None
+    return f"; {plural(count.packets, 'packet')} so far" if count else ""
+
+
+def _drops(name: str, addresses: list[Address]) -> Iterator[str]:
     """A rule of nftables for each family; a link-local address is each interface's own."""
     for version, family in ((4, "ip"), (6, "ip6")):
         own = ", ".join(str(each) for each in addresses if each.version == version)
@@ -53,8 +86,8 @@ def _drops(name: str, addresses: list[IPv4Address | IPv6Address]) -> Iterator[st
             yield f'iifname != {{ lo, "{name}" }} {family} daddr {{ {own} }} drop'
 
 
-def spoofing(filters: Mapping[str, int | None]) -> Answer:
-    """`filters` is rp_filter by interface; None where it is gone meanwhile."""
+def spoofing(filters: Mapping[str, int | None], guard: Guarded | None = None) -> Answer:
+    """`filters` is rp_filter by interface that is not guarded; None where it is gone meanwhile."""
     loose = [name for name, value in filters.items() if value not in (_STRICT, None)]
     if loose:
         return warn(
@@ -63,6 +96,8 @@ def spoofing(filters: Mapping[str, int | None]) -> Answer:
             f"sysctl -w net.ipv4.conf.{loose[0].replace('.', '/')}.rp_filter={_STRICT}\n"
             "(strict; each path must be symmetric. Loose, 2, lets them in: the mesh has a route)",
         )
+    if guard is not None:
+        return ok(f"guarded: what poses as a node elsewhere drops{_dropped(guard, _FROM)}")
     return ok("no other interface takes IPv4 packets from mesh addresses")
 
 

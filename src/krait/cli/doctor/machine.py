@@ -17,6 +17,7 @@ from krait.kernel.bpf.mount import is_private
 from krait.kernel.capability import NEEDED, effective, require
 from krait.kernel.datapath import Datapath
 from krait.kernel.facts import clsact_built, observe_facts
+from krait.kernel.guard import GuardLoad
 from krait.policy.image import SMALLEST
 
 _OLDEST = (5, 11)
@@ -145,8 +146,9 @@ def library() -> Answer:
 
 
 def loads() -> Answer:
-    """Load the object with the smallest tables; raises BpfRefused with the verifier's words."""
+    """Load both objects, with the smallest tables; raises BpfRefused with the verifier's words."""
     Datapath.load(SMALLEST).close()
+    GuardLoad.load().close()
     return ok("Krait's programs pass this kernel's verifier")
 
 

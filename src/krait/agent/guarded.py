@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the guard is and what it dropped, asked of the kernel: for `krait status` and `doctor`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from krait.agent.guarding import guarded_devices
+from krait.agent.paths import Paths
+from krait.agent.state import Live
+from krait.agent.wiring import Adapters, unjudged
+from krait.common.guard import GuardReason
+from krait.kernel.generation import Count
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """The guard of the other interfaces, as it is."""
+
+    on: Mapping[str, tuple[str, ...]]
+    """The interfaces that it is on, by name, and who sees packets there before it."""
+    missing: tuple[str, ...]
+    """Those that it should be on."""
+    drops: Mapping[GuardReason, Count]
+
+
+def look(name: str, real: Adapters, paths: Paths) -> Guarded | None:
+    """The guard of an interface on the others; None if there is none."""
+    program = real.guards.program_id()
+    if program is None:
+        return None
+    devices = guarded_devices(unjudged(name, paths), name)
+    seats = real.guards.observe(devices, filters=True).seats
+    on, missing = {}, []
+    for ifindex, device in devices.items():
+        ours = [each for each in seats.get(ifindex, ()) if each.program_id == program]
+        if ours:
+            on[device] = ours[0].ahead
+        else:
+            missing.append(device)
+    return Guarded(on, tuple(missing), real.guards.drops())
+
+
+def shortfall(guard: Guarded | None, alive: Live | None) -> str:
+    """What is wrong with the guard; where there is none, by the word of the living agent."""
+    if guard is not None and guard.missing:
+        return f"no guard on {', '.join(guard.missing)}"
+    fault = alive.fault_of("guard") if alive else None
+    return fault.message.removeprefix("degraded: ") if fault else ""

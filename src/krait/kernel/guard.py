@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One load of the guard: a program for the ingress of any interface, and what it holds it to."""
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Self
+
+from krait.common import guard as abi
+from krait.common.errors import SystemRefused
+from krait.common.guard import GuardReason, Mark
+from krait.kernel.bpf.btf import check_enum, check_layouts
+from krait.kernel.bpf.map import Map
+from krait.kernel.bpf.object import BpfObject
+from krait.kernel.bpf.program import program_id
+from krait.kernel.datapath import Program, remove_pins
+from krait.kernel.generation import Count
+from krait.policy.model import Network
+
+OBJECT = Path(__file__).parent / "bpf" / "guard.bpf.o"
+
+_PROGRAM = "krait_guard"
+_MAPS = ("marks4", "marks6", "drops")
+_PREFIXES = {"marks4": abi.PREFIX4, "marks6": abi.PREFIX6}
+_MARK_BYTES = 4
+
+
+class GuardLoad:
+    """Owns the descriptors; pins and attachments outlive it."""
+
+    def __init__(self, maps: dict[str, Map], program: Program) -> None:
+        self.program = program
+        self._maps = maps
+
+    @classmethod
+    def load(cls, path: Path = OBJECT) -> Self:
+        """Load the object; nothing is marked, so that everything passes."""
+        if not path.exists():
+            raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
+        with BpfObject.open(path) as opened:
+            check_layouts(opened.btf, abi.LAYOUTS)
+            for tag, numbers in abi.ENUMERATIONS.items():
+                check_enum(opened.btf, tag, numbers)
+            opened.load()
+            maps = {name: opened.maps[name].duplicate() for name in _MAPS}
+            return cls(maps, Program(opened.programs[_PROGRAM]).duplicate())
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """The one that is pinned there."""
+        maps = {name: Map.open_pinned(directory / name) for name in _MAPS}
+        return cls(maps, Program.open_pinned(directory / _PROGRAM))
+
+    def pin(self, directory: Path) -> None:
+        """Pin all of it under a name that appears at once, or not at all."""
+        unfinished = directory.with_name(directory.name + "+")
+        remove_pins(unfinished)
+        unfinished.mkdir(parents=True)
+        for name, table in self._maps.items():
+            table.pin(unfinished / name)
+        self.program.pin(unfinished / _PROGRAM)
+        unfinished.rename(directory)
+
+    @property
+    def program_id(self) -> int:
+        """The kernel's number for it."""
+        return program_id(self.program.fd)
+
+    @property
+    def marks(self) -> dict[Network, Mark]:
+        """What is marked, read back."""
+        return {cidr: mark for name in _PREFIXES for cidr, mark in self._read(name)}
+
+    def mark(self, marks: Mapping[Network, Mark]) -> None:
+        """Mark these, and nothing else; first what is new, so that no packet slips in between.
+
+        Raises MapFull if there are more than the guard has room for: some are marked then.
+        """
+        there = self.marks
+        for cidr, mark in marks.items():
+            if there.get(cidr) != mark:
+                name, key = _key(cidr)
+                self._maps[name].update(key, mark.to_bytes(_MARK_BYTES, "little"))
+        for cidr in there.keys() - marks.keys():
+            name, key = _key(cidr)
+            self._maps[name].delete(key)
+
+    @property
+    def drops(self) -> dict[GuardReason, Count]:
+        """Dropped packets by reason; those that never occurred are left out."""
+        sums = self._maps["drops"].folded((sum, sum))  # packets, bytes
+        return {reason: Count(*sums[reason]) for reason in GuardReason if sums[reason][0]}
+
+    def close(self) -> None:
+        """Let the descriptors go; what is pinned or attached runs on."""
+        for each in (*self._maps.values(), self.program):
+            each.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, name: str) -> Iterator[tuple[Network, Mark]]:
+        layout = _PREFIXES[name].codec
+        for keys, values in self._maps[name].items():
+            for number, (length, *address) in enumerate(layout.iter_unpack(keys)):
+                at = number * _MARK_BYTES
+                mark = int.from_bytes(values[at : at + _MARK_BYTES], "little")
+                yield ip_network((bytes(address), length)), Mark(mark)
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether all of a load is pinned there: somebody may have removed some of it."""
+    return all((directory / name).is_file() for name in (*_MAPS, _PROGRAM))
+
+
+def _key(cidr: Network) -> tuple[str, bytes]:
+    """The table of a prefix, and its key there."""
+    name = f"marks{cidr.version}"
+    packed = cidr.network_address.packed
+    return name, _PREFIXES[name].codec.pack(cidr.prefixlen, *packed)
