@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program that sends numbered datagrams, and the one that notes them: `python pairs.py MODE …`.
+"""The program that sends many datagrams, or notes them: `python pairs.py MODE ARGS`.
 
 send PORT,PORT… PAUSE_S SOURCE,DESTINATION…   again and again one to each port, all with one
                             number and from one port, over one pair of addresses after the other; at
@@ -7,6 +7,8 @@ send PORT,PORT… PAUSE_S SOURCE,DESTINATION…   again and again one to each po
 note PORT,PORT…             at SIGTERM it says of each that came in on wg0, and past its filter:
                             source, port, number, when it was sent and when it was noted, in
                             nanoseconds of CLOCK_MONOTONIC
+opens COUNT PORT SOURCE,DESTINATION    a datagram from each of so many ports, from 1 on
+firsts COUNT PORT SOURCE,DESTINATION   the first fragments of so many datagrams
 """
 
 import json
@@ -17,7 +19,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from itertools import cycle
 
@@ -45,6 +47,32 @@ def send(ports: str, pause_s: str, *ends: str) -> None:
                 sock.sendto(packet, (DEVICE, ethertype))
             number += 1
     say(json.dumps(number))
+
+
+def opens(count: str, port: str, ends: str) -> None:
+    source, destination = ends.split(",")
+    head, ethertype = _header(source, destination)
+    body = _DATA.pack(0, 0)
+    udp = (struct.pack("!HHHH", each, int(port), 8 + len(body), 0) for each in range(1, 1 << 16))
+    _burst((head + next(udp) + body for _ in range(int(count))), ethertype)
+
+
+def firsts(count: str, port: str, ends: str) -> None:
+    source, destination = ends.split(",")
+    addresses = ip_address(source).packed + ip_address(destination).packed
+    udp = struct.pack("!HHHH", 40000, int(port), 32, 0) + bytes(8)
+    head = [0x45, 0, 20 + len(udp), 0, 0x2000, 64, 17, 0]
+    numbered = ([*head[:3], number, *head[4:]] for number in range(int(count)))
+    packets = (struct.pack("!BBHHHBBH", *each) + addresses + udp for each in numbered)
+    _burst(packets, 0x0800)
+
+
+def _burst(packets: Iterable[bytes], ethertype: int) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sock:
+        for number, packet in enumerate(packets):
+            sock.sendto(packet, (DEVICE, ethertype))
+            if number % 64 == 0:  # what queues up in WireGuard beyond its queues is lost
+                time.sleep(0.004)
 
 
 def note(ports: str) -> None:
@@ -92,5 +120,10 @@ def say(line: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: _over.set())
-    modes: dict[str, Callable[..., None]] = {"send": send, "note": note}
+    modes: dict[str, Callable[..., None]] = {
+        "send": send,
+        "note": note,
+        "opens": opens,
+        "firsts": firsts,
+    }
     modes[sys.argv[1]](*sys.argv[2:])
