@@ -71,10 +71,10 @@ side_by_side := "--numprocesses 2 --dist loadscope --no-loadscope-reorder"
 [group('test')]
 check: lint test
 
-# what a packet and a large mesh cost: ./just bench >bench/RESULTS.md; ./just bench scale (root)
+# what a packet, a large mesh and a flood cost: ./just bench >bench/RESULTS.md; ./just bench flood (root)
 [group('test')]
 [no-exit-message]
-@bench *parts="filter scale up": build-all
+@bench *parts="filter scale up flood": build-all
     for part in {{ parts }}; do python -m "bench.$part"; done
 
 # formatting, types, layers, the C analyser, the shell scripts

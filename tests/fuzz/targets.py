@@ -9,7 +9,8 @@ from struct import pack
 
 from krait.common.errors import KraitError
 from krait.kernel import netlink
-from krait.kernel.wireguard import module
+from krait.kernel.link import Link
+from krait.kernel.wireguard import module, userspace
 from krait.policy import packet
 from krait.policy.document import load
 from krait.policy.model import Document, Mark
@@ -78,6 +79,11 @@ def read_essence(data: bytes) -> None:
     found.device()
 
 
+def read_userspace(data: bytes) -> None:
+    """What a process says of its device, behind the end of a line."""
+    userspace.decode(_LINK, userspace.told([memoryview(b"\n" + data)]))
+
+
 def read_packet(data: bytes) -> None:
     """Both of the frame's protocols, whatever the packet is."""
     for kind in packet.ETHERTYPE.values():
@@ -94,6 +100,19 @@ _DUMP = bytes(
     message(
         Told(b"\2" * 32, ("10.8.0.2/32", "fd00::2/128"), ("192.0.2.1", 51820), keepalive_s=25),
         Told(b"\3" * 32, ("10.9.0.0/16",), ("2001:db8::1", 51820), scope=2),
+    )
+)
+_LINK = Link(7, "wg0", "tun", 1420, up=True)
+_SAID = b"\n".join(
+    (
+        b"private_key=" + b"77" * 32,
+        b"listen_port=51820\nfwmark=0x1",
+        b"public_key=" + b"aa" * 32,
+        b"preshared_key=" + b"5a" * 32,
+        b"endpoint=[2001:db8::1]:51820\nlast_handshake_time_sec=1700000000\ntx_bytes=3\nrx_bytes=4",
+        b"persistent_keepalive_interval=25\nallowed_ip=10.8.0.2/32\nallowed_ip=fd00::2/128",
+        b"public_key=" + b"bb" * 32,
+        b"allowed_ip=10.9.0.0/16\n",
     )
 )
 _FOUR, _SIX = map(ip_address, ("10.8.0.1", "fd00:8::1"))
@@ -114,5 +133,6 @@ TARGETS: Mapping[str, Target] = {
     "netlink": Target(read_messages, (ValueError,), (_netlink_message(), _netlink_message() * 3)),
     "wireguard": Target(read_wireguard, (ValueError,), (_DUMP,)),
     "essence": Target(read_essence, (ValueError,), (_DUMP,)),
+    "userspace": Target(read_userspace, (ValueError,), (_SAID,)),
     "packet": Target(read_packet, (), _PACKETS),
 }

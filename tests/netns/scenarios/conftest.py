@@ -6,14 +6,20 @@ packets drop and for which reason, and no counter but these may move anywhere.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from krait.agent.diff import Attach
+from krait.agent.paths import Paths
+from krait.agent.state import read_records
 from krait.common.reason import Reason
+from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from krait.lab.machine import Machine, Process
@@ -74,6 +80,27 @@ class Guard:
         """Packets dropped so far, by reason, but for what nobody asked for."""
         every = drops_on(self.machine)
         return {why.label: count for why, count in every.items() if why not in _UNASKED}
+
+    def counted(self) -> Counter[str]:
+        """Packets so far under each reason (`denied`) and each rule (`rule web`).
+
+        Without those for multicast, which a kernel sends of its own accord.
+        """
+        root = Path(f"/proc/{self.machine.pid}/root")
+        here = Paths(pins=root / "sys/fs/bpf/krait", state=root / "var/lib/krait")
+        with closing(Generations(here.pins_of("wg0"))) as generations:
+            tables = generations.open(generations.found()[-1])
+            revision, drops, rules = (
+                tables.in_force.revision,
+                tables.drops(),
+                tables.counts("rules"),
+            )
+        records = read_records(here.state_of("wg0"))
+        (numbers,) = (each.numbers for each in records if each.revision == revision)
+        names = [f"rule {name}" for name in ("default", *numbers.rules)]
+        found = {name: each.packets for name, each in zip(names, rules, strict=False)}
+        found |= {why.label: each.packets for why, each in drops.items()}
+        return Counter({name: n for name, n in found.items() if name != Reason.MULTICAST.label})
 
     def passed(self, rule: str) -> int:
         """Packets counted under a rule so far, as `krait status` tells it."""

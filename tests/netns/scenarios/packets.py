@@ -11,10 +11,16 @@ large ADDRESS PORT         a UDP message of 8,000 bytes, in fragments, until it 
                            after three that do not
 pieces PROTOCOL SOURCE DESTINATION OFFSET:MORE:DATA …   fragments of one datagram; offset in bytes
                            and data are hexadecimal, more is 0 or 1
+frames DEVICE FRAME …      packets, in hexadecimal from their IP headers on, as they are but for the
+                           checksum of an IPv4 header, past the kernel's own idea of them
+watch DEVICE PORT          a line `in FRAME` for each packet that came in on a device and got past
+                           what filters there, and `heard DATA` for what a UDP socket got, which
+                           answers nobody; until it is killed
 """
 
 import errno
 import secrets
+import select
 import socket
 import struct
 import sys
@@ -134,6 +140,36 @@ def pieces(protocol: str, source: str, destination: str, *parts: str) -> None:
             sock.sendto(header, (destination, 0))
 
 
+def frames(device: str, *texts: str) -> None:
+    # Of the interface, not of the stack, which would write lengths and addresses anew.
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sock:
+        for frame in map(bytearray.fromhex, texts):
+            version, header_bytes = frame[0] >> 4, (frame[0] & 15) * 4
+            if version == 4 and 20 <= header_bytes <= len(frame):
+                frame[10:12] = struct.pack("!H", _checksum(bytes(frame[:header_bytes])))
+            try:
+                sock.sendto(frame, (device, 0x86DD if version == 6 else 0x0800))
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # a filter of this machine's own dropped it
+                    raise
+
+
+def watch(device: str, port: str) -> None:
+    # A socket of one protocol is served behind a device's filters; one of all would be before them.
+    packets = [socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) for _ in range(2)]
+    for sock, ethertype in zip(packets, (0x0800, 0x86DD), strict=True):
+        sock.bind((device, ethertype))
+    heard = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)  # and of IPv4
+    heard.bind(("::", int(port)))
+    print("ready", flush=True)  # noqa: T201
+    while True:
+        for sock in select.select([*packets, heard], [], [])[0]:
+            data, sender = sock.recvfrom(0xFFFF)
+            if sock is heard or sender[2] != socket.PACKET_OUTGOING:
+                what = "heard" if sock is heard else "in"
+                print(what, data.hex(), flush=True)  # noqa: T201
+
+
 def _is_too_large(attempt: Callable[[], object]) -> bool:
     try:
         attempt()
@@ -164,5 +200,7 @@ if __name__ == "__main__":
         "forge": forge,
         "large": large,
         "pieces": pieces,
+        "frames": frames,
+        "watch": watch,
     }
     modes[sys.argv[1]](*sys.argv[2:])

@@ -16,7 +16,6 @@ TICKS = 40  # sent in vain by both ends
 ENDS = {"alice": "tags: [a]", "bob": "tags: [b]"}
 PING = "name: ping, from: a, to: b, ports: icmp"
 ONE = "name: one, from: a, to: b, ports: [tcp/80, udp/80]"
-LIVE = "name: live-PORT, from: a, to: b, ports: [tcp/PORT, udp/PORT]"
 OTHER = "name: other, from: a, to: b, ports: [tcp/81, udp/81]"
 
 
@@ -77,12 +76,23 @@ def test_of_two_revisions_only_what_both_allow_opens(pair: Mesh, first: str, sec
     pair.fail("alice", "bob", "tcp/80", "udp/80", drops={"alice": "denied"})
 
 
+LIVE_90 = "name: live-90, from: [a, z], to: b, ports: [tcp/90, udp/90]"
+LIVE_91 = "name: live-91, from: a, to: b, ports: [tcp/91, udp/91]"
+# Both tags are somebody's all the while, or a rule could not name them.
+BOTH = "tags: [b], routes: [{cidr: 10.21.1.0/24, tags: a}, {cidr: 10.21.2.0/24, tags: z}]"
+TAGGED, RETAGGED = {"alice": "tags: [a]", "bob": BOTH}, {"alice": "tags: [z]", "bob": BOTH}
+
+
 @pytest.mark.parametrize(("first", "second"), [("alice", "bob"), ("bob", "alice")])
+@pytest.mark.parametrize(
+    ("nodes", "rules"),
+    [(TAGGED, [LIVE_90]), (RETAGGED, [LIVE_90, LIVE_91])],
+    ids=["without the rule", "with another tag"],
+)
 def test_either_end_cuts_live_flows_and_keeps_the_others(
-    pair: Mesh, first: str, second: str
+    pair: Mesh, first: str, second: str, nodes: dict[str, str], rules: list[str]
 ) -> None:
-    kept, revoked = LIVE.replace("PORT", "90"), LIVE.replace("PORT", "91")
-    old, new = pair.document(ENDS, [kept, revoked]), pair.document(ENDS, [kept])
+    old, new = pair.document(TAGGED, [LIVE_90, LIVE_91]), pair.document(nodes, rules)
     pair.enforce(old, "alice", "bob")
     with (
         flow(pair, "tcp/90") as kept_tcp,
@@ -93,7 +103,17 @@ def test_either_end_cuts_live_flows_and_keeps_the_others(
         pair.enforce(new, first)
         assert_is_cut(revoked_tcp)
         assert_is_cut(revoked_udp)
-        assert pair.guard(first).drops().keys() == {"denied"}
+        before = {name: pair.guard(name).counted() for name in (first, second)}
+        for live in (kept_tcp, kept_udp):  # while each end goes by a revision of its own
+            assert_goes_on(live)
+        assert_is_cut(revoked_tcp)
+        assert_is_cut(revoked_udp)
+        moved = {name: pair.guard(name).counted() - before[name] for name in (first, second)}
+        assert moved[first].keys() == {"rule live-90", "denied", "rule default"}
+        # Of live flows both are never read at one moment.
+        assert min(moved[first]["denied"], moved[first]["rule default"]) > TICKS
+        # What the other end sends in vain it still counts as allowed.
+        assert moved[second].keys() == {"rule live-90", "rule live-91"}
         assert not pair.guard(second).drops()
         pair.enforce(new, second)
         for live in (kept_tcp, kept_udp):

@@ -60,7 +60,7 @@ def require(link: Link, path: Path, pid: int) -> None:
 @contextmanager
 def answering(link: Link, path: Path) -> Iterator[None]:
     """A talk with the process behind a device's socket: its OSError becomes one that says the mend,
-    NotWireguard where nobody listens.
+    NotWireguard where nobody listens. So does a ValueError: it was answered what cannot be.
     """
     try:
         yield
@@ -74,6 +74,11 @@ def answering(link: Link, path: Path) -> Iterator[None]:
         raise SystemRefused(
             f"the userspace WireGuard of {link.name} does not answer: {error.strerror or error}",
             hint=f"Look at the process that holds {path}; it answers its own user, and root.",
+        ) from error
+    except ValueError as error:  # whose words may quote what is nobody's to read
+        raise SystemRefused(
+            f"the userspace WireGuard of {link.name} answers what no WireGuard says",
+            hint=f"Look at the process that holds {path}: is it WireGuard, and does `wg` read it?",
         ) from error
 
 

@@ -56,7 +56,7 @@ def converse(path: Path, trust: Callable[[int], None]) -> Iterator[Pair]:
     or ConnectionRefusedError if there is none, else what it answers.
     """
     with closing(_ask(path, trust)) as parts:
-        for what, value in _pairs(parts):
+        for what, value in told(parts):
             if what == "errno":
                 _require_none(value)
                 return
@@ -106,14 +106,15 @@ def answer(stream: socket.socket, trust: Callable[[int], None]) -> int:
 
     `stream` passes credentials; `trust` and what is raised are as for `converse`.
     """
-    *_, (_, value) = _pairs(_parts(stream, bytearray(_SHORT_BYTES), trust))
+    *_, (_, value) = told(_parts(stream, bytearray(_SHORT_BYTES), trust))
     return abs(int(value))
 
 
 def decode(link: Link, pairs: Iterable[Pair]) -> Device:
     """The device that the pairs tell of, its peers in the order of their keys.
 
-    The process lists peers in a random order, their allowed IPs in a stable one.
+    The process lists peers in a random order, their allowed IPs in a stable one. Raises ValueError
+    for a value that cannot be, and for what is said of a peer before there is one.
     """
     key, listen_port, fwmark = NO_KEY, 0, 0
     peers: list[tuple[dict[str, str], list[str]]] = []
@@ -126,6 +127,8 @@ def decode(link: Link, pairs: Iterable[Pair]) -> Device:
             fwmark = int(value, 0)
         elif what == "public_key":
             peers.append(({what: value}, []))
+        elif not peers:
+            raise ValueError(f"{what} of a peer before any peer")
         elif what == "allowed_ip":
             peers[-1][1].append(value)
         else:
@@ -172,8 +175,11 @@ def _require_none(error: str) -> None:
         raise OSError(abs(int(error)), "the process refused to tell")
 
 
-def _pairs(parts: Iterator[memoryview]) -> Iterator[Pair]:
-    """The lines that mean something, `errno` the last."""
+def told(parts: Iterable[memoryview]) -> Iterator[Pair]:
+    """The lines that mean something, `errno` the last; each part begins behind a line's end.
+
+    Raises ValueError for a key that is none, or for what is no text.
+    """
     for part in parts:
         for name, raw in _LINE.findall(part):
             what, value = name.decode(), raw.decode()

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from krait.common.errors import SystemRefused
 from krait.kernel.link import Link
 from krait.kernel.wireguard import userspace
 from krait.kernel.wireguard.device import NO_KEY, Device, Peer
+from krait.kernel.wireguard.driver import answering as answered
 from krait.kernel.wireguard.userspace import converse, decode, essence
 
 LINK = Link(7, "wg0", "tun", 1420, up=True)
@@ -242,3 +244,20 @@ def test_there_is_no_essence_of_half_an_answer_or_of_a_refusal(
 ) -> None:
     with pytest.raises(OSError, match=r"hung up|refused to tell"):
         essence(answering(answer), believe)
+
+
+@pytest.mark.parametrize("line", ["allowed_ip=10.8.0.2/32", "rx_bytes=1", f"seal={A}"])
+def test_what_is_said_of_a_peer_before_there_is_one_is_refused(line: str) -> None:
+    what, _, value = line.partition("=")
+    with pytest.raises(ValueError, match="before any peer"):
+        decode(LINK, [(what, value)])
+
+
+def test_an_answer_that_no_wireguard_gives_is_refused_with_the_mend(
+    answering: Answering,
+) -> None:
+    path = answering([f"{OWN}allowed_ip=10.8.0.2/32\n{END}"])
+    refusal = pytest.raises(SystemRefused, match="answers what no WireGuard says")
+    with refusal as refused, answered(LINK, path):
+        decode(LINK, converse(path, believe))
+    assert str(path) in refused.value.hint
