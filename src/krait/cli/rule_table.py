@@ -10,6 +10,7 @@ from krait.cli.amounts import amount, last_seen, size
 from krait.cli.inspection import rehearsal, short
 from krait.cli.output import Json, Style, paint
 from krait.kernel.generation import Count, Moment
+from krait.policy import lifetime
 from krait.policy.idle import Idle, Why
 from krait.policy.problems import printable
 from krait.policy.rules import DEFAULT_RULE
@@ -90,9 +91,9 @@ def _row(each: Counted, now: Moment) -> Row:
         remark = rehearsal(each.rehearsed)
         return Row((name, action, "-", "-", "rehearsed"), remark, faint=not remark)
     if count is None:
-        return Row((name, action, "-", "-", "not here"), _remark(each.idle), faint=True)
+        return Row((name, action, "-", "-", "not here"), _remark(each), faint=True)
     told = _told(count, now)
-    return Row((name, action, *told), _remark(each.idle), faint=not count.packets)
+    return Row((name, action, *told), _remark(each), faint=not count.packets)
 
 
 def _told(count: Count, now: Moment) -> tuple[str, str, str]:
@@ -108,7 +109,13 @@ def _action(each: Counted) -> str:
     return f"audit {word}" if each.rule.audit else word
 
 
-def _remark(idle: Idle | None) -> str:
+def _remark(each: Counted) -> str:
+    until = each.rule.until
+    end = "" if until is None else f"until {lifetime.written(until)}"
+    return "; ".join(filter(None, (end, _idleness(each.idle))))
+
+
+def _idleness(idle: Idle | None) -> str:
     match idle.why if idle else None:
         case Why.NOBODY:
             return "never decides: no two on different nodes are its two sides"
@@ -126,6 +133,7 @@ def _report(each: Counted, now: Moment) -> Json:
         "line": each.rule.mark.line,
         "action": "allow" if each.rule.allow else "deny",
         "audit": each.rule.audit,
+        "until": None if each.rule.until is None else lifetime.written(each.rule.until),
         "here": each.count is not None,
         **(figures or {"packets": None, "bytes": None, "age_s": None}),
         "unused": each.is_unused,

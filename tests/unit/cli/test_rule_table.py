@@ -132,3 +132,12 @@ def test_programs_get_raw_figures() -> None:
     assert (peers["here"], peers["packets"], peers["age_s"]) == (False, None, None)
     assert (trial["audit"], trial["unused"]) == (True, False)
     assert told["default"] == {"action": "deny", "packets": 3, "bytes": 180, "age_s": 9.99}
+
+
+def test_the_end_of_a_rule_is_told_beside_why_it_never_decides(capsys: Capture) -> None:
+    ending = replace(APP_IN, until=1_798_740_000)
+    idle = Counted(ending, Count(12, 720, 1000), Idle(ending, Why.NOBODY, ()))
+    text = " ".join(shown(replace(FOUND, rules=(idle,)), capsys).split())
+    assert "until 2026-12-31T18:00:00Z; never decides: no two" in text
+    told = json.loads(json.dumps(report(replace(FOUND, rules=(idle,)))))
+    assert told["rules"][0]["until"] == "2026-12-31T18:00:00Z"
