@@ -117,6 +117,7 @@ def test_programs_get_raw_figures() -> None:
         "line": WEB_DB.mark.line,
         "action": "allow",
         "audit": False,
+        "until": None,
         "here": True,
         "packets": 1_234_567,
         "bytes": 3_650_722_201,
