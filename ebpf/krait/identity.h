@@ -97,6 +97,14 @@ INLINE int came_in_here(const struct __sk_buff *skb)
 	return skb->ingress_ifindex == skb->ifindex;
 }
 
+/* Why a packet drops if nobody owns one of its addresses. */
+INLINE enum krait_reason of_nobody(__u8 family, const __u64 *address, enum krait_reason unknown)
+{
+	if (family == 4)
+		return address[1] >> 16 == 0xa9fe ? KRAIT_LINK_LOCAL : unknown;
+	return address[0] >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : unknown;
+}
+
 INLINE enum krait_reason find_sides(const struct subject *x, struct sides *sides)
 {
 	const struct packet *p = x->p;
@@ -105,7 +113,8 @@ INLINE enum krait_reason find_sides(const struct subject *x, struct sides *sides
 	struct krait_principal *who = owner(x->state, p->family, far);
 
 	if (!who)
-		return x->leaves ? KRAIT_UNKNOWN_DESTINATION : KRAIT_UNKNOWN_SOURCE;
+		return of_nobody(p->family, far,
+				 x->leaves ? KRAIT_UNKNOWN_DESTINATION : KRAIT_UNKNOWN_SOURCE);
 	sides->far = *who;
 	if (!who->peer)
 		return KRAIT_WRONG_SIDE;
@@ -115,7 +124,9 @@ INLINE enum krait_reason find_sides(const struct subject *x, struct sides *sides
 	} else {
 		who = owner(x->state, p->family, near);
 		if (!who)
-			return x->leaves ? KRAIT_UNKNOWN_SOURCE : KRAIT_UNKNOWN_DESTINATION;
+			return of_nobody(p->family, near,
+					 x->leaves ? KRAIT_UNKNOWN_SOURCE
+						   : KRAIT_UNKNOWN_DESTINATION);
 		sides->near = *who;
 		if (who->peer && !(self->flags & KRAIT_SELF_TRANSIT))
 			return KRAIT_NOT_TRANSIT;

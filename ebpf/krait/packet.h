@@ -125,19 +125,13 @@ INLINE void *linear(struct __sk_buff *skb, __u32 offset, __u32 length)
 INLINE enum krait_reason classify_addresses(const struct packet *p)
 {
 	if (p->family == 4) {
-		__u32 src = p->src[1], dst = p->dst[1];
-
-		if (src >> 29 == 7)
+		if (p->src[1] >> 29 == 7)
 			return KRAIT_MALFORMED;
-		if (dst >> 29 == 7)
-			return KRAIT_MULTICAST;
-		return src >> 16 == 0xa9fe || dst >> 16 == 0xa9fe ? KRAIT_LINK_LOCAL : KRAIT_PASS;
+		return p->dst[1] >> 29 == 7 ? KRAIT_MULTICAST : KRAIT_PASS;
 	}
 	if (p->src[0] >> 56 == 0xff)
 		return KRAIT_MALFORMED;
-	if (p->dst[0] >> 56 == 0xff)
-		return KRAIT_MULTICAST;
-	return p->src[0] >> 54 == 0x3fa || p->dst[0] >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : KRAIT_PASS;
+	return p->dst[0] >> 56 == 0xff ? KRAIT_MULTICAST : KRAIT_PASS;
 }
 
 /* Later fragments are judged with the first, of which only the datagram's own words tell: what they

@@ -2,7 +2,7 @@
 """The parts of random documents: nodes on crowded ranges, and rules about few tags and ports."""
 
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from itertools import count
 from typing import TypeVar
 
@@ -62,8 +62,13 @@ SUBNETS: tuple[Network, ...] = tuple(
             "fd00:8::/120",
             "fd00::/16",
             "::/0",
+            "fe80::/64",
+            "169.254.0.0/16",
         ),
     )
+)
+LINK_LOCALS: tuple[Address, ...] = tuple(
+    map(ip_address, ("fe80::1", "fe80::2", "169.254.0.1", "febf::2", "169.254.255.254"))
 )
 GRE = 47
 SPANS = (
@@ -167,6 +172,8 @@ def nodes_of(draw: st.DrawFn, cidrs: tuple[Network, ...]) -> tuple[Node, ...]:
         hosts = draw(some(fitting, len(names), len(names)))
         for name, host in zip(names, hosts, strict=True):
             addresses[name].append(cidr[host])
+    for address in draw(some(LINK_LOCALS, 3)):
+        addresses[draw(st.sampled_from(names))].append(address)
     routed = {cidr: draw(st.sampled_from(names)) for cidr in draw(some(SUBNETS, 4))}
     hub = draw(st.sampled_from(names)) if draw(rarely) else None
     spoke = next((name for name in reversed(names) if name != hub), None) if hub else None

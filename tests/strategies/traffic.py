@@ -188,9 +188,7 @@ class _Cast:
         found = list(dict.fromkeys(a for world in known for a in landmarks(world.view)))
         owners = {address: _owner(known[0].view, address) for address in found}
         able = [
-            (address, who.peer)
-            for address, who in owners.items()
-            if who and who.labels is not None and not address.is_link_local
+            (address, who.peer) for address, who in owners.items() if who and who.labels is not None
         ]
         here = [address for address, peer in able if peer == HERE]
         there = [address for address, peer in able if peer != HERE]

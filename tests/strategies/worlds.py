@@ -37,8 +37,13 @@ from tests.strategies.documents import (
 )
 
 STRANGERS: tuple[Network, ...] = tuple(
-    map(ip_network, ("10.8.0.66/32", "10.8.0.64/26", "10.99.0.0/16", "fd00:8::66/128"))
+    map(
+        ip_network,
+        ("10.8.0.66/32", "10.8.0.64/26", "10.99.0.0/16", "fd00:8::66/128", "fe80::2/128"),
+    )
 )
+
+LINKS: tuple[Network, ...] = tuple(map(ip_network, ("fe80::/10", "169.254.0.0/16")))
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,12 @@ def _interfaces(
                 wanted += [ip_network(each) for each in spoke.addresses]
                 wanted += [route.cidr for route in spoke.routes]
         wanted += draw(some((*SUBNETS, *STRANGERS, *cidrs), 1))
+        wanted += draw(some(LINKS, 1)) if draw(rarely) else []
         peers.append(Peer(node.public_key or b"", allow(wanted)))
     if draw(st.booleans()):
         peers.insert(0, Peer(key("stranger"), allow(draw(some(STRANGERS, 3, 1)))))
     own = [
-        ip_interface(f"{each}/{next(c.prefixlen for c in cidrs if each in c)}")
+        ip_interface(f"{each}/{next(c.prefixlen for c in (*cidrs, *LINKS) if each in c)}")
         for each in me.addresses
     ]
     own += draw(some((ip_interface("172.16.0.1/24"), ip_interface("fe80::1/64")), 1))

@@ -63,8 +63,8 @@ _TABLE: dict[Reason, Explanation] = {
         "Expected for discovery protocols; nothing to mend.",
     ),
     Reason.LINK_LOCAL: Explanation(
-        "Source or destination is link-local (169.254.0.0/16, fe80::/10).",
-        "Use the mesh addresses; no rule can name link-local ones yet.",
+        "A link-local address (169.254.0.0/16, fe80::/10) that is nobody's by itself.",
+        "If something needs it, list it as `address` of its node, or in allowed IPs by itself.",
     ),
     Reason.NOT_READY: Explanation(
         "No policy is in force: the filter is armed and its slot is empty.",

@@ -16,6 +16,7 @@ from krait.policy.fragment import Datagram, Fragment
 from krait.policy.model import TCP, Address, Labels, Policy
 from krait.policy.packet import Packet
 from krait.policy.pair import pair_class, ports_concern
+from krait.policy.reserved import of_nobody
 from krait.policy.view import HERE, Principal, View
 
 HAS_FLOWS = frozenset({PairClass.STATEFUL, PairClass.ENDING})
@@ -159,7 +160,10 @@ def between_principals(state: InForce, packet: Packet, now_s: float, way: Way) -
     """Question 4."""
     source, destination = state.owner(packet.source), state.owner(packet.destination)
     near, far = (source, destination) if way.leaves else (destination, source)
-    unknown = (Reason.UNKNOWN_SOURCE, Reason.UNKNOWN_DESTINATION)
+    unknown = (
+        of_nobody(packet.source, Reason.UNKNOWN_SOURCE),
+        of_nobody(packet.destination, Reason.UNKNOWN_DESTINATION),
+    )
     near_unknown, far_unknown = unknown if way.leaves else unknown[::-1]
     if far is None:
         return Verdict(far_unknown, path=Path.PRINCIPALS)

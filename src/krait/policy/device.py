@@ -25,6 +25,9 @@ from krait.policy.problems import Problems, quoted
 from krait.policy.values import PAIR
 from krait.policy.view import InterfaceAddress
 
+_LINKS: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/64"))
+"""What is on the link of every device (RFC 3927; RFC 4291, 2.5.6)."""
+
 KEEPALIVE_S = 25
 """Below the 30 s after which the hastiest NAT forgets a UDP flow."""
 
@@ -53,7 +56,7 @@ class WantedDevice:
     node: str
     interface: str
     public_key: bytes
-    addresses: tuple[InterfaceAddress, ...]  # with the length of the mesh's range around each
+    addresses: tuple[InterfaceAddress, ...]  # with the length of the range around each
     listen_port: int | None  # None: any
     mtu: int | None  # None: what the underlay leaves
     peers: tuple[WantedPeer, ...]
@@ -95,7 +98,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         addresses=tuple(
             ip_interface(f"{each}/{cidr.prefixlen}")
             for each in own.addresses
-            for cidr in mesh.cidrs
+            for cidr in (*mesh.cidrs, *_LINKS)
             if each in cidr
         ),
         listen_port=_first(

@@ -26,7 +26,6 @@ MAX_EXTENSIONS = 4
 
 # 240.0.0.0/4 and the broadcast address are in the first: no unicast source or destination either.
 _MULTICAST: tuple[Network, ...] = (IPv4Network("224.0.0.0/3"), IPv6Network("ff00::/8"))
-_LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))
 
 
 class TcpFlag(IntFlag):
@@ -168,8 +167,6 @@ def _read(data: bytes, *, whole: bool) -> _Ip | Reason:
         return Reason.MALFORMED
     if _within(found.destination, _MULTICAST):
         return Reason.MULTICAST
-    if _within(found.source, _LINK_LOCAL) or _within(found.destination, _LINK_LOCAL):
-        return Reason.LINK_LOCAL
     return found
 
 

@@ -100,6 +100,12 @@ MUTANTS = (
         ".length = 8 + 24",
     ),
     Mutant(
+        "a link-local address of nobody is as unknown as any",
+        _IDENTITY,
+        "return address[0] >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : unknown;",
+        "return unknown;",
+    ),
+    Mutant(
         "anybody may relay",
         _IDENTITY,
         "!(self->flags & KRAIT_SELF_TRANSIT)",
