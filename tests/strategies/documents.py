@@ -18,6 +18,8 @@ from krait.policy.model import (
     Document,
     Labels,
     Mark,
+    MulticastGroup,
+    Named,
     Network,
     Node,
     PortSpan,
@@ -70,6 +72,10 @@ SUBNETS: tuple[Network, ...] = tuple(
 LINK_LOCALS: tuple[Address, ...] = tuple(
     map(ip_address, ("fe80::1", "fe80::2", "169.254.0.1", "febf::2", "169.254.255.254"))
 )
+GROUPS: tuple[Network, ...] = tuple(
+    map(ip_network, ("224.0.0.5/32", "239.0.0.0/8", "224.0.0.0/4", "ff02::5/128", "ff00::/8"))
+)
+GROUP_NAMES = ("everyone", "routers")
 GRE = 47
 SPANS = (
     PortSpan(TCP, 22, 22),
@@ -158,8 +164,19 @@ def rules(draw: st.DrawFn, nodes: Sequence[str]) -> tuple[Rule, ...]:
     )
 
 
-def names_of(nodes: Sequence[Node]) -> list[str]:
+def names_of(nodes: Sequence[Named]) -> list[str]:
     return [node.name for node in nodes]
+
+
+@st.composite
+def groups_of(draw: st.DrawFn) -> tuple[MulticastGroup, ...]:
+    """Often none; each range belongs to one, and may lie in another's."""
+    names = draw(some(GROUP_NAMES, len(GROUP_NAMES)))
+    ranges = draw(some(GROUPS, len(GROUPS), len(names)))
+    return tuple(
+        MulticastGroup(name, tuple(ranges[place :: len(names)]), draw(tags), NOWHERE)
+        for place, name in enumerate(names)
+    )
 
 
 @st.composite
@@ -199,7 +216,7 @@ def nodes_of(draw: st.DrawFn, cidrs: tuple[Network, ...]) -> tuple[Node, ...]:
 @st.composite
 def bans(draw: st.DrawFn, document: Document) -> Rule:
     """A deny that cuts flows, and leaves their pair as much as it had beside them."""
-    rules, names = document.policy.rules, names_of(document.nodes)
+    rules, names = document.policy.rules, names_of(document.named)
     taken = {rule.name for rule in rules}
     name = next(f"ban-{i}" for i in count() if f"ban-{i}" not in taken)
     everyone = Selector((frozenset(),), "*")

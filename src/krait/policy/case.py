@@ -168,11 +168,13 @@ def between_principals(state: InForce, packet: Packet, now_s: float, way: Way) -
     if far is None:
         return Verdict(far_unknown, path=Path.PRINCIPALS)
     fault = Reason.PASS
-    if far.peer == HERE:
+    # A group has no peer: WireGuard sends to whoever has it as an allowed IP.
+    far_is_group = way.leaves and packet.destination.is_multicast
+    if far.peer == HERE and not far_is_group:
         fault = Reason.WRONG_SIDE
     elif near is None:
         fault = near_unknown
-    elif near.peer != HERE and not state.view.transit:
+    elif near.peer != HERE and (far_is_group or not state.view.transit):
         fault = Reason.NOT_TRANSIT
     elif near.peer != HERE and way.stray and not way.error:
         fault = Reason.WRONG_SIDE

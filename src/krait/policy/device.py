@@ -213,14 +213,21 @@ class _Seat:
 
     def peers(self) -> Iterator[WantedPeer]:
         behind = self._behind()
-        for peer in peers_of(self.document, self.own):
+        peers = tuple(peers_of(self.document, self.own))
+        # WireGuard sends a prefix to one peer: to a group of several there is no way.
+        groups = self.document.multicast if len(peers) == 1 else ()
+        for peer in peers:
             if peer.public_key is not None:
                 yield WantedPeer(
                     peer.name,
                     peer.public_key,
                     peer.endpoint,
                     self._keepalive_s(peer),
-                    (*_prefixes(peer), *behind.get(peer.name, ())),
+                    (
+                        *_prefixes(peer),
+                        *behind.get(peer.name, ()),
+                        *(cidr for group in groups for cidr in group.cidrs),
+                    ),
                     preshared_key_file(self.mesh, self.own, peer),
                 )
 

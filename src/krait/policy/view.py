@@ -21,7 +21,7 @@ from krait.policy.reserved import carved
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
 
 HERE = 0
-"""The peer number of what is on this node or behind it."""
+"""The peer number of what is on this node or behind it, and of multicast groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Principal(NamedTuple):
     labels: Labels | None  # None: identity 0
     peer: int  # from 1, in the order of `View.peers`; HERE for this node and what is behind it
     unknown_peer: bool = False
+    group: bool = False  # a multicast group
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,11 @@ def resolve(
             warnings.append(f"{who.name}: not in its peer's allowed IPs, so nothing reaches it")
     owners |= {r.cidr: _subnet(mine, r.cidr, HERE, route_labels(r)) for r in mine.routes}
     owners |= {ip_network(each.ip): here for each in interface.addresses}
-    return View(here, mine.transit, scene.mesh, places, carved(owners), tuple(warnings))
+    owners = carved(owners)
+    for group in document.multicast:
+        to_group = Principal(group.name, node_labels(group, scene.named), HERE, group=True)
+        owners |= dict.fromkeys(group.cidrs, to_group)
+    return View(here, mine.transit, scene.mesh, places, owners, tuple(warnings))
 
 
 def retagged(view: View, known: Document, document: Document) -> View | None:
@@ -122,6 +127,8 @@ def retagged(view: View, known: Document, document: Document) -> View | None:
     """
     named = named_nodes(known)
     if (known.node, known.mesh) != (document.node, document.mesh):
+        return None
+    if known.multicast != document.multicast:
         return None
     if len(known.nodes) != len(document.nodes) or named != named_nodes(document):
         return None
