@@ -80,7 +80,7 @@ def test_without_a_mesh_the_interfaces_own_prefixes_are_its_range() -> None:
 
 def test_a_link_local_allowed_ip_is_the_nodes_own_and_a_prefix_of_them_nobodys() -> None:
     given = interface(a="10.8.0.2/32 10.8.0.0/24 fe80::2/128 169.254.0.2/32", b="fe80::/64 ::/0")
-    a = node("a", "a", addresses="10.8.0.2 10.8.0.3")
+    a = node("a", "a", addresses="10.8.0.2 10.8.0.3 10.8.0.4")
     view = resolve(document(ME, a, node("b", "b")), given)
     found = owners(document(ME, a, node("b", "b")), given)
     assert found["fe80::2/128"] == found["169.254.0.2/32"] == found["10.8.0.3/32"] == (A, 1)
