@@ -93,8 +93,9 @@ INLINE enum krait_reason judge(struct subject *x, __u32 l2, struct verdict *v)
 	reason = find_sides(x, &sides);
 	v->peer = sides.far.peer;
 	v->relayed = !!sides.near.peer;
+	x->to_group = (sides.near.flags | sides.far.flags) & KRAIT_PRINCIPAL_GROUP;
 	if (reason)
-		return reason;
+		return reason_of_sides(x->p, reason);
 	return judge_pair(x, &sides, v);
 }
 

@@ -64,7 +64,7 @@ enum krait_rehearsal {
 
 enum krait_self_flag { KRAIT_SELF_ARMED = 1, KRAIT_SELF_TRANSIT = 2, KRAIT_SELF_STRICT = 4 };
 
-enum krait_principal_flag { KRAIT_PRINCIPAL_UNKNOWN_PEER = 1 };
+enum krait_principal_flag { KRAIT_PRINCIPAL_UNKNOWN_PEER = 1, KRAIT_PRINCIPAL_GROUP = 2 };
 
 enum krait_flow_state {
 	KRAIT_FLOW_TCP_HALF_OPEN,

@@ -112,10 +112,13 @@ INLINE int is_own_open(const struct packet *p, int reply)
 	return reply && is_syn(p);
 }
 
-/* ICMP that is neither echo request nor reply has no flow; its bytes 4 to 5 identify nothing. */
-INLINE int has_flow(const struct packet *p)
+/* ICMP that is neither echo request nor reply has no flow; its bytes 4 to 5 identify nothing. Nor has
+ * what goes to a group, from which nobody answers. */
+INLINE int has_flow(const struct subject *x)
 {
-	return !is_icmp(p) || is_echo_request(p) || is_echo_reply(p);
+	const struct packet *p = x->p;
+
+	return !x->to_group && (!is_icmp(p) || is_echo_request(p) || is_echo_reply(p));
 }
 
 INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
@@ -188,7 +191,7 @@ INLINE enum krait_reason insert_flow(const struct subject *x, const struct place
 INLINE enum krait_reason judge_open(const struct subject *x, const struct place *place,
 				    struct verdict *v)
 {
-	const int picked_up = x->p->protocol == IPPROTO_TCP && !is_syn(x->p);
+	const int picked_up = x->p->protocol == IPPROTO_TCP && !is_syn(x->p) && !x->to_group;
 	__u32 decision, reversed;
 	int reply = 0;
 
@@ -208,7 +211,7 @@ INLINE enum krait_reason judge_open(const struct subject *x, const struct place 
 	v->rule = decision & RULE_MASK;
 	if (!(decision & KRAIT_MAY_OPEN))
 		return KRAIT_DENIED;
-	if (!has_flow(x->p))
+	if (!has_flow(x))
 		return KRAIT_PASS;
 	if (!is_within_limit(x, place, v->peer))
 		return KRAIT_OPEN_LIMIT;
@@ -265,7 +268,7 @@ INLINE enum krait_reason judge_flow(const struct subject *x, struct verdict *v)
 	int denied = 0;
 
 	find_place(x->p, &place);
-	flow = has_flow(x->p) ? find_flow(&place) : 0;
+	flow = has_flow(x) ? find_flow(&place) : 0;
 	if (flow) {
 		__u64 word = *(volatile __u64 *)&flow->word;
 		int reply = place.from_b ^ !!(word & WORD_OPENER_IS_B);

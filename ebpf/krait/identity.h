@@ -23,7 +23,7 @@ struct subject {
 	__u8 leaves;	      /* p travels into the tunnel: for an error, the other way than it */
 	__u8 from_high;	      /* p comes from the pair's higher identity */
 	__u8 ending;	      /* something in the pair is open for a time only */
-	__u8 unreadable;      /* p's next header was looked for, and is not whole */
+	__u8 to_group;	      /* p goes to a multicast group */
 };
 
 INLINE int read_state(struct state *s)
@@ -107,7 +107,7 @@ INLINE enum krait_reason find_sides(const struct subject *x, struct sides *sides
 	if (!who)
 		return x->leaves ? KRAIT_UNKNOWN_DESTINATION : KRAIT_UNKNOWN_SOURCE;
 	sides->far = *who;
-	if (!who->peer)
+	if (!who->peer && !(who->flags & KRAIT_PRINCIPAL_GROUP))
 		return KRAIT_WRONG_SIDE;
 	if (is_own(self, p->family, near)) { /* a leaf's own side costs no look-up */
 		sides->near.identity = self->identity;
@@ -117,7 +117,8 @@ INLINE enum krait_reason find_sides(const struct subject *x, struct sides *sides
 		if (!who)
 			return x->leaves ? KRAIT_UNKNOWN_SOURCE : KRAIT_UNKNOWN_DESTINATION;
 		sides->near = *who;
-		if (who->peer && !(self->flags & KRAIT_SELF_TRANSIT))
+		if (who->peer && (sides->far.flags & KRAIT_PRINCIPAL_GROUP ||
+				  !(self->flags & KRAIT_SELF_TRANSIT)))
 			return KRAIT_NOT_TRANSIT;
 		if (who->peer && x->egress && !x->error && !came_in_here(x->skb))
 			return KRAIT_WRONG_SIDE;
@@ -140,6 +141,28 @@ __attribute__((noinline)) __u32 voucher(__u32 slot, __u32 family, __u64 high, __
 	s.self = bpf_map_lookup_elem(&self, &s.slot);
 	who = s.self ? owner(&s, family, address) : 0;
 	return who ? who->peer + 1 : 0;
+}
+
+/* Why a packet drops of which nobody owns this address: some addresses say more than that they are
+ * unknown. External for the sake of the stack, which is nearly full. */
+__attribute__((noinline)) __u32 of_nobody(__u32 unknown, __u32 family, __u64 high, __u64 low)
+{
+	const __u64 address[2] = { high, low };
+
+	if (is_multicast(family, address))
+		return KRAIT_MULTICAST;
+	if (family == 4)
+		return low >> 16 == 0xa9fe ? KRAIT_LINK_LOCAL : unknown;
+	return high >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : unknown;
+}
+
+INLINE enum krait_reason reason_of_sides(const struct packet *p, enum krait_reason reason)
+{
+	const __u64 *address = reason == KRAIT_UNKNOWN_SOURCE ? p->src : p->dst;
+
+	if (reason != KRAIT_UNKNOWN_SOURCE && reason != KRAIT_UNKNOWN_DESTINATION)
+		return reason;
+	return of_nobody(reason, p->family, address[0], address[1]);
 }
 
 /* An ICMP error may come from any router on the way, named or not, as long as it is vouched for by

@@ -122,22 +122,23 @@ INLINE void *linear(struct __sk_buff *skb, __u32 offset, __u32 length)
 	return at;
 }
 
-INLINE enum krait_reason classify_addresses(const struct packet *p)
+INLINE int is_multicast(__u8 family, const __u64 *address)
+{
+	return family == 4 ? address[1] >> 28 == 0xe : address[0] >> 56 == 0xff;
+}
+
+/* 240.0.0.0/4, with the broadcast address, and ffff::/16 are nobody's, not even a group's. What goes
+ * to a group is answered by nobody, so that an ICMP error about it (`inner`) is a lie. */
+INLINE enum krait_reason classify_addresses(const struct packet *p, const int inner)
 {
 	if (p->family == 4) {
-		__u32 src = p->src[1], dst = p->dst[1];
-
-		if (src >> 29 == 7)
+		if (p->src[1] >> 29 == 7)
 			return KRAIT_MALFORMED;
-		if (dst >> 29 == 7)
-			return KRAIT_MULTICAST;
-		return src >> 16 == 0xa9fe || dst >> 16 == 0xa9fe ? KRAIT_LINK_LOCAL : KRAIT_PASS;
+		return p->dst[1] >> 28 >= (inner ? 0xe : 0xf) ? KRAIT_MULTICAST : KRAIT_PASS;
 	}
 	if (p->src[0] >> 56 == 0xff)
 		return KRAIT_MALFORMED;
-	if (p->dst[0] >> 56 == 0xff)
-		return KRAIT_MULTICAST;
-	return p->src[0] >> 54 == 0x3fa || p->dst[0] >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : KRAIT_PASS;
+	return p->dst[0] >> 48 >= (inner ? 0xff00 : 0xffff) ? KRAIT_MULTICAST : KRAIT_PASS;
 }
 
 /* Later fragments are judged with the first, of which only the datagram's own words tell: what they
@@ -180,7 +181,7 @@ INLINE enum krait_reason read_ipv4(const struct iphdr *ip, __u32 at, struct pack
 	p->l4 = at + header;
 	p->src[1] = bpf_ntohl(ip->saddr);
 	p->dst[1] = bpf_ntohl(ip->daddr);
-	return classify_addresses(p);
+	return classify_addresses(p, inner);
 }
 
 INLINE __u64 u64_be(const __be32 *word)
@@ -242,7 +243,7 @@ INLINE enum krait_reason skip_extensions(struct __sk_buff *skb, __u8 next, __u32
 	}
 	p->protocol = next;
 	p->l4 = at;
-	return classify_addresses(p);
+	return classify_addresses(p, inner);
 }
 
 /* The packet's own IP header, at offset `at`. */

@@ -50,8 +50,11 @@ struct heard {
 
 struct judged {
 	__u8 reason, path;
-	__u8 reply, from_high;
+	__u8 reply; /* and TO_GROUP, of what goes to a multicast group, whose sender surely opens */
+	__u8 from_high;
 };
+
+enum { TO_GROUP = KRAIT_PRINCIPAL_GROUP << 1 };
 
 INLINE __u64 told(const struct packet *p)
 {
@@ -74,7 +77,7 @@ INLINE __u32 verdict_word(const struct subject *x, const struct verdict *v)
 	const struct judged judged = {
 		.reason = v->reason,
 		.path = v->path,
-		.reply = v->reply,
+		.reply = v->reply | x->to_group << 1,
 		.from_high = x->from_high & 1,
 	};
 	__u32 word;
@@ -107,7 +110,9 @@ __attribute__((noinline)) __u32 rehearse(struct __sk_buff *skb, __u32 index, __u
 		return 0;
 	own = protocol | listed(&p, p.dport);
 	reversed = protocol | listed(&p, p.sport);
-	if (v->path == KRAIT_PATH_FLOW ? v->reply : is_icmp(&p) && is_echo_reply(&p)) {
+	if (v->reply & TO_GROUP) {
+		reversed = NO_TUPLE;
+	} else if (v->path == KRAIT_PATH_FLOW ? v->reply : is_icmp(&p) && is_echo_reply(&p)) {
 		own = reversed; /* it was the other side that opened */
 		from_high ^= 1;
 		reversed = NO_TUPLE;

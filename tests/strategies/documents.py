@@ -2,7 +2,7 @@
 """The parts of random documents: nodes on crowded ranges, and rules about few tags and ports."""
 
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from itertools import count
 from typing import TypeVar
 
@@ -18,6 +18,8 @@ from krait.policy.model import (
     Document,
     Labels,
     Mark,
+    MulticastGroup,
+    Named,
     Network,
     Node,
     PortSpan,
@@ -62,9 +64,18 @@ SUBNETS: tuple[Network, ...] = tuple(
             "fd00:8::/120",
             "fd00::/16",
             "::/0",
+            "fe80::/64",
+            "169.254.0.0/16",
         ),
     )
 )
+LINK_LOCALS: tuple[Address, ...] = tuple(
+    map(ip_address, ("fe80::1", "fe80::2", "169.254.0.1", "febf::2", "169.254.255.254"))
+)
+GROUPS: tuple[Network, ...] = tuple(
+    map(ip_network, ("224.0.0.5/32", "239.0.0.0/8", "224.0.0.0/4", "ff02::5/128", "ff00::/8"))
+)
+GROUP_NAMES = ("everyone", "routers")
 GRE = 47
 SPANS = (
     PortSpan(TCP, 22, 22),
@@ -153,8 +164,19 @@ def rules(draw: st.DrawFn, nodes: Sequence[str]) -> tuple[Rule, ...]:
     )
 
 
-def names_of(nodes: Sequence[Node]) -> list[str]:
+def names_of(nodes: Sequence[Named]) -> list[str]:
     return [node.name for node in nodes]
+
+
+@st.composite
+def groups_of(draw: st.DrawFn) -> tuple[MulticastGroup, ...]:
+    """Often none; each range belongs to one, and may lie in another's."""
+    names = draw(some(GROUP_NAMES, len(GROUP_NAMES)))
+    ranges = draw(some(GROUPS, len(GROUPS), len(names)))
+    return tuple(
+        MulticastGroup(name, tuple(ranges[place :: len(names)]), draw(tags), NOWHERE)
+        for place, name in enumerate(names)
+    )
 
 
 @st.composite
@@ -167,6 +189,8 @@ def nodes_of(draw: st.DrawFn, cidrs: tuple[Network, ...]) -> tuple[Node, ...]:
         hosts = draw(some(fitting, len(names), len(names)))
         for name, host in zip(names, hosts, strict=True):
             addresses[name].append(cidr[host])
+    for address in draw(some(LINK_LOCALS, 3)):
+        addresses[draw(st.sampled_from(names))].append(address)
     routed = {cidr: draw(st.sampled_from(names)) for cidr in draw(some(SUBNETS, 4))}
     hub = draw(st.sampled_from(names)) if draw(rarely) else None
     spoke = next((name for name in reversed(names) if name != hub), None) if hub else None
@@ -192,7 +216,7 @@ def nodes_of(draw: st.DrawFn, cidrs: tuple[Network, ...]) -> tuple[Node, ...]:
 @st.composite
 def bans(draw: st.DrawFn, document: Document) -> Rule:
     """A deny that cuts flows, and leaves their pair as much as it had beside them."""
-    rules, names = document.policy.rules, names_of(document.nodes)
+    rules, names = document.policy.rules, names_of(document.named)
     taken = {rule.name for rule in rules}
     name = next(f"ban-{i}" for i in count() if f"ban-{i}" not in taken)
     everyone = Selector((frozenset(),), "*")

@@ -49,8 +49,17 @@ def _document(document: Document) -> dict[str, Any]:
     return {
         **mesh,
         "nodes": {node.name: _node(node) for node in document.nodes},
+        **_multicast(document),
         "policy": _policy(document.policy),
     }
+
+
+def _multicast(document: Document) -> dict[str, Any]:
+    groups = {
+        group.name: {"address": list(map(str, group.cidrs)), "tags": sorted(group.tags)}
+        for group in document.multicast
+    }
+    return {"multicast": groups} if groups else {}
 
 
 def _node(node: Node) -> dict[str, Any]:

@@ -180,6 +180,7 @@ class _Cast:
 
     here: Sequence[Address]
     there: Sequence[Address]
+    groups: Sequence[Address]
     known: Sequence[Address]
     all: Sequence[Address]
 
@@ -187,20 +188,21 @@ class _Cast:
     def of(cls, known: Sequence[World]) -> "_Cast":
         found = list(dict.fromkeys(a for world in known for a in landmarks(world.view)))
         owners = {address: _owner(known[0].view, address) for address in found}
+        groups = [address for address, who in owners.items() if who and who.group]
         able = [
             (address, who.peer)
             for address, who in owners.items()
-            if who and who.labels is not None and not address.is_link_local
+            if who and who.labels is not None and not who.group
         ]
         here = [address for address, peer in able if peer == HERE]
         there = [address for address, peer in able if peer != HERE]
-        return cls(here or found, there or found, found, (*found, *ODD_ADDRESSES))
+        return cls(here or found, there or found, groups or found, found, (*found, *ODD_ADDRESSES))
 
 
 @st.composite
 def _conversations(draw: st.DrawFn, cast: _Cast) -> Conversation:
-    there = draw(st.sampled_from(draw(_usually(cast.there, cast.known, cast.all))))
-    ours = draw(_usually(cast.here, cast.known, cast.all))
+    there = draw(st.sampled_from(draw(_usually(cast.there, cast.groups, cast.known, cast.all))))
+    ours = draw(_usually(cast.here, cast.groups, cast.known, cast.all))
     family = [address for address in ours if address.version == there.version]
     here = draw(st.sampled_from(family or [there]))
     icmp_number = ICMP4 if there.version == 4 else ICMP6

@@ -22,10 +22,12 @@ from krait.policy.model import (
 )
 from krait.policy.view import Interface, Peer, View, resolve
 from tests.strategies.documents import (
+    GROUPS,
     MESHES,
     SPARE,
     SUBNETS,
     bans,
+    groups_of,
     key,
     mostly,
     names_of,
@@ -37,8 +39,13 @@ from tests.strategies.documents import (
 )
 
 STRANGERS: tuple[Network, ...] = tuple(
-    map(ip_network, ("10.8.0.66/32", "10.8.0.64/26", "10.99.0.0/16", "fd00:8::66/128"))
+    map(
+        ip_network,
+        ("10.8.0.66/32", "10.8.0.64/26", "10.99.0.0/16", "fd00:8::66/128", "fe80::2/128"),
+    )
 )
+
+LINKS: tuple[Network, ...] = tuple(map(ip_network, ("fe80::/10", "169.254.0.0/16")))
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ def worlds(draw: st.DrawFn) -> World:
     written = nodes if draw(mostly) else tuple(n for n in nodes if not n.via)
     if written is not nodes or draw(rarely):
         written = tuple(n if n.via else replace(n, addresses=()) for n in written)
+    groups = draw(groups_of())
     document = Document(
         source="world.yaml",
         interface=None,
@@ -69,8 +77,13 @@ def worlds(draw: st.DrawFn) -> World:
         mesh=Mesh(cidrs, None) if draw(mostly) else None,
         nodes=written,
         policy=Policy(
-            draw(rarely), draw(rarely), draw(rules(names_of(written))), (), draw(limits())
+            draw(rarely),
+            draw(rarely),
+            draw(rules(names_of((*written, *groups)))),
+            (),
+            draw(limits()),
         ),
+        multicast=groups,
     )
     me = draw(st.sampled_from([n for n in nodes if n.name != SPARE and not n.via]))
     return World(document, draw(_interfaces(me, nodes, cidrs)))
@@ -100,11 +113,12 @@ def _interfaces(
                 wanted += [ip_network(each) for each in spoke.addresses]
                 wanted += [route.cidr for route in spoke.routes]
         wanted += draw(some((*SUBNETS, *STRANGERS, *cidrs), 1))
+        wanted += draw(some((*LINKS, *GROUPS), 1)) if draw(rarely) else []
         peers.append(Peer(node.public_key or b"", allow(wanted)))
     if draw(st.booleans()):
         peers.insert(0, Peer(key("stranger"), allow(draw(some(STRANGERS, 3, 1)))))
     own = [
-        ip_interface(f"{each}/{next(c.prefixlen for c in cidrs if each in c)}")
+        ip_interface(f"{each}/{next(c.prefixlen for c in (*cidrs, *LINKS) if each in c)}")
         for each in me.addresses
     ]
     own += draw(some((ip_interface("172.16.0.1/24"), ip_interface("fe80::1/64")), 1))
@@ -124,12 +138,13 @@ def later(draw: st.DrawFn, world: World) -> World:
     policy = document.policy
     changes = (
         "deny", "deny", "rules", "rule", "strict", "default", "limits", "tags", "hub", "peers",
+        "groups",
     )  # fmt: skip
     match draw(st.sampled_from(changes)):
         case "deny":
             policy = replace(policy, rules=(*policy.rules, draw(bans(document))))
         case "rules":
-            policy = replace(policy, rules=draw(rules(names_of(document.nodes))))
+            policy = replace(policy, rules=draw(rules(names_of(document.named))))
         case "rule" if policy.rules:
             gone = draw(st.sampled_from(policy.rules))
             kept = [rule for rule in policy.rules if rule is not gone]
@@ -147,6 +162,14 @@ def later(draw: st.DrawFn, world: World) -> World:
             which = draw(st.sampled_from(named))
             after = [replace(n, tags=draw(tags)) if n is which else n for n in named]
             document = replace(document, nodes=(*after, spare))
+        case "groups":
+            called = {name for rule in policy.rules for name in _names(rule)}
+            groups = tuple(
+                replace(group, cidrs=group.cidrs[:1], tags=draw(tags))
+                for group in document.multicast
+                if group.name in called or draw(mostly)
+            )
+            document = replace(document, multicast=groups)
         case "hub":
             vias = {node.via for node in document.nodes}
             after = [replace(n, transit=n.name in vias or not n.transit) for n in document.nodes]
@@ -156,6 +179,10 @@ def later(draw: st.DrawFn, world: World) -> World:
             left = tuple(peer for peer in interface.peers if peer is not gone_peer)
             interface = replace(interface, peers=left)
     return World(replace(document, policy=policy), interface)
+
+
+def _names(rule: Rule) -> Labels:
+    return frozenset().union(*rule.sources.terms, *rule.destinations.terms)
 
 
 def denying(world: World, ban: Rule, source: Labels, destination: Labels) -> World:
@@ -201,6 +228,11 @@ ODD_ADDRESSES = tuple(
             "fd00:8::77",
             "2001:db8::1",
             "ff02::1",
+            "ff02::5",
+            "224.0.0.5",
+            "239.1.2.3",
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "fffe::1",
             "fe80::1",
             "febf:ffff::1",
             "fec0::1",

@@ -74,7 +74,8 @@ def _changed(change: NodeChange) -> str:
 
 def _row(row: Row, parties: Parties, comparison: Comparison) -> list[str]:
     rules = rules_of(row)
-    ends = (_short(parties.names(each, rules)) for each in (row.sources, row.destinations))
+    sources = parties.senders.names(row.sources, rules)
+    ends = map(_short, (sources, parties.names(row.destinations, rules)))
     what = ", ".join(_what(row.spans, comparison.opens))
     reason = output.pieces(f"    {_reason(row)}", output.WIDTH, indent="    ")
     return [*_painted(row.opens, f"{' to '.join(ends)}: {what}"), *reason]

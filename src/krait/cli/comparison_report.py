@@ -56,7 +56,7 @@ def report(comparison: Comparison, seen: Foresight | None) -> Json:
 def _row_report(row: Row, parties: Parties) -> Json:
     rules = rules_of(row)
     return {
-        "from": _side(row.sources, parties, rules),
+        "from": _side(row.sources, parties.senders, rules),
         "to": _side(row.destinations, parties, rules),
         "ports": words(row.spans),
         "before": [_cause(each) for each in row.before],

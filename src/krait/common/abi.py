@@ -79,6 +79,8 @@ class PrincipalFlag(IntFlag):
 
     UNKNOWN_PEER = 1
     """A peer that the document does not name."""
+    GROUP = 2
+    """A multicast group, which has no peer and never sends."""
 
 
 class Path(IntEnum):

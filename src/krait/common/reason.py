@@ -59,12 +59,12 @@ _TABLE: dict[Reason, Explanation] = {
         "Fragments that arrive before their first drop; if there are many, lower the sender's MTU.",
     ),
     Reason.MULTICAST: Explanation(
-        "The destination is a multicast or broadcast address; no rule can name one yet.",
-        "Expected for discovery protocols; nothing to mend.",
+        "The destination is broadcast, or multicast of a group that the document does not name.",
+        "Expected for discovery protocols; list the group under `multicast` if it is wanted.",
     ),
     Reason.LINK_LOCAL: Explanation(
-        "Source or destination is link-local (169.254.0.0/16, fe80::/10).",
-        "Use the mesh addresses; no rule can name link-local ones yet.",
+        "A link-local address (169.254.0.0/16, fe80::/10) that is nobody's by itself.",
+        "If something needs it, list it as `address` of its node, or in allowed IPs by itself.",
     ),
     Reason.NOT_READY: Explanation(
         "No policy is in force: the filter is armed and its slot is empty.",

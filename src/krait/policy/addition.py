@@ -199,5 +199,6 @@ def _is_sum(old: Document, newcomer: Newcomer, new: Document) -> bool:
         and (last.tags, last.addresses) == (frozenset(newcomer.tags), newcomer.addresses)
         and last.endpoint == newcomer.endpoint
         and (new.interface, new.node, new.mesh) == (old.interface, old.node, old.mesh)
+        and new.multicast == old.multicast
         and unplaced_policy(new.policy) == unplaced_policy(old.policy)
     )

@@ -8,7 +8,7 @@ from math import inf
 
 from krait.policy import device_advice, lifetime
 from krait.policy.model import EVERYTHING_BITS, Document, Labels, Mark, Selector
-from krait.policy.owners import Owner, principals
+from krait.policy.owners import Owner, principals, senders
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,9 +47,9 @@ def _ended(document: Document, now_s: float) -> Iterator[tuple[str, Mark, str]]:
 
 def _unnamed(document: Document) -> Iterator[tuple[Mark, str]]:
     named = _selected(document)
-    for node in document.nodes:
-        if not node.tags and node.name not in named:
-            yield node.mark, f"{node.name} has no tags, and no rule names it"
+    for each in document.named:
+        if not each.tags and each.name not in named:
+            yield each.mark, f"{each.name} has no tags, and no rule names it"
 
 
 def _lost(document: Document) -> Iterator[tuple[Mark, str]]:
@@ -75,6 +75,9 @@ def _tags(document: Document) -> Iterator[tuple[Mark, str]]:
         for route in node.routes:
             for tag in route.tags:
                 first.setdefault(tag, route.mark)
+    for group in document.multicast:
+        for tag in group.tags:
+            first.setdefault(tag, group.mark)
     for tag in first.keys() - named:
         yield first[tag], f'no rule or test names the tag "{tag}"'
 
@@ -136,20 +139,20 @@ def _groups(document: Document) -> Iterator[tuple[Mark, str]]:
 
 
 def _rules(document: Document) -> Iterator[tuple[Mark, str]]:
-    places = _places(document)
+    everyone = principals(document)
+    from_, to = _places(senders(everyone)), _places(everyone)
     for rule in document.policy.rules:
-        sources, destinations = places(rule.sources), places(rule.destinations)
+        sources, destinations = from_(rule.sources), to(rule.destinations)
         alone = len(sources) == 1 and sources == destinations
         if alone or not sources or not destinations:
             yield rule.mark, f'rule "{rule.name}" matches no two nodes or tagged subnets'
 
 
-def _places(document: Document) -> Callable[[Selector], Labels]:
+def _places(everyone: tuple[Owner, ...]) -> Callable[[Selector], Labels]:
     """The nodes that are, or have behind them, whom a selector means; worked out once for each.
 
     Two on one node are not told apart: what they say to each other never passes the tunnel.
     """
-    everyone = principals(document)
     holders: dict[str, set[Owner]] = {}
     for owner in everyone:
         for name in owner.names:
@@ -158,7 +161,7 @@ def _places(document: Document) -> Callable[[Selector], Labels]:
     @cache
     def places(selector: Selector) -> Labels:
         found = (
-            set.intersection(*(holders[name] for name in term)) if term else everyone
+            set.intersection(*(holders.get(name, set()) for name in term)) if term else everyone
             for term in selector.terms
         )
         return frozenset(owner.node for some in found for owner in some)

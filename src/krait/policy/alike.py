@@ -25,6 +25,7 @@ class Group:
     now: Labels | None
     members: tuple[str, ...]  # their names, in the order of the new document, then of the old
     node: str | None  # the one that all are, or are behind; None: they are on several
+    sends: bool = True  # not so of multicast groups
 
     @property
     def is_moved(self) -> bool:
@@ -42,10 +43,13 @@ class Alike(NamedTuple):
     before: Concerned | None  # None: they have no identity
     now: Concerned | None
     is_moved: bool
+    sends: bool
     groups: tuple[Group, ...]
 
     def meetings(self, other: "Alike") -> int:
-        """How many pairs of groups, one of each, are not all on one node."""
+        """How many pairs of groups, one of each, are not all on one node and have a sender."""
+        if not (self.sends or other.sends):
+            return 0
         here, there = (
             Counter(group.node for group in each.groups if group.node) for each in (self, other)
         )
@@ -56,22 +60,25 @@ class Alike(NamedTuple):
 def groups(before: Document, now: Document) -> tuple[Group, ...]:
     """Everybody of two documents; a node, or a subnet behind one, is itself while its name is."""
     were, are = ({owner.name: owner for owner in principals(each)} for each in (before, now))
-    found: dict[tuple[Labels | None, Labels | None], list[Owner]] = {}
+    found: dict[tuple[tuple[Labels | None, Labels | None], bool], list[Owner]] = {}
     for name in are | were:
         was, it_is = were.get(name), are.get(name)
-        identities = was and was.identity, it_is and it_is.identity
-        found.setdefault(identities, []).extend(filter(None, (it_is or was,)))
+        owner = it_is or was
+        if owner is not None:
+            ends = was and was.identity, it_is and it_is.identity
+            found.setdefault((ends, owner.sends), []).append(owner)
     return tuple(
-        Group(*identities, tuple(each.name for each in owners), _only_node(owners))
-        for identities, owners in found.items()
+        Group(*ends, tuple(each.name for each in owners), _only_node(owners), sends)
+        for (ends, sends), owners in found.items()
     )
 
 
 def alike(everyone: Sequence[Group], before: "Columns", now: "Columns") -> tuple[Alike, ...]:
     """Every group, put with those that the same rules concern in both documents."""
-    found: dict[tuple[Concerned | None, Concerned | None, bool], list[Group]] = {}
+    found: dict[tuple[Concerned | None, Concerned | None, bool, bool], list[Group]] = {}
     for group in everyone:
-        key = before.concerned(group.before), now.concerned(group.now), group.is_moved
+        ends = before.concerned(group.before), now.concerned(group.now)
+        key = *ends, group.is_moved, group.sends
         found.setdefault(key, []).append(group)
     return tuple(Alike(*key, tuple(some)) for key, some in found.items())
 

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from krait.policy.identities import named_nodes, node_labels
-from krait.policy.model import Document, Labels, Node, Policy, Route, Selector
+from krait.policy.model import (
+    Document,
+    Labels,
+    MulticastGroup,
+    Named,
+    Node,
+    Policy,
+    Route,
+    Selector,
+)
 
 _PREFIX = "shadow/"  # no tag or name holds a slash
 UNKNOWN: Labels = frozenset({_PREFIX})
@@ -33,10 +42,16 @@ class Beside:
 
 
 def beside(document: Document, other: Document) -> Beside:
-    """`other` as the shadow of `document`. Nodes are the same by public key, else by name."""
+    """`other` as the shadow of `document`. Nodes are the same by public key, else by name;
+    multicast groups by name and addresses.
+    """
     both = _Both(document, other)
     return Beside(
-        document=replace(document, nodes=tuple(map(both.node, document.nodes))),
+        document=replace(
+            document,
+            nodes=tuple(map(both.node, document.nodes)),
+            multicast=tuple(map(both.group, document.multicast)),
+        ),
         shadow=_in_its_labels(other.policy),
         warnings=tuple(both.warnings()),
     )
@@ -53,19 +68,20 @@ class _Both:
         self._named = named_nodes(other)
         self._by_key = {node.public_key: node for node in other.nodes if node.public_key}
         self._by_name = {node.name: node for node in other.nodes}
+        self._groups = {(each.name, frozenset(each.cidrs)): each for each in other.multicast}
         self._alone: list[str] = []
         self._subnets: list[str] = []
 
     def node(self, node: Node) -> Node:
         twin = self._twin(node)
-        if twin is None:
-            self._alone.append(node.name)
-            labels = UNKNOWN
-        else:
-            labels = _prefixed(node_labels(twin, self._named))
+        labels = self._labels(node.name, twin)
         tags = {route.cidr: route.tags for route in twin.routes} if twin else {}
         routes = tuple(self._route(route, tags.get(route.cidr)) for route in node.routes)
         return replace(node, tags=node.tags | labels, routes=routes)
+
+    def group(self, group: MulticastGroup) -> MulticastGroup:
+        twin = self._groups.get((group.name, frozenset(group.cidrs)))
+        return replace(group, tags=group.tags | self._labels(group.name, twin))
 
     def warnings(self) -> Iterator[str]:
         """Once every node was asked for."""
@@ -85,6 +101,12 @@ class _Both:
             yield "its `limits` are not rehearsed"
         if any(rule.until is not None for rule in other.policy.rules):
             yield "its rules do not end, in rehearsal"
+
+    def _labels(self, name: str, twin: Named | None) -> Labels:
+        if twin is None:
+            self._alone.append(name)
+            return UNKNOWN
+        return _prefixed(node_labels(twin, self._named))
 
     def _twin(self, node: Node) -> Node | None:
         if node.public_key in self._by_key:

@@ -16,6 +16,7 @@ from krait.policy.fragment import Datagram, Fragment
 from krait.policy.model import TCP, Address, Labels, Policy
 from krait.policy.packet import Packet
 from krait.policy.pair import pair_class, ports_concern
+from krait.policy.reserved import of_nobody
 from krait.policy.view import HERE, Principal, View
 
 HAS_FLOWS = frozenset({PairClass.STATEFUL, PairClass.ENDING})
@@ -159,16 +160,21 @@ def between_principals(state: InForce, packet: Packet, now_s: float, way: Way) -
     """Question 4."""
     source, destination = state.owner(packet.source), state.owner(packet.destination)
     near, far = (source, destination) if way.leaves else (destination, source)
-    unknown = (Reason.UNKNOWN_SOURCE, Reason.UNKNOWN_DESTINATION)
+    unknown = (
+        of_nobody(packet.source, Reason.UNKNOWN_SOURCE),
+        of_nobody(packet.destination, Reason.UNKNOWN_DESTINATION),
+    )
     near_unknown, far_unknown = unknown if way.leaves else unknown[::-1]
     if far is None:
         return Verdict(far_unknown, path=Path.PRINCIPALS)
     fault = Reason.PASS
-    if far.peer == HERE:
+    # A group has no peer: WireGuard sends to whoever has it as an allowed IP.
+    far_is_group = way.leaves and packet.destination.is_multicast
+    if far.peer == HERE and not far_is_group:
         fault = Reason.WRONG_SIDE
     elif near is None:
         fault = near_unknown
-    elif near.peer != HERE and not state.view.transit:
+    elif near.peer != HERE and (far_is_group or not state.view.transit):
         fault = Reason.NOT_TRANSIT
     elif near.peer != HERE and way.stray and not way.error:
         fault = Reason.WRONG_SIDE

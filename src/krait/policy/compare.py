@@ -234,6 +234,8 @@ class _Comparing:
     def _open(self, a: int, b: int) -> None:
         """What opens and closes from a to b; of two on one node it is worked out, not counted."""
         source, destination = self._everyone[a], self._everyone[b]
+        if not source.sends:
+            return
         parts = self._parts(
             _between(source.before, destination.before), _between(source.now, destination.now)
         )

@@ -202,8 +202,12 @@ def _numbered(
 ) -> tuple[NumberedPrincipal, ...]:
     identity_of = {labels: FIRST_IDENTITY + i for i, labels in enumerate(columns)}
     identity_of[None] = 0
-    unknown, known = PrincipalFlag.UNKNOWN_PEER, PrincipalFlag(0)
+    unknown, group, plain = PrincipalFlag.UNKNOWN_PEER, PrincipalFlag.GROUP, PrincipalFlag(0)
     return tuple(
-        NumberedPrincipal(identity_of[who.labels], who.peer, unknown if who.unknown_peer else known)
+        NumberedPrincipal(
+            identity_of[who.labels],
+            who.peer,
+            unknown if who.unknown_peer else group if who.group else plain,
+        )
         for who in principals
     )

@@ -25,6 +25,9 @@ from krait.policy.problems import Problems, quoted
 from krait.policy.values import PAIR
 from krait.policy.view import InterfaceAddress
 
+_LINKS: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/64"))
+"""What is on the link of every device (RFC 3927; RFC 4291, 2.5.6)."""
+
 KEEPALIVE_S = 25
 """Below the 30 s after which the hastiest NAT forgets a UDP flow."""
 
@@ -53,7 +56,7 @@ class WantedDevice:
     node: str
     interface: str
     public_key: bytes
-    addresses: tuple[InterfaceAddress, ...]  # with the length of the mesh's range around each
+    addresses: tuple[InterfaceAddress, ...]  # with the length of the range around each
     listen_port: int | None  # None: any
     mtu: int | None  # None: what the underlay leaves
     peers: tuple[WantedPeer, ...]
@@ -95,7 +98,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         addresses=tuple(
             ip_interface(f"{each}/{cidr.prefixlen}")
             for each in own.addresses
-            for cidr in mesh.cidrs
+            for cidr in (*mesh.cidrs, *_LINKS)
             if each in cidr
         ),
         listen_port=_first(
@@ -210,14 +213,21 @@ class _Seat:
 
     def peers(self) -> Iterator[WantedPeer]:
         behind = self._behind()
-        for peer in peers_of(self.document, self.own):
+        peers = tuple(peers_of(self.document, self.own))
+        # WireGuard sends a prefix to one peer: to a group of several there is no way.
+        groups = self.document.multicast if len(peers) == 1 else ()
+        for peer in peers:
             if peer.public_key is not None:
                 yield WantedPeer(
                     peer.name,
                     peer.public_key,
                     peer.endpoint,
                     self._keepalive_s(peer),
-                    (*_prefixes(peer), *behind.get(peer.name, ())),
+                    (
+                        *_prefixes(peer),
+                        *behind.get(peer.name, ()),
+                        *(cidr for group in groups for cidr in group.cidrs),
+                    ),
                     preshared_key_file(self.mesh, self.own, peer),
                 )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from krait.common.errors import UsageError
-from krait.policy.device import exits, preshared_key_file
+from krait.policy.device import exits, peers_of, preshared_key_file
 from krait.policy.endpoint import parse
 from krait.policy.model import EVERYTHING_BITS, Document, Mark, Node
 
@@ -89,12 +89,22 @@ def _keepalive_s(document: Document, node: Node) -> int | None:
     return document.mesh.keepalive_s if document.mesh else None
 
 
+def _crowds(document: Document) -> Iterator[tuple[Mark, str]]:
+    """Groups that nobody's WireGuard sends to: it sends a prefix to one peer."""
+    peers = {node.name: len(tuple(peers_of(document, node))) for node in document.nodes}
+    crowded = [node.name for node in document.nodes if node.public_key and peers[node.name] > 1]
+    for group in document.multicast if crowded else ():
+        what = f"{crowded[0]} has {peers[crowded[0]]} peers, and WireGuard sends to one"
+        yield group.mark, f"{what}: nothing leaves it for {group.name}; make a link for each two"
+
+
 _ABOUT: Mapping[str, _About] = {
     "no-endpoint": _strangers,
     "looped-endpoint": _loops,
     "silent-node": _silent,
     "unlike-keys": _disagreements,
     "exit-node": exits,
+    "many-peers": _crowds,
 }
 
 IDS = frozenset(_ABOUT)

@@ -10,6 +10,7 @@ from krait.common import collector
 from krait.common.errors import UsageError
 from krait.policy import values
 from krait.policy.model import Document, Node
+from krait.policy.multicast import read_multicast
 from krait.policy.nodes import read_mesh, read_nodes
 from krait.policy.problems import Problems, quoted
 from krait.policy.reader import Reader
@@ -18,7 +19,7 @@ from krait.policy.yaml_source import Tree, read
 
 VERSION = "1"
 
-DOCUMENT_KEYS = frozenset({"version", "interface", "node", "mesh", "nodes", "policy"})
+DOCUMENT_KEYS = frozenset({"version", "interface", "node", "mesh", "nodes", "multicast", "policy"})
 
 
 def load(data: bytes, source: str) -> Document:
@@ -46,8 +47,11 @@ def assemble(tree: Tree, source: str, reader: Reader, kept: Sequence[Node] = ())
     mesh = read_mesh(fields["mesh"], reader) if "mesh" in fields else None
     nodes, names = read_nodes(fields["nodes"], mesh, reader, kept)
     node = reader.value(fields.get("node"), "node", names.node)
+    multicast, names = read_multicast(fields.get("multicast"), names, reader)
     policy = read_policy(fields["policy"], reader, names) if "policy" in fields else None
-    return Document(source, interface, node, mesh, nodes, policy) if policy else None
+    if policy is None:
+        return None
+    return Document(source, interface, node, mesh, nodes, policy, multicast)
 
 
 def _version(text: str) -> str:

@@ -134,11 +134,15 @@ def _peers(scene: Scene) -> Iterator[_Entry]:
 
 
 def _sorted_out(peer: Peer, ranges: tuple[Network, ...]) -> tuple[list[Network], list[Network]]:
-    """A peer's own addresses and the subnets behind it: full-length inside the mesh, or not."""
+    """A peer's own addresses and the subnets behind it: full-length inside the mesh, or not.
+
+    What is link-local is never behind anybody.
+    """
     own = [
         cidr
         for cidr in peer.allowed_ips
-        if cidr.prefixlen == cidr.max_prefixlen and any(_holds(each, cidr) for each in ranges)
+        if cidr.prefixlen == cidr.max_prefixlen
+        and (cidr.is_link_local or any(_holds(each, cidr) for each in ranges))
     ]
     return own, [cidr for cidr in peer.allowed_ips if cidr not in own]
 

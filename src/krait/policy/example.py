@@ -18,6 +18,7 @@ EXAMPLE = """\
 version: 1
 interface: wg0
 # node: gate              # which node this machine is: its key tells, or its host name
+# multicast: {ospf: {address: [224.0.0.5, "ff02::5"]}}  # groups that rules may send to
 
 mesh:
   cidr: [10.8.0.0/24, "fd7a:6b72::/64"]

@@ -11,7 +11,7 @@ from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.explain import describe, every_open, why
 from krait.policy.intervals import direction, touching
 from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Rule
-from krait.policy.owners import Owner, principals
+from krait.policy.owners import Owner, principals, senders
 from krait.policy.pairing import Concern
 
 _PAIR = 2
@@ -112,6 +112,7 @@ class _Court:
         self._policy = document.policy
         self._every_open = every_open(document.policy)
         self._everyone = _representatives(document)  # none of them has identity 0
+        self._senders = range(len(senders(self._everyone)))  # groups are the last
         self._holders: dict[str, list[int]] = defaultdict(list)  # places in `everyone`
         for place, owner in enumerate(self._everyone):
             for name in owner.names:
@@ -198,28 +199,30 @@ class _Court:
 
     def _sides(self, sources: Terms, destinations: Terms) -> tuple[list[_Group], list[_Group]]:
         return (
-            self._groups(sources, self._concern.sources),
-            self._groups(destinations, self._concern.destinations),
+            self._groups(self._members(sources, self._senders), self._concern.sources),
+            self._groups(
+                self._members(destinations, range(len(self._everyone))), self._concern.destinations
+            ),
         )
 
-    def _groups(self, terms: Terms, concern: list[int]) -> list[_Group]:
-        members = self._members(terms)
+    def _groups(
+        self, members: Mapping[Labels | None, list[Owner]], concern: list[int]
+    ) -> list[_Group]:
         return [_Group(each, concern[self._column[each]], members[each]) for each in members]
 
-    def _by_identity(self, terms: Terms) -> dict[Labels | None, list[Owner]]:
+    def _by_identity(self, terms: Terms, among: range) -> dict[Labels | None, list[Owner]]:
         """Those it means: of each identity the first, and the first on another node."""
         groups: dict[Labels | None, list[Owner]] = {}
-        for place in self._selected(terms):
+        for place in self._selected(terms, among):
             owner = self._everyone[place]
             group = groups.setdefault(owner.identity, [])
             if not group or (len(group) == 1 and group[0].node != owner.node):
                 group.append(owner)
         return groups
 
-    def _selected(self, terms: Terms) -> Sequence[int]:
-        everyone = range(len(self._everyone))
+    def _selected(self, terms: Terms, among: range) -> Sequence[int]:
         members = (
-            set(everyone).intersection(*(self._holders.get(name, ()) for name in term))
+            set(among).intersection(*(self._holders.get(name, ()) for name in term))
             for term in terms
         )
         return sorted(set[int]().union(*members))

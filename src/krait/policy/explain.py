@@ -60,10 +60,16 @@ def explain(
 ) -> Explanation:
     """Answer whether FROM may open PORT at TO; without a port, what it may open at all.
 
-    FROM and TO are names of nodes, or addresses that the document gives to someone. Raises
+    FROM and TO are names of nodes, or addresses that the document gives to someone; TO may be a
+    multicast group. Raises
     UsageError for what the document does not know.
     """
     source, destination = find(document, from_text), find(document, to_text)
+    if not source.sends:
+        raise UsageError(
+            f"{source.name} is a multicast group: nobody sends from one",
+            hint="ask who may send to it, or name a node that is in it",
+        )
     if source.node == destination.node:
         raise UsageError(
             f"{source.name} and {destination.name} are on the same side of the tunnel",

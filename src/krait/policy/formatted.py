@@ -63,6 +63,7 @@ NODE = Shape(
     ),
     {"routes": Shape(each=ROUTE)},
 )
+GROUP = Shape(("address", "tags"))
 RULE = Shape(("name", "from", "to", "ports", "action", "audit", "until"))
 TEST = Shape(("from", "to", "port", "expect"))
 LIMITS = Shape(("opens", "burst"))
@@ -77,8 +78,13 @@ POLICY = Shape(
     in_lines=True,
 )
 DOCUMENT = Shape(
-    ("version", "interface", "node", "mesh", "nodes", "policy"),
-    {"mesh": MESH, "nodes": Shape(each=NODE, in_lines=True), "policy": POLICY},
+    ("version", "interface", "node", "mesh", "nodes", "multicast", "policy"),
+    {
+        "mesh": MESH,
+        "nodes": Shape(each=NODE, in_lines=True),
+        "multicast": Shape(each=GROUP, in_lines=True),
+        "policy": POLICY,
+    },
     in_lines=True,
 )
 _ANY = Shape()

@@ -39,7 +39,7 @@ def guard_of(document: Document, interface: Interface, view: View) -> Guard | No
         if any(is_within(route.cidr, cidr) for cidr in view.mesh)
     )
     own = {
-        *(ip_network(each) for each in node.addresses),
+        *(ip_network(each) for each in node.addresses if not each.is_link_local),
         *(cidr for each in interface.addresses for cidr in _answered(each, view)),
     }
     marks = {

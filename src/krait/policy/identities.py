@@ -3,11 +3,13 @@
 
 from collections.abc import Iterator
 
-from krait.policy.model import Document, Labels, Node, Route
+from krait.policy.model import Document, Labels, Named, Route
 
 
 def named_nodes(document: Document) -> Labels:
-    """The nodes that some rule names: only these need an identity of their own."""
+    """The nodes and multicast groups that some rule names: only these need an identity of their
+    own.
+    """
     terms = (
         term
         for rule in document.policy.rules
@@ -15,11 +17,11 @@ def named_nodes(document: Document) -> Labels:
         for term in selector.terms
     )
     named = frozenset(label for term in terms for label in term)
-    return named & frozenset(node.name for node in document.nodes)
+    return named & frozenset(each.name for each in document.named)
 
 
-def node_labels(node: Node, named: Labels) -> Labels:
-    """A node's identity: its tags, and its own name where a rule names it."""
+def node_labels(node: Named, named: Labels) -> Labels:
+    """Its identity: its tags, and its own name where a rule names it."""
     return node.tags | {node.name} if node.name in named else node.tags
 
 
@@ -29,7 +31,7 @@ def route_labels(route: Route) -> Labels | None:
 
 
 def identities(document: Document) -> tuple[Labels, ...]:
-    """Every identity of the document, in the order of its nodes."""
+    """Every identity of the document, in the order of its nodes and groups."""
     return tuple(dict.fromkeys(_in_order(document)))
 
 
@@ -38,3 +40,4 @@ def _in_order(document: Document) -> Iterator[Labels]:
     for node in document.nodes:
         yield node_labels(node, named)
         yield from (labels for route in node.routes if (labels := route_labels(route)))
+    yield from (node_labels(group, named) for group in document.multicast)

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from krait.policy.intervals import Interval, direction, touching
 from krait.policy.model import Document, Labels, PortSpan, Rule, Selector
-from krait.policy.owners import Owner, principals
+from krait.policy.owners import Owner, principals, senders
 
 Terms: TypeAlias = tuple[Labels, ...]
 """What a selector means, however it is written."""
@@ -63,7 +63,7 @@ def survey(document: Document) -> Survey:
     """Which rules decide an open, and which cannot be the deciding one of any.
 
     An open is of any protocol and port, from one node or tagged subnet to another that is neither
-    on the same node nor behind it: what those say to each other never passes the tunnel.
+    on the same node nor behind it, which never passes the tunnel, or to a multicast group.
     """
     search = _Search(document)
     search.run()
@@ -137,7 +137,7 @@ class _Search:
         self.undecided = {rule.number for rule in rules if not rule.audit}
         self.covering: dict[int, set[int]] = defaultdict(set)
         self.decided: dict[int, PortSpan | None] = {}
-        self._sources = _Side((rule.sources for rule in rules), everyone)
+        self._sources = _Side((rule.sources for rule in rules), senders(everyone))
         self._destinations = _Side((rule.destinations for rule in rules), everyone)
         self._from: dict[int, list[Rule]] = defaultdict(list)  # by the selector of sources
         for rule, selector in zip(rules, self._sources.selector, strict=True):

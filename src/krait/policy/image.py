@@ -258,8 +258,12 @@ def _principals(compiled: Compiled, row_of: Mapping[int, int]) -> bytes:
 
 
 def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[int, int]) -> bytes:
+    mine = {
+        version: [each for each in family.spans if each.principal == 1 and each.size == 1]
+        for version, family in families.items()
+    }
     own4, own6 = (
-        next((s.low for s in families[version].spans if s.principal == 1 and s.size == 1), none)
+        next((s.low for s in sorted(mine[version], key=lambda span: span.cidr.is_link_local)), none)
         for version, none in ((4, _NO_ADDRESS4), (6, _NO_ADDRESS6))
     )
     me, net6 = compiled.principals[0], families[6].base

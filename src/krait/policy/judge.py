@@ -110,7 +110,7 @@ class Judge:
 
     def _flow(self, case: Case) -> Verdict:
         """Question 6."""
-        if case.packet.message is Message.OTHER:
+        if case.packet.is_its_own_open:
             # The page speaks of a message "and no error": an error about one finds no flow.
             if case.way.error:
                 return case.verdict(Path.FLOW, Reason.NO_FLOW)

@@ -16,6 +16,7 @@ from krait.policy.expectations import untested_denies
 from krait.policy.identities import identities
 from krait.policy.idle import Idle, Survey, Why, survey
 from krait.policy.model import Document, Labels, Mark, PortSpan, Rule, Selector
+from krait.policy.owners import principals, senders
 from krait.policy.pairing import Concern
 from krait.policy.selectors import EVERYONE
 
@@ -107,7 +108,7 @@ def _one_way(asked: _Asked) -> _Found:
     is_back = _ways_back(asked.document)
     for rule in asked.document.policy.rules:
         whole = rule.allow and not rule.ports and rule.number in asked.survey.decided
-        if whole and not is_back(rule):
+        if whole and not is_back(rule) and not _is_multicast(rule.destinations, asked.document):
             some, others = rule.sources.text, rule.destinations.text
             what = f'rule "{rule.name}" lets {some} open everything to {others}'
             test = _test(rule.destinations, rule.sources)
@@ -143,6 +144,14 @@ def _members(terms: tuple[Labels, ...], columns: Sequence[Labels]) -> Iterator[i
 
 def _is_everyone(selector: Selector) -> bool:
     return frozenset() in selector.terms
+
+
+def _is_multicast(selector: Selector, document: Document) -> bool:
+    """Whether it means nobody but multicast groups, which have no way back."""
+    if not document.multicast:
+        return False
+    meant = [owner for owner in principals(document) if selector.selects(owner.names)]
+    return not senders(meant)
 
 
 def _test(sources: Selector, destinations: Selector, span: PortSpan | None = None) -> str:

@@ -19,7 +19,7 @@ EVERYTHING_BITS = 1
 """So short a prefix is everything, or one half of it: a default route, as VPNs make it."""
 
 Labels: TypeAlias = frozenset[str]
-"""What an identity stands for: its tags, and the node's own name where a rule names it."""
+"""What an identity stands for: its tags, and its own name where a rule names it."""
 
 ICMP4, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 """IANA protocol numbers."""
@@ -167,6 +167,20 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class MulticastGroup:
+    """Multicast addresses under one name: a destination for rules, and nobody's source."""
+
+    name: str
+    cidrs: tuple[Network, ...]  # each a part of the multicast ranges; no group has another's
+    tags: Labels
+    mark: Mark = field(compare=False)
+
+
+Named: TypeAlias = Node | MulticastGroup
+"""What rules may call by a name of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mesh:
     """The address range of the mesh and what `krait up` needs to make it."""
 
@@ -212,3 +226,9 @@ class Document:
     mesh: Mesh | None
     nodes: tuple[Node, ...]
     policy: Policy
+    multicast: tuple[MulticastGroup, ...] = ()
+
+    @property
+    def named(self) -> tuple[Named, ...]:
+        """All that have a name of their own."""
+        return (*self.nodes, *self.multicast)

@@ -242,7 +242,8 @@ class _Section:
         addresses = self.reader.values(tree, "address", values.address)
         for at, address in addresses:
             self._own(node, at, ip_network(address), "address")
-            if self.mesh and not any(address in cidr for cidr in self.mesh.cidrs):
+            outside = self.mesh and not any(address in cidr for cidr in self.mesh.cidrs)
+            if self.mesh and outside and not address.is_link_local:
                 ranges = ", ".join(map(str, self.mesh.cidrs))
                 self.reader.problems.add(
                     at, f"address: {address} is outside the mesh", f"the mesh is {ranges}"

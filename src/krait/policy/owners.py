@@ -4,39 +4,49 @@
 The agent asks the interface as well; see `policy.view`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from krait.common.errors import UsageError
 from krait.policy.identities import named_nodes, node_labels, route_labels
-from krait.policy.model import Address, Document, Labels, Node, Route
+from krait.policy.model import Address, Document, Labels, MulticastGroup, Node, Route
 from krait.policy.problems import quoted, suggestion
 
 
 class Owner(NamedTuple):
-    """A node, or a subnet behind one. A tuple: a mesh has many."""
+    """A node, a subnet behind one, or a multicast group. A tuple: a mesh has many."""
 
     name: str
-    node: str  # itself, or the one that the subnet is behind
+    node: str  # itself, or the one that the subnet is behind; of a group, its own name
     names: Labels  # what a selector may call it
     identity: Labels | None  # None: identity 0, a subnet without tags
+    sends: bool = True  # what a group never does
 
 
 def principals(document: Document) -> tuple[Owner, ...]:
-    """Every node and tagged subnet, in the order of the file."""
+    """Every node and tagged subnet, then every multicast group, in the order of the file."""
     named = named_nodes(document)
-    return tuple(owner for node in document.nodes for owner in _of_node(node, named))
+    owners = (owner for node in document.nodes for owner in _of_node(node, named))
+    return (*owners, *(_group(group, named) for group in document.multicast))
+
+
+def senders(owners: Iterable[Owner]) -> tuple[Owner, ...]:
+    """Those that a packet can be from."""
+    return tuple(owner for owner in owners if owner.sends)
 
 
 def find(document: Document, text: str) -> Owner:
-    """The node of that name, or the owner of that address.
+    """The node or group of that name, or the owner of that address.
 
     Raises UsageError where the document knows neither.
     """
     node = next((node for node in document.nodes if node.name == text), None)
     if node is not None:
         return _node(node, named_nodes(document))
+    group = next((group for group in document.multicast if group.name == text), None)
+    if group is not None:
+        return _group(group, named_nodes(document))
     try:
         address = ip_address(text)
     except ValueError:
@@ -64,8 +74,15 @@ def _subnet(node: Node, route: Route) -> Owner:
     return Owner(name, node.name, route.tags, route_labels(route))
 
 
+def _group(group: MulticastGroup, named: Labels) -> Owner:
+    names, identity = group.tags | {group.name}, node_labels(group, named)
+    return Owner(group.name, group.name, names, identity, sends=False)
+
+
 def _of_address(document: Document, address: Address) -> Owner | None:
     """The longest prefix decides, as in WireGuard's own table."""
+    if address.is_multicast or address.is_link_local:
+        return _of_reserved(document, address)
     for node in document.nodes:
         if address in node.addresses:
             return _node(node, named_nodes(document))
@@ -78,13 +95,31 @@ def _of_address(document: Document, address: Address) -> Owner | None:
     return max(holding, key=lambda each: each[0])[1] if holding else None
 
 
+def _of_reserved(document: Document, address: Address) -> Owner | None:
+    """No route around such an address gives it to anybody."""
+    named, whole = named_nodes(document), ip_network(address)
+    for node in document.nodes:
+        if address in node.addresses:
+            return _node(node, named)
+        for route in node.routes:
+            if route.cidr == whole and not address.is_multicast:
+                return _subnet(node, route)
+    holding = [
+        (cidr.prefixlen, group)
+        for group in document.multicast
+        for cidr in group.cidrs
+        if address in cidr
+    ]
+    return _group(max(holding, key=lambda each: each[0])[1], named) if holding else None
+
+
 def _unknown(document: Document, text: str) -> UsageError:
     members = [owner.name for owner in principals(document) if text in owner.names]
     if members:
         return UsageError(
             f"{quoted(text)} is a tag, not a node", hint=f"name one that has it: {members[0]}"
         )
-    nodes = [node.name for node in document.nodes]
+    nodes = [each.name for each in document.named]
     return UsageError(
         f"{document.source} has no node {quoted(text)}",
         hint=suggestion(text, nodes) or "give the name of a node, or an address",

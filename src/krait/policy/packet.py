@@ -24,9 +24,8 @@ HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS = 0, 43, 44, 60
 EXTENSIONS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS})
 MAX_EXTENSIONS = 4
 
-# 240.0.0.0/4 and the broadcast address are in the first: no unicast source or destination either.
-_MULTICAST: tuple[Network, ...] = (IPv4Network("224.0.0.0/3"), IPv6Network("ff00::/8"))
-_LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/10"))
+# With the broadcast address: nobody's, not even a group's.
+_RESERVED: tuple[Network, ...] = (IPv4Network("240.0.0.0/4"), IPv6Network("ffff::/16"))
 
 
 class TcpFlag(IntFlag):
@@ -88,6 +87,15 @@ class Packet:
     @property
     def is_later_fragment(self) -> bool:
         return self.fragment is not None and not self.fragment.is_first
+
+    @property
+    def is_its_own_open(self) -> bool:
+        """Nobody answers it in a way that ports or identifiers tell: ICMP but echo, and all that
+        goes to a multicast group but what claims to be an answer.
+        """
+        if self.destination.is_multicast:
+            return self.message is not Message.ECHO_REPLY
+        return self.message is Message.OTHER
 
     @property
     def opens_tcp(self) -> bool:
@@ -164,17 +172,16 @@ def _read(data: bytes, *, whole: bool) -> _Ip | Reason:
             return Reason.MALFORMED
     if isinstance(found, Reason):
         return found
-    if _within(found.source, _MULTICAST):
+    if found.source.is_multicast or _is_reserved(found.source):
         return Reason.MALFORMED
-    if _within(found.destination, _MULTICAST):
+    # What goes to a group is answered by nobody, so an error about it is a lie.
+    if _is_reserved(found.destination) or (found.destination.is_multicast and not whole):
         return Reason.MULTICAST
-    if _within(found.source, _LINK_LOCAL) or _within(found.destination, _LINK_LOCAL):
-        return Reason.LINK_LOCAL
     return found
 
 
-def _within(address: Address, networks: tuple[Network, ...]) -> bool:
-    return any(address in network for network in networks)
+def _is_reserved(address: Address) -> bool:
+    return any(address in network for network in _RESERVED)
 
 
 def _read4(data: bytes, *, whole: bool) -> _Ip | Reason:

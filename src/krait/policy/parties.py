@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Self
 
 from krait.policy.alike import Group
 from krait.policy.model import Labels, Rule
@@ -16,6 +17,11 @@ class Parties:
 
     def __init__(self, everyone: Sequence[Group]) -> None:
         self._everyone = frozenset(everyone)
+
+    @cached_property
+    def senders(self) -> Self:
+        """The same for sets of those that a packet can be from."""
+        return type(self)([group for group in self._everyone if group.sends])
 
     def names(self, some: Iterable[Group], known_to: Iterable[Rule] = ()) -> tuple[str, ...]:
         """Each name means groups of the set and no others; together they mean all of it.

@@ -18,6 +18,7 @@ from krait.policy.document import DOCUMENT_KEYS, VERSION
 from krait.policy.groups import SIGN
 from krait.policy.limits import LIMIT_KEYS, MAX_OPENS, UNLIMITED
 from krait.policy.model import ECHO_REQUEST
+from krait.policy.multicast import GROUP_KEYS
 from krait.policy.nodes import DEVICE_KEYS, MAX_RANGES, MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.rules import (
     ACTIONS,
@@ -68,6 +69,10 @@ def _document() -> Schema:
         "nodes": _told(
             "who there is, by name", _by_name({**node, "anyOf": keyed}, at_least_one=True)
         ),
+        "multicast": _told(
+            "groups that rules may name as destinations, by name",
+            _by_name(_section(GROUP_KEYS, _multicast(), required=["address"])),
+        ),
         "policy": _told("who may reach whom", _section(POLICY_KEYS, _policy())),
     }
     return _section(DOCUMENT_KEYS, fields, required=["nodes", "policy"])
@@ -117,6 +122,14 @@ def _node() -> Mapping[str, Schema]:
         "via": _told("the hub through which it is reached", _named("name")),
         "guard": _told("as in the policy, for this node alone", {"type": "boolean"}),
         **_device(),
+    }
+
+
+def _multicast() -> Mapping[str, Schema]:
+    addresses = _one_or_more(_text("[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?"), at_least_one=True)
+    return {
+        "address": _told("multicast addresses, or ranges of them", addresses),
+        "tags": _told("what rules call it by, beside its name", _names()),
     }
 
 

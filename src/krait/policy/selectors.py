@@ -18,13 +18,16 @@ _EMPTY = "expected at least one tag or node, found none"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a selector may name: the nodes, and the tags that any node or route has."""
+    """What a selector may name: nodes, multicast groups, and the tags that any of them or a route
+    has.
+    """
 
     nodes: Labels
     tags: Labels
+    groups: Labels = frozenset()
 
     def __contains__(self, name: str) -> bool:
-        return name in self.tags or name in self.nodes
+        return name in self.tags or name in self.nodes or name in self.groups
 
     def node(self, text: str) -> str:
         """The name of a node of the document. Raises UsageError with the nearest one."""
@@ -104,7 +107,7 @@ def _explain(name: str, names: Names) -> tuple[str, str]:
             f"{shown} is an address; selectors name tags and nodes",
             "list the subnet under `routes` of its node, with tags, and name a tag here",
         )
-    return f"unknown tag or node {shown}", suggestion(name, names.tags | names.nodes)
+    return f"unknown tag or node {shown}", suggestion(name, names.tags | names.nodes | names.groups)
 
 
 def _text(tree: Tree) -> str:

@@ -43,7 +43,7 @@ class Settings:
     came: tuple[Node, ...]
     went: tuple[Node, ...]
     changed: tuple[NodeChange, ...]
-    other: tuple[str, ...]  # keys of the document: `mesh`, `strict`, `guard`
+    other: tuple[str, ...]  # keys of the document: `mesh`, `multicast`, `strict`, `guard`
 
     @property
     def differ(self) -> bool:
@@ -75,6 +75,8 @@ def _changed(were: Mapping[str, Node], are: Mapping[str, Node]) -> Iterator[Node
 def _other(before: Document, now: Document) -> Iterator[str]:
     if before.mesh != now.mesh:
         yield "mesh"
+    if before.multicast != now.multicast:
+        yield "multicast"
     if before.policy.strict != now.policy.strict:
         yield "strict"
     if before.policy.guard != now.policy.guard:

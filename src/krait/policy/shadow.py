@@ -58,6 +58,8 @@ def _decision(case: Case, verdict: Verdict, opener: FlowTuple | None) -> Decisio
     packet, about = case.packet, case.about
     if verdict.path is Path.FLOW:
         return case.may_open(opener or about)
+    if packet.destination.is_multicast:
+        return case.may_open(about)
     if packet.message is Message.ECHO_REPLY:
         return case.may_open(about.reversed())
     own = case.may_open(about)

@@ -13,6 +13,7 @@ from krait.common.reason import Reason
 from krait.policy.evaluate import Decision, decide
 from krait.policy.flow import FlowTuple
 from krait.policy.model import ECHO_REQUEST, Address, Labels, Policy
+from krait.policy.reserved import of_nobody
 from krait.policy.view import HERE, Principal, View
 
 
@@ -55,7 +56,7 @@ class Survival:
     def of(self, opener: FlowTuple) -> Fate:
         """What becomes of the flow that this tuple opened."""
         source, destination = self.owner(opener.source[0]), self.owner(opener.destination[0])
-        reason = self._fault(source, destination)
+        reason = self._fault(opener, source, destination)
         if reason is not Reason.PASS or source is None or destination is None:
             return Fate(reason, None, source, destination)
         # What an echo's tuple has in a port's place is its identifier.
@@ -64,15 +65,17 @@ class Survival:
         verdict = Reason.PASS if decision.allow else Reason.DENIED
         return Fate(verdict, decision, source, destination)
 
-    def _fault(self, source: Principal | None, destination: Principal | None) -> Reason:
+    def _fault(
+        self, opener: FlowTuple, source: Principal | None, destination: Principal | None
+    ) -> Reason:
         """Why no packet of the two can pass, whatever rules say; PASS where there is no reason.
 
         The flow's packets enter and leave the tunnel as they did, whoever is near.
         """
         if source is None:
-            return Reason.UNKNOWN_SOURCE
+            return of_nobody(opener.source[0], Reason.UNKNOWN_SOURCE)
         if destination is None:
-            return Reason.UNKNOWN_DESTINATION
+            return of_nobody(opener.destination[0], Reason.UNKNOWN_DESTINATION)
         peers = source.peer, destination.peer
         if peers == (HERE, HERE):
             return Reason.WRONG_SIDE

@@ -81,7 +81,15 @@ def public_key(text: str) -> bytes:
 
 
 def address(text: str) -> Address:
-    """One address that a node can have inside the mesh."""
+    """One address that a node can have: inside the mesh, or link-local."""
+    found = ip(text)
+    if found.is_multicast or found.is_unspecified or found.is_loopback:
+        raise UsageError(f"{quoted(text)} cannot be the address of a node in a mesh")
+    return found
+
+
+def ip(text: str) -> Address:
+    """One address, whatever it is good for."""
     host, slash, _ = text.partition("/")
     try:
         found = ip_address(host)
@@ -91,8 +99,6 @@ def address(text: str) -> Address:
         raise UsageError(f"{quoted(text)} is not one address", hint=f"write `{host}`")
     if "%" in text:
         raise UsageError(f"{quoted(text)} has a zone", hint="leave out the %")
-    if found.is_multicast or found.is_unspecified or found.is_loopback or found.is_link_local:
-        raise UsageError(f"{quoted(text)} cannot be the address of a node in a mesh")
     return found
 
 

@@ -16,11 +16,12 @@ from krait.common.errors import UsageError
 from krait.policy.identities import named_nodes, node_labels, route_labels
 from krait.policy.model import Document, Labels, Network, Node
 from krait.policy.numbering import renumber
+from krait.policy.reserved import carved
 
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
 
 HERE = 0
-"""The peer number of what is on this node or behind it."""
+"""The peer number of what is on this node or behind it, and of multicast groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Principal(NamedTuple):
     labels: Labels | None  # None: identity 0
     peer: int  # from 1, in the order of `View.peers`; HERE for this node and what is behind it
     unknown_peer: bool = False
+    group: bool = False  # a multicast group
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class View:
     """Everything that addresses mean to this node.
 
     `owners` maps prefixes to principals; the longest that holds an address decides, as in
-    WireGuard's own table. A prefix of nobody (None) hides the shorter ones around it.
+    WireGuard's own table. A prefix of nobody (None) hides the shorter ones around it, as those of
+    `policy.reserved` do.
     """
 
     node: Principal
@@ -110,6 +113,10 @@ def resolve(
             warnings.append(f"{who.name}: not in its peer's allowed IPs, so nothing reaches it")
     owners |= {r.cidr: _subnet(mine, r.cidr, HERE, route_labels(r)) for r in mine.routes}
     owners |= {ip_network(each.ip): here for each in interface.addresses}
+    owners = carved(owners)
+    for group in document.multicast:
+        to_group = Principal(group.name, node_labels(group, scene.named), HERE, group=True)
+        owners |= dict.fromkeys(group.cidrs, to_group)
     return View(here, mine.transit, scene.mesh, places, owners, tuple(warnings))
 
 
@@ -120,6 +127,8 @@ def retagged(view: View, known: Document, document: Document) -> View | None:
     """
     named = named_nodes(known)
     if (known.node, known.mesh) != (document.node, document.mesh):
+        return None
+    if known.multicast != document.multicast:
         return None
     if len(known.nodes) != len(document.nodes) or named != named_nodes(document):
         return None
@@ -204,7 +213,8 @@ class _Scene:
         """The owners of a peer's allowed IPs.
 
         A full-length one inside the mesh is the node's own; every other is routed. Where the
-        document lists the node's addresses, only those are its own.
+        document lists the node's addresses, only those are its own; and what is link-local, for no
+        router passes it on.
         """
         number, node = self.numbers[peer.public_key], self.by_key.get(peer.public_key)
         if node is None:
@@ -215,7 +225,7 @@ class _Scene:
         for cidr in peer.allowed_ips:
             if self._is_own(node, cidr):
                 self.allowed[cidr] = me
-                own += 1
+                own += cidr.network_address in node.addresses
             else:
                 self.allowed[cidr] = _subnet(node, cidr, number, None)
         if own == len(node.addresses):
@@ -224,6 +234,8 @@ class _Scene:
     def _is_own(self, node: Node, cidr: Network) -> bool:
         if cidr.prefixlen < cidr.max_prefixlen:
             return False
+        if cidr.is_link_local:
+            return True
         if node.addresses:
             return cidr.network_address in node.addresses
         return any(cidr.network_address in mesh for mesh in self.mesh)

@@ -100,6 +100,31 @@ MUTANTS = (
         ".length = 8 + 24",
     ),
     Mutant(
+        "a link-local address of nobody is as unknown as any",
+        _IDENTITY,
+        "return high >> 54 == 0x3fa ? KRAIT_LINK_LOCAL : unknown;",
+        "return unknown;",
+    ),
+    Mutant(
+        "a hub relays to groups",
+        _IDENTITY,
+        "sides->far.flags & KRAIT_PRINCIPAL_GROUP ||",
+        "0 ||",
+    ),
+    Mutant(
+        "what goes to a group opens a flow",
+        _FLOW,
+        "return !x->to_group && (",
+        "return (",
+        quick=True,
+    ),
+    Mutant(
+        "a segment to a group is picked up the other way round",
+        _FLOW,
+        " && !x->to_group;",
+        ";",
+    ),
+    Mutant(
         "anybody may relay",
         _IDENTITY,
         "!(self->flags & KRAIT_SELF_TRANSIT)",

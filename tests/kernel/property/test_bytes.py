@@ -36,7 +36,6 @@ FRAMES = 2 * PACKETS
 UNREACHED = frozenset(
     {
         *(Reason.NOT_READY, Reason.NO_PAIR, Reason.FLOW_FULL),
-        Reason.NOT_TRANSIT,  # the node is a hub
         Reason.OPEN_LIMIT,  # a dry run opens nothing
         Reason.FRAGMENT_OVERLAP,  # of a first fragment that left its trace
     }
@@ -59,6 +58,7 @@ nodes:
     routes: [{{cidr: "fd01::/64", tags: [d]}}, 10.30.0.0/24]
 """
 RULES = """
+multicast: {every: {address: [224.0.0.0/4, "ff02::/16"], tags: [a]}}
 policy:
   rules:
     - {name: out, from: c, to: "*"}

@@ -4,10 +4,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from krait.policy import expectations
 from krait.policy.advice import advise
 from krait.policy.document import DOCUMENT_KEYS, load
 from krait.policy.lint import lint
+from krait.policy.multicast import GROUP_KEYS
 from krait.policy.nodes import MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.ports import PROTOCOLS
 from krait.policy.rules import POLICY_KEYS, RULE_KEYS, TEST_KEYS
@@ -18,7 +21,7 @@ EXAMPLES = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_example_passes_its_own_tests_and_needs_no_advice() -> None:
-    example, _ = EXAMPLES
+    example, *_ = EXAMPLES
     document = load(example.encode(), "policy.md")
     assert len(document.policy.tests) == 3
     assert expectations.run(document) == ()
@@ -26,15 +29,16 @@ def test_the_example_passes_its_own_tests_and_needs_no_advice() -> None:
 
 
 def test_the_example_is_strict() -> None:
-    example, _ = EXAMPLES
+    example, *_ = EXAMPLES
     assert lint(load(example.encode(), "policy.md")) == ()
 
 
-def test_the_example_of_groups_passes_its_own_tests() -> None:
-    _, example = EXAMPLES
+@pytest.mark.parametrize("example", EXAMPLES[1:], ids=["ports", "multicast"])
+def test_the_examples_of_groups_pass_their_own_tests(example: str) -> None:
+    node = "tags: [router]" if "multicast" in example else "tags: [admin]"
     nodes = f"""nodes:
-  a: {{public_key: "{key(1)}", tags: [admin]}}
-  b: {{public_key: "{key(2)}", tags: [prod]}}
+  a: {{public_key: "{key(1)}", {node}}}
+  b: {{public_key: "{key(2)}", {node.replace("admin", "prod")}}}
 """
     document = load((nodes + example).encode(), "policy.md")
     assert expectations.run(document) == ()
@@ -45,7 +49,15 @@ def test_every_field_and_only_fields_that_exist_are_in_the_tables() -> None:
     cells = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
     told = [word for cell in cells for word in re.findall("`(.*?)`", cell)]
     # `from` and `to` are told twice, with rules and with tests; routes are told in one cell.
-    there = [*DOCUMENT_KEYS, *MESH_KEYS, *NODE_KEYS, *POLICY_KEYS, *RULE_KEYS, *TEST_KEYS]
+    there = [
+        *DOCUMENT_KEYS,
+        *MESH_KEYS,
+        *NODE_KEYS,
+        *GROUP_KEYS,
+        *POLICY_KEYS,
+        *RULE_KEYS,
+        *TEST_KEYS,
+    ]
     assert sorted(told) == sorted(there)
     assert all(f"{key}: " in PAGE for key in ROUTE_KEYS)
 

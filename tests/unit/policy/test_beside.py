@@ -107,3 +107,15 @@ def test_the_shadow_decides_as_the_other_document_would(pair: tuple[World, World
 
 def _name(decision: Decision) -> str | None:
     return decision.rule.name if decision.rule else None
+
+
+def test_a_multicast_group_is_the_same_by_name_and_addresses() -> None:
+    def grouped(tag: str, address: str = "224.0.0.5") -> Document:
+        group = f"multicast: {{g: {{address: {address}, tags: [{tag}]}}}}"
+        return document(NO_TRIAL, ("policy:", f"{group}\npolicy:"))
+
+    (group,) = beside(grouped("db"), grouped("web")).document.multicast
+    assert group.tags == {"db", "shadow/web"}
+    both = beside(grouped("db"), grouped("web", "224.0.0.6"))
+    assert both.document.multicast[0].tags == {"db"} | UNKNOWN
+    assert both.warnings == ("it does not name g: what they do is not rehearsed",)

@@ -94,9 +94,9 @@ def test_pairs_that_are_judged_in_another_way_are_told(both: tuple[Document, Doc
         for a, b in product(_names(change.some), _names(change.others))
         if frozenset((a, b)) not in _same_node(*both)
     }
-    expected = set()
+    expected, silent = set(), {group.name for each in both for group in each.multicast}
     for a, b in product(were.keys() & are.keys(), repeat=2):
-        if frozenset((a, b)) not in _same_node(*both):
+        if frozenset((a, b)) not in _same_node(*both) and not {a, b} <= silent:
             classes = _class(before, were[a], were[b]), _class(now, are[a], are[b])
             if classes[0] != classes[1]:
                 expected.add((frozenset((a, b)), *classes))
@@ -220,7 +220,7 @@ def _asked(before: Document, now: Document) -> Iterator[tuple[str, str, tuple[bo
     were, are = ({owner.name: owner for owner in principals(each)} for each in (before, now))
     everyone = were | are
     for a, b in product(everyone.values(), repeat=2):
-        if a.node != b.node:
+        if a.node != b.node and a.sends:
             for protocol, port in OPENS:
                 was, it_is = (
                     decide(

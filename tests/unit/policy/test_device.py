@@ -69,6 +69,30 @@ def test_a_device_has_all_that_the_document_says_of_it() -> None:
     )
 
 
+def test_link_local_addresses_are_on_the_device_and_in_allowed_ips() -> None:
+    nodes = (
+        'a: address: [10.8.0.1, "fe80::1", 169.254.0.1], endpoint: "a.example.org:51820"',
+        'b: address: [10.8.0.2, "fe80::2"]',
+    )
+    found = device("a", *nodes, mesh="cidr: 10.8.0.0/24")
+    on_it = ("10.8.0.1/24", "fe80::1/64", "169.254.0.1/16")
+    assert found.addresses == tuple(map(ip_interface, on_it))
+    assert allowed(found) == {"b": "10.8.0.2/32 fe80::2/128"}
+    assert found.unreachable == (ip_network("10.8.0.0/24"),)
+
+
+def test_what_goes_to_a_group_goes_to_the_only_peer() -> None:
+    groups = 'interface: wg0\nmulticast: {g: {address: [224.0.0.5, "ff02::/16"]}}\n'
+    assert allowed(wanted(read(*PAIR[1:], "a: address: 10.8.0.1", top=groups), "b")) == {
+        "a": "10.8.0.1/32 224.0.0.5/32 ff02::/16"
+    }
+    three = (*PAIR[1:], "a: address: 10.8.0.1", "c: address: 10.8.0.3")
+    assert allowed(wanted(read(*three, top=groups), "b")) == {
+        "a": "10.8.0.1/32",
+        "c": "10.8.0.3/32",
+    }
+
+
 def test_what_is_behind_a_node_itself_is_its_subnets_and_who_has_no_key_there() -> None:
     hub = PAIR[1].replace("b: ", "b: transit: true, ")
     nodes = (PAIR[0], hub, "printer: via: b, address: 10.8.0.50")

@@ -99,7 +99,30 @@ def test_what_keeps_a_mesh_from_meeting_is_remarked(
 
 
 def test_each_kind_of_remark_has_an_id_of_its_own() -> None:
-    assert {what for nodes, _ in CASES.values() for what, _, _ in remarked(nodes)} == IDS
+    told = {what for nodes, _ in CASES.values() for what, _, _ in remarked(nodes)}
+    assert told | {"many-peers"} == IDS
+
+
+def test_a_group_of_which_a_node_has_several_peers_is_remarked() -> None:
+    def groups(nodes: str) -> list[tuple[str, int, str]]:
+        text = (
+            f"mesh: {{cidr: 10.8.0.0/24}}\nnodes:\n{nodes}"
+            "multicast: {g: {address: 224.0.0.5}}\npolicy: {}\n"
+        )
+        found = remarks(load(text.encode(), "krait.yaml"))
+        return [(what, mark.line, words) for what, mark, words in found]
+
+    two = "".join(
+        f"  {n}: {{public_key: {key(i)}, endpoint: '{n}.example.org:1'}}\n"
+        for i, n in enumerate("ab", 1)
+    )
+    assert groups(two) == []
+    words = (
+        "a has 2 peers, and WireGuard sends to one: nothing leaves it for g; make a link for each "
+        "two"
+    )
+    third = f"  c: {{public_key: {key(3)}, endpoint: 'c.example.org:1'}}\n"
+    assert groups(two + third) == [("many-peers", 6, words)]
 
 
 def test_a_keepalive_that_the_mesh_turns_off_is_remarked_unless_the_node_turns_it_on() -> None:

@@ -129,8 +129,11 @@ def test_whoever_passes_the_interface_today_may_do_so_under_a_draft(scene: Scene
 
     of_peers, here = set[Principal](), {view.node}
     for number, peer in enumerate(scene.interface.peers, start=1):
-        for address in (each for cidr in peer.allowed_ips for each in landmarks(cidr)):
+        for cidr, address in ((c, each) for c in peer.allowed_ips for each in landmarks(c)):
             found = owner(view, address)
+            whole = cidr.prefixlen == cidr.max_prefixlen
+            if found is None and (address.is_multicast or (address.is_link_local and not whole)):
+                continue
             assert found is not None
             if found.peer == number:
                 of_peers.add(found)
@@ -141,7 +144,11 @@ def test_whoever_passes_the_interface_today_may_do_so_under_a_draft(scene: Scene
         assert found is not None
         assert found.peer == HERE
         here.add(found)
-    if forwarded := {each for each in ODD_ADDRESSES if each.version in scene.forwards}:
+    if forwarded := {
+        each
+        for each in ODD_ADDRESSES
+        if each.version in scene.forwards and not (each.is_link_local or each.is_multicast)
+    }:
         owners = [owner(view, address) for address in forwarded]
         assert None not in owners
         here |= {each for each in owners if each is not None and each.peer == HERE}
@@ -203,6 +210,12 @@ def test_a_draft_shows_where_each_peer_is_and_what_to_do_next() -> None:
     assert "  peer1:  # 10.8.0.2, at 192.0.2.2:51820\n" in text
     assert "krait check wg0.yaml" in text
     assert "sudo krait --iface wg0 --config wg0.yaml" in text
+
+
+def test_a_link_local_allowed_ip_is_the_peers_own_address() -> None:
+    text = draft(a_scene("fe80::2/128"))
+    assert "  peer1:  # fe80::2, at 192.0.2.2:51820\n" in text
+    assert "routes:" not in text
 
 
 def test_a_prefix_that_is_dropped_under_every_policy_is_marked() -> None:

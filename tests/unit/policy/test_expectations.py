@@ -11,7 +11,7 @@ from krait.policy.evaluate import decide_all
 from krait.policy.expectations import Failure, run, untested_denies
 from krait.policy.explain import every_open
 from krait.policy.model import Document, PolicyTest
-from krait.policy.owners import principals
+from krait.policy.owners import principals, senders
 from tests.documents import key
 from tests.strategies.documents import NOWHERE, SPANS, names_of, selectors
 from tests.strategies.worlds import worlds
@@ -151,8 +151,8 @@ def plainly(document: Document) -> list[tuple[str | None, str | None]]:
     for test in document.policy.tests:
         sources, destinations = (
             {each.identity: [o for o in chosen if o.identity == each.identity] for each in chosen}
-            for side in (test.sources, test.destinations)
-            for chosen in [[owner for owner in everyone if side.selects(owner.names)]]
+            for side, some in ((test.sources, senders(everyone)), (test.destinations, everyone))
+            for chosen in [[owner for owner in some if side.selects(owner.names)]]
         )
         pairs = [
             next(((a, b) for a in some for b in others if a.node != b.node), None)
@@ -184,7 +184,7 @@ def with_tests(draw: st.DrawFn) -> Document:
         for number in range(draw(st.integers(0, 3)))
         for node in nodes
     )
-    names = [*names_of(nodes), *names_of(copies)]
+    names = [*names_of(document.named), *names_of(copies)]
     tests = draw(
         st.lists(
             st.builds(
@@ -220,7 +220,7 @@ def test_a_deny_is_untested_if_it_decides_nothing_that_a_test_expects_denied(
         each.decision.rule
         for test in policy.tests
         if not test.allow
-        for a in everyone
+        for a in senders(everyone)
         for b in everyone
         if a.node != b.node and test.sources.selects(a.names) and test.destinations.selects(b.names)
         for each in decide_all(policy, a.identity, b.identity, test.ports or every_open(policy))

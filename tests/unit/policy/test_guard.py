@@ -52,6 +52,11 @@ def test_an_address_of_the_document_that_the_interface_lacks_is_this_nodes_too()
     assert marks(own)["10.8.0.9/32"] == MINE
 
 
+def test_a_link_local_address_of_the_document_is_every_interfaces() -> None:
+    own = ("    tags: [db]\n", '    tags: [db]\n    address: [10.8.0.1, "fe80::1"]\n')
+    assert "fe80::1/128" not in marks(own)
+
+
 def test_the_end_of_a_network_that_is_a_nodes_address_is_that_nodes() -> None:
     peers = (replace(INTERFACE.peers[0], allowed_ips=(ip_network("10.8.0.255/32"),)),)
     assert "10.8.0.255/32" not in marks(interface=replace(INTERFACE, peers=peers))

@@ -155,7 +155,7 @@ def by_brute_force(document: Document) -> list[tuple[str, Why, list[str]]]:
         (some.identity, other.identity)
         for some in everyone
         for other in everyone
-        if some.node != other.node and None not in (some.identity, other.identity)
+        if some.sends and some.node != other.node and None not in (some.identity, other.identity)
     }
     deciding: dict[int, set[int]] = defaultdict(set)  # by those that match
     for source, destination in pairs:
@@ -197,7 +197,7 @@ def test_every_other_rule_decides_where_it_is_said_to(world: World) -> None:
             decide_all(policy, a.identity, b.identity, spans)
             for a in everyone
             for b in everyone
-            if a.node != b.node
+            if a.node != b.node and a.sends
         )
         rule = policy.rules[number - 1]
         assert any(all(each.decision.rule == rule for each in some) for some in decisions)

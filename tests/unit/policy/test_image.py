@@ -17,6 +17,7 @@ from krait.policy.numbering import Numbers
 from krait.policy.pair import pair_class
 from krait.policy.placement import NoRoom
 from krait.policy.view import HERE, Interface, Peer, Principal, View, resolve
+from tests.documents import key
 from tests.strategies.documents import SPANS
 from tests.strategies.worlds import ODD_ADDRESSES, World, landmarks, later, worlds
 from tests.unit.policy.tables import tables
@@ -42,6 +43,14 @@ def test_every_address_has_the_owner_of_its_longest_prefix(world: World) -> None
             found = labels[entry.identity - 256] if entry.identity else None
             assert (found, entry.peer) == (who.labels, who.peer), address
             assert bool(entry.flags & PrincipalFlag.UNKNOWN_PEER) == who.unknown_peer
+
+
+def test_the_own_address_that_needs_no_look_up_is_not_the_link_local_one() -> None:
+    found = load(f'nodes: {{me: {{public_key: "{key(1)}"}}}}\npolicy: {{}}\n'.encode(), "t")
+    own = tuple(map(ip_interface, ("fe80::1/64", "fd00:8::1/64", "169.254.0.1/16")))
+    drawn = tables(World(found, Interface(bytes([1]) * 32, own, ())))
+    assert (drawn.own.own6_hi, drawn.own.own6_lo) == (0xFD00_0008 << 32, 1)
+    assert drawn.own.own4 == 0xA9FE_0001
 
 
 @given(worlds())

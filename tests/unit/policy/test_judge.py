@@ -42,6 +42,32 @@ PACKETS: dict[str, tuple[Side, bytes, str]] = {
         of_tcp(NOBODY, "10.8.0.78", SYN),
         "unknown-source",
     ),
+    "far is link-local and nobody's, arriving": (
+        "ingress",
+        of_tcp("169.254.255.254", ME, SYN),
+        "link-local",
+    ),
+    "far is link-local and nobody's, leaving": (
+        "egress",
+        of_tcp(ME6, "febf::1", SYN),
+        "link-local",
+    ),
+    "near is link-local and nobody's, leaving": (
+        "egress",
+        of_tcp("169.254.0.1", WEB, SYN),
+        "link-local",
+    ),
+    "near is link-local and nobody's, arriving": (
+        "ingress",
+        of_tcp(WEB6, "fe80::1", SYN),
+        "link-local",
+    ),
+    "beside what is link-local": ("ingress", of_tcp("fec0::1", ME6, SYN), "unknown-source"),
+    "far is unknown, near link-local": (
+        "ingress",
+        of_tcp(NOBODY, "169.254.0.1", SYN),
+        "unknown-source",
+    ),
     "far is this node, leaving": ("egress", of_tcp(ME, ME, SYN), "wrong-side"),
     "far is behind this node, arriving": ("ingress", of_tcp(LAN, ME, SYN), "wrong-side"),
     "near is unknown and the packet leaves": ("egress", of_tcp(NOBODY, WEB, SYN), "unknown-source"),
@@ -117,6 +143,11 @@ PACKETS: dict[str, tuple[Side, bytes, str]] = {
     # 3. Errors
     "an error about nothing known": ("egress", error(ME, WEB, 3, SYN_IN), "no-flow"),
     "an error from nobody": ("ingress", error(NOBODY, ME, 3, of_tcp(ME, WEB, ACK)), "bad-error"),
+    "an error from a link-local router that is nobody's": (
+        "ingress",
+        error("fe80::1", ME6, 3, of_tcp(ME6, WEB6, ACK)),
+        "bad-error",
+    ),
     "an error about a packet to nobody": (
         "ingress",
         error(WEB, ME, 3, of_tcp(ME, NOBODY, ACK)),

@@ -186,6 +186,10 @@ BAD = {
         nodes(f"address: {HERE}fd00::1", rest="mesh: {cidr: 10.8.0.0/24}\n"),
         "fd00::1 is outside the mesh",
     ),
+    "a link-local address of a route": (
+        nodes(f"address: fe80::1, routes: {HERE}'fe80::1/128'"),
+        "already belongs to",
+    ),
     "an address with a length": (nodes(f"address: {HERE}10.8.0.1/24"), "is not one address"),
     "an address with a zone": (nodes(f"address: {HERE}'fe80::1%eth0'"), "has a zone"),
     "no address": (nodes(f"address: {HERE}10.8.0.256"), '"10.8.0.256" is not an IP address'),

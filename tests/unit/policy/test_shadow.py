@@ -78,3 +78,10 @@ def test_what_drops_for_want_of_a_flow_is_no_matter_of_policy(flags: int) -> Non
     bench = Bench(NO_WEB, ("policy:", "policy:\n  strict: true"))
     assert bench.outcome(of_tcp(WEB, ME, flags), "ingress") == "no-flow"
     assert rehearsed(bench) is None
+
+
+def test_what_goes_to_a_group_is_no_reply() -> None:
+    group = ("policy:", "multicast: {servers: {address: 224.0.0.5, tags: [db]}}\npolicy:")
+    bench = Bench(group, trying("name: no-app, from: app, to: db, action: deny"))
+    assert bench.outcome(of_udp(APP, "224.0.0.5", 7), "ingress") == "pass app-in"
+    assert rehearsed(bench) == ("no-app", CUTS), "but the other way all may open"

@@ -46,6 +46,8 @@ def fate(source: str, destination: str, protocol: int = TCP, port: int = 80) -> 
         (BRANCH_UNTAGGED, ME, Reason.NO_IDENTITY),
         (STRANGE, ME, Reason.UNKNOWN_PEER),
         (NOBODY, ME, Reason.UNKNOWN_SOURCE),
+        ("169.254.0.9", ME, Reason.LINK_LOCAL),
+        (ME, "169.254.0.9", Reason.LINK_LOCAL),
         (ME, NOBODY, Reason.UNKNOWN_DESTINATION),
         (LAN, ME, Reason.WRONG_SIDE),
         (WEB, APP, Reason.NOT_TRANSIT),

@@ -78,6 +78,29 @@ def test_without_a_mesh_the_interfaces_own_prefixes_are_its_range() -> None:
     assert found["10.9.0.2/32"] == (None, 1)
 
 
+def test_a_link_local_allowed_ip_is_the_nodes_own_and_a_prefix_of_them_nobodys() -> None:
+    given = interface(a="10.8.0.2/32 10.8.0.0/24 fe80::2/128 169.254.0.2/32", b="fe80::/64 ::/0")
+    a = node("a", "a", addresses="10.8.0.2 10.8.0.3 10.8.0.4")
+    view = resolve(document(ME, a, node("b", "b")), given)
+    found = owners(document(ME, a, node("b", "b")), given)
+    assert found["fe80::2/128"] == found["169.254.0.2/32"] == found["10.8.0.3/32"] == (A, 1)
+    assert ip_network("fe80::/64") not in view.owners
+    assert view.owners[ip_network("fe80::/10")] is None
+    assert ip_network("169.254.0.0/16") not in view.owners
+
+
+def test_a_link_local_address_of_the_document_is_carved_out_of_its_peers_allowed_ips() -> None:
+    a, b = node("a", "a", addresses="fe80::2"), node("b", "b", addresses="fe80::3")
+    found = owners(document(ME, a, b), interface(a="fe80::/64", b="10.8.0.3/32"))
+    assert found["fe80::2/128"] == (A, 1)
+    assert "fe80::3/128" not in found
+
+
+def test_this_nodes_own_link_local_address_is_its_own() -> None:
+    given = replace(interface(), addresses=(ip_interface("fe80::1/64"),))
+    assert owners(document(ME), given) == {"fe80::1/128": (frozenset({"me"}), HERE)}
+
+
 def test_a_routed_subnet_never_inherits_its_routers_tags() -> None:
     a = node("a", "a", routes=(route("10.20.0.0/24"), route("10.30.0.0/24", "lan")))
     found = owners(document(ME, a), interface(a="10.20.0.0/24 10.30.0.0/16"))

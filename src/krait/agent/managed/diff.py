@@ -180,7 +180,7 @@ def _shrink(wish: Wish, seen: Seen) -> Iterator[Step]:
     has_key = seen.device is not None and seen.device.public_key == wish.device.public_key
     if less or not has_key:
         yield Configure(DeviceChange(None if has_key else wish.private_key, peers=less))
-    gone = tuple(each for each in _own(seen.link) if each not in wish.device.addresses)
+    gone = tuple(each for each in _chosen(seen.link) if each not in wish.device.addresses)
     if gone:
         yield Addresses(gone=gone)
 
@@ -276,8 +276,8 @@ def _more(wanted: WantedPeer, peer: Peer | None, wish: Wish, seen: Seen) -> Peer
     return None if change == PeerChange(key) else change
 
 
-def _own(link: Link) -> tuple[InterfaceAddress, ...]:
-    """The addresses that are somebody's choice: the kernel gives link-local ones by itself."""
+def _chosen(link: Link) -> tuple[InterfaceAddress, ...]:
+    """The addresses that are sure to be somebody's choice: the kernel gives link-local ones."""
     return tuple(each for each in link.addresses if not each.is_link_local)
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_interface, ip_network
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from krait.agent.managed.diff import Configure, Listen, Routes, Seen, Stage, Wish, plan
+from krait.agent.managed.diff import Addresses, Configure, Listen, Routes, Seen, Stage, Wish, plan
 from krait.agent.managed.ports import Lead
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
@@ -237,6 +237,14 @@ def test_link_local_addresses_are_the_kernels() -> None:
     assert seen.link is not None
     link = replace(seen.link, addresses=(ip_interface("fe80::1/64"),))
     assert not plan(Stage.SHRINK, wish, replace(seen, link=link))
+
+
+def test_a_link_local_address_that_is_wanted_is_given_to_the_device() -> None:
+    wish, seen = roaming()
+    wanted = (*wish.device.addresses, ip_interface("fe80::5/64"))
+    wish = replace(wish, device=replace(wish.device, addresses=wanted))
+    new = [step.new for step in plan(Stage.GROW, wish, seen) if isinstance(step, Addresses)]
+    assert [wanted[-1] in each for each in new] == [True]
 
 
 def test_no_step_shows_a_secret() -> None:

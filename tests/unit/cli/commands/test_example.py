@@ -44,8 +44,9 @@ def test_every_node_of_the_example_gets_its_device(example: str) -> None:
 
 def test_every_key_of_a_document_is_in_the_example(example: str) -> None:
     code = "\n".join(line.partition("#")[0] for line in example.splitlines())
-    assert {key for key in KEYS if not re.search(rf"\b{key}:", code)} == {"node"}
+    assert {key for key in KEYS if not re.search(rf"\b{key}:", code)} == {"node", "multicast"}
     assert "# node:" in example  # it would be wrong on all machines but one
+    assert "# multicast:" in example  # over a link of two nodes alone
 
 
 def test_the_example_is_good_to_read(example: str) -> None:
