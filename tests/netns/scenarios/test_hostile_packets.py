@@ -93,6 +93,8 @@ def victim(request: pytest.FixtureRequest) -> Iterator[Victim]:
         replace(carol, peers=(to_bob,)),
     )
     with Lab(nodes) as lab:
+        for name in NODES:  # a tun has a link-local address, from which its kernel asks for routers
+            lab[name].succeed("ip -6 address flush dev wg0 scope link")
         # An error about what never became whole would be one more packet of Bob's.
         lab["bob"].succeed(
             "echo 900 >/proc/sys/net/ipv4/ipfrag_time && echo 900 >/proc/sys/net/ipv6/ip6frag_time"
