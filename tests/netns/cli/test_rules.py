@@ -105,7 +105,8 @@ def test_where_there_is_no_policy_there_are_no_rules_to_count(mesh: Mesh) -> Non
     assert outcome.code == 2
     assert "no policy is in force on wg0" in outcome.stderr
     mesh.enforce(mesh.document(ENDS, [PING]), "bob")
-    bob.succeed("rm /var/lib/krait/wg0.yaml && echo >/run/wg/wg0.yaml")
+    bob.wait_until_succeeds("rm /var/lib/krait/wg0.yaml")  # it is kept after the commit
+    bob.succeed("echo >/run/wg/wg0.yaml")
     outcome = bob.run("krait rules")
     assert outcome.code == 3
     assert "which document is in force on wg0 is not known" in outcome.stderr
