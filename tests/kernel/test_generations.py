@@ -9,6 +9,7 @@ import pytest
 
 from krait.common import abi
 from krait.common.abi import ABI_VERSION
+from krait.common.errors import SystemRefused
 from krait.kernel import netns
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.percpu import possible_cpus
@@ -216,3 +217,28 @@ def test_a_prefix_that_becomes_nobodys_is_written_though_the_slot_is_unknown(
     loaded.write(0, owned, known=None, held={})
     loaded.write(0, nobodys, known=None, held={})
     assert loaded.maps["prefix4"].lookup(key) == bytes(4)
+
+
+def test_a_load_that_lacks_a_table_is_none_and_is_swept_away(
+    generations: Generations, folder: Path
+) -> None:
+    made = generations.load(SMALLEST)
+    (folder / made.name / "ends").unlink()
+    another = Generations(folder)
+    assert another.found() == ()
+    another.sweep()
+    assert not (folder / made.name).exists()
+
+
+def test_a_load_that_cannot_be_pinned_is_not_kept_open(
+    generations: Generations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise SystemRefused("no room")
+
+    monkeypatch.setattr(Datapath, "pin", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(2):
+        with pytest.raises(SystemRefused, match="no room"):
+            generations.load(SMALLEST)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -77,20 +77,23 @@ def desire(
     before: "Desired | None" = None,
     shadow: Source | None = None,
     clock: Clock = NO_CLOCK,
+    rehearse: bool = True,
 ) -> Desired:
     """Compile a document for an interface; who has a number in `known` keeps it.
 
     `withheld` prefixes, and what the document places inside them, are nobody's for now. `before` is
     another answer, which saves time where it is near; this one does not depend on it. The policy of
-    `shadow` is rehearsed. Rules that have ended by the `clock` are left out. Raises UsageError if
-    the document does not name this node or cannot be represented, with the shadow or without.
+    `shadow`, or the document's own audit rules, are rehearsed, unless it is not to `rehearse`.
+    Rules that have ended by the `clock` are left out. Raises UsageError if the document does not
+    name this node or cannot be represented, with the shadow or without.
     """
     document, tried = lifetime.at(source.document, clock.now_s), None
     shadow_warnings: tuple[str, ...] = ()
-    if shadow is not None:
+    if shadow is not None and rehearse:
         both = beside(document, shadow.document)
         document, tried = both.document, both.shadow
-        shadow_warnings = tuple(f"{shadow.path}: {each}" for each in both.warnings)
+        told = (f"{shadow.path}: {each}" for each in both.warnings)
+        shadow_warnings = (*shadow.warnings, *told)
     view = None
     if before and before.interface is interface and before.view.peers == known.peers:
         view = retagged(before.view, before.document, document)
@@ -99,7 +102,8 @@ def desire(
     whole = view
     if withheld:
         view = withhold(view, _withheld(view, interface, withheld))
-    compiled = replace(compile_policy(document, view, known, tried), clock_ns=clock.boot_ns)
+    compiled = compile_policy(document, view, known, tried, rehearse=rehearse)
+    compiled = replace(compiled, clock_ns=clock.boot_ns)
     nodes = {node.public_key: node for node in source.document.nodes if node.public_key}
     in_order = cache(lambda tags: tuple(sorted(tags)))  # most nodes share theirs
     return Desired(
@@ -117,7 +121,7 @@ def desire(
         interface=interface,
         view=whole,
         document=document,
-        shadow=shadow,
+        shadow=shadow if rehearse else None,
     )
 
 

@@ -47,6 +47,8 @@ class Observed:
     """Programs of ours that run on a device which had this name: it was renamed, or moved away."""
     yields: bool = False
     """Another program goes ahead again and again: stay behind it for now."""
+    outdated_stays: bool = False
+    """This version's programs could not be loaded: go on with another build's for now."""
 
     @property
     def ahead(self) -> tuple[str, ...]:
@@ -279,7 +281,7 @@ def _needs_others(desired: Desired, tables: Tables, observed: Observed, kind: At
     seats = (_seat(observed, hook, kind) for hook in Hook)
     if not observed.yields and any(seat and _is_behind(seat) for seat in seats):
         return True
-    if not tables.current:
+    if not tables.current and not observed.outdated_stays:
         return True
     return _is_shared(tables, observed) or not tables.capacity.holds(desired.need)
 

@@ -10,7 +10,7 @@ import structlog
 
 from krait.agent.apply import Enforcement
 from krait.agent.backoff import Backoff
-from krait.agent.desired import Desired, Source, desire
+from krait.agent.desired import Clock, Desired, Source, desire
 from krait.agent.ends import Ends
 from krait.agent.lookout import Sight
 from krait.common.errors import KraitError
@@ -30,14 +30,16 @@ class Intent:
         """Why it does not fit the interface."""
         self.shadow: Source | None = None
         """The document to rehearse."""
-        self.unrehearsed: KraitError | None = None
-        """Why it is not; the document read last is in force all the same."""
         self.refused: KraitError | None = None
         """Why it could not be put in force; it is tried again."""
         self._enforcement = enforcement
-        self._ends = Ends()
+        self._ends, self._fitting_ends = Ends(), Ends()
         self._fitting: Source | None = None
+        self._rehearses, self._rehearsing = True, Backoff()
+        self._unfit_shadow: KraitError | None = None
+        self._no_tables: KraitError | None = None
         self._asked: object = None
+        self._answered: object = None
         self._answer: Desired | None = None
         self._warned: tuple[str, ...] = ()
         self._failed: Desired | None = None
@@ -51,14 +53,27 @@ class Intent:
         if self.source is None or sight.interface is None:
             return None
         asked = self.source, sight.interface, sight.withheld
-        beside = self.shadow, self._ends.clock(self.source)
-        if (asked, beside) != self._asked:
-            self._asked, self._answer = (asked, beside), self._work_out(*asked)
+        if (asked, self.shadow) != self._asked:
+            self._asked, self._rehearses = (asked, self.shadow), True
+            self._no_tables = None
+            self._rehearsing.reset()
+        self._rehearses = self._rehearses or self._rehearsing.is_due(now_s)
+        clocks = [self._clock(each) for each in (self.source, self._fitting) if each]
+        if (self._asked, clocks, self._rehearses) != self._answered:
+            self._answered = self._asked, clocks, self._rehearses
+            self._answer = self._work_out(*asked)
+        if self._rehearses and self._answer == self._enforcement.committed:
+            self._no_tables = None
         if self._answer != self._failed or self._answer == self._enforcement.committed:
             self.refused = None
         if self.refused is None or self._backoff.is_due(now_s):
             return self._answer
         return self._enforcement.committed
+
+    @property
+    def unrehearsed(self) -> KraitError | None:
+        """Why the shadow is not rehearsed; the document read last is in force all the same."""
+        return self._unfit_shadow or self._no_tables
 
     def put_off(self, desired: Desired, error: KraitError, now_s: float) -> None:
         """It could not be put in force: try again later, and ever later."""
@@ -66,6 +81,14 @@ class Intent:
             self._backoff.reset()
         self._failed, self.refused = desired, error
         self._backoff.failed(now_s)
+
+    def put_off_rehearsal(self, error: KraitError, now_s: float) -> None:
+        """There are no tables for a shadow: put the rest in force, and try this again later."""
+        self._rehearses, self._no_tables = False, error
+        self._rehearsing.failed(now_s)
+
+    def _clock(self, source: Source) -> Clock:
+        return (self._ends if source is self.source else self._fitting_ends).clock(source)
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
         """Tell what is new of them; `status` shows them all."""
@@ -103,12 +126,14 @@ class Intent:
             self._enforcement.numbers,
             withheld,
             before=self._answer,
-            clock=self._ends.clock(source),
+            clock=self._clock(source),
         )
-        self.unrehearsed = None
+        if not self._rehearses:
+            return answer(rehearse=False)
+        self._unfit_shadow = None
         if self.shadow is not None:
             try:
                 return answer(shadow=self.shadow)
             except KraitError as error:
-                self.unrehearsed = error
+                self._unfit_shadow = error
         return answer()

@@ -39,7 +39,10 @@ class Rehearsal:
     def _take(self) -> None:
         try:
             self._found = source.read(
-                self._path, self._interface, if_missing="put it there again, or leave it away"
+                self._path,
+                self._interface,
+                if_missing="put it there again, or leave it away",
+                with_tests=False,  # it is there to be tried
             )
         except KraitError as error:
             self.fault = error

@@ -8,6 +8,7 @@ tried again by the next: only a start can fail. One thread at a time plays a rou
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -48,7 +49,8 @@ class Rounds:
         self._reading = Reading(setup.document, setup.kept, setup.interface)
         self._rehearsal = Rehearsal(setup.shadow, setup.interface)
         self._faults = Faults()
-        self._leading = Backoff()
+        self._leading, self._renewing = Backoff(), Backoff()
+        self._unrenewed: KraitError | None = None
         self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
         self._kept: Source | None = None
         self._since_s = time.time()
@@ -214,7 +216,8 @@ class Rounds:
             now_s = time.monotonic()
             self._sight = sight = self._lookout.look(now_s)
             self._faults.note("interface", sight.fault)
-            self._intent.shadow = self._rehearsal.look(now_s)
+            if self._enforcement.is_enforcing(sight.ifindex):  # what counts comes first
+                self._intent.shadow = self._rehearsal.look(now_s)
             desired = self._intent.of(sight, now_s)
             self._faults.note("shadow", self._rehearsal.fault or self._intent.unrehearsed)
             self._faults.note("policy", self._intent.fault)
@@ -222,9 +225,11 @@ class Rounds:
             observed = self._enforcement.observe(
                 sight.ifindex, fresh=sight.fresh, yields=not self._leading.is_due(now_s)
             )
+            observed = replace(observed, outdated_stays=not self._renewing.is_due(now_s))
+            self._note_renewal(observed)
             actions = plan(desired, observed, self._enforcement.kind)
             self._judge_places(observed, actions, now_s)
-            if not self._apply(actions, sight, desired):
+            if not self._apply(actions, observed, desired):
                 return
             if sight.fresh:
                 self._greeted(sight)
@@ -262,6 +267,13 @@ class Rounds:
         if self._keeper is not None and not self._enforcement.covers(self._sight.ifindex):
             self._keeper.lower()
 
+    def _note_renewal(self, observed: Observed) -> None:
+        """Whether the programs that run are another build's, for want of a load of ours."""
+        if observed.tables is None or observed.tables.current:
+            self._unrenewed = None
+            self._renewing.reset()
+        self._faults.note("programs", self._unrenewed)
+
     def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
         """Say where Krait is not first, and where it still is though it is not wanted there."""
         where = self._where_else(observed)
@@ -286,15 +298,26 @@ class Rounds:
             facts = {"shut_after_ms": round((now_s - self._appeared[1]) * 1e3, 1)}
         _log.info(f"{self._setup.interface} appeared and is shut", ifindex=sight.ifindex, **facts)
 
-    def _apply(self, actions: tuple[Action, ...], sight: Sight, desired: Desired | None) -> bool:
-        """False: what is desired could not be put in force, and is put off."""
+    def _apply(
+        self, actions: tuple[Action, ...], observed: Observed, desired: Desired | None
+    ) -> bool:
+        """False: what is desired could not be put in force so, and something is put off."""
+        tables = observed.tables
+        renews = tables is not None and not (tables.current or observed.outdated_stays)
         for action in actions:
             try:
-                self._enforcement.apply(action, sight.ifindex)
+                self._enforcement.apply(action, observed.ifindex)
             except KraitError as error:
                 is_emptying = isinstance(action, Commit) and action.desired is None
                 if desired is None or is_emptying or not isinstance(action, Load | Commit):
                     raise
+                if renews and isinstance(action, Load):  # the policy goes on by the old programs
+                    self._unrenewed = error
+                    self._renewing.failed(time.monotonic())
+                    return False
+                if desired.compiled.shadow and isinstance(action, Load):
+                    self._intent.put_off_rehearsal(error, time.monotonic())
+                    return False
                 self._intent.put_off(desired, error, time.monotonic())
                 self._faults.note("commit", error)
                 return False

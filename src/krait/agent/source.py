@@ -48,9 +48,15 @@ def find(interface: str, places: Iterable[Path], kept: Path | None = None) -> Pa
 
 
 def read(
-    path: Path, interface: str | None, known: Source | None = None, *, if_missing: str = ""
+    path: Path,
+    interface: str | None,
+    known: Source | None = None,
+    *,
+    if_missing: str = "",
+    with_tests: bool = True,
 ) -> Source:
-    """Read and check a document, for an interface if one is named, its own tests included.
+    """Read and check a document, for an interface if one is named, its own tests included unless
+    it is without them.
 
     One with the same bytes as `known` is not worked through again; and of one that
     differs a little, only that is. `if_missing` is what to do if it cannot be read; empty: begin
@@ -85,7 +91,7 @@ def read(
             f"{path}: `interface: {document.interface}`, but this agent keeps {interface}",
             hint="name the document of this interface, or correct `interface:`",
         )
-    if failures := expectations.run(document):
+    if with_tests and (failures := expectations.run(document)):
         raise UsageError(
             "\n".join(failure.message for failure in failures),
             hint="the document's own tests fail: mend its rules, or the tests",

@@ -5,6 +5,7 @@ A file that anybody may change is no policy, as sudo and ssh see their files too
 decision that operators make (`sudo krait up --config ./krait.yaml`), and is said aloud.
 """
 
+import errno
 import os
 import shlex
 import stat
@@ -15,6 +16,8 @@ from typing import NamedTuple
 from krait.common.errors import UsageError
 
 _ROOT = 0
+_MOST_LINKS = 40
+"""As Linux follows on one way (MAXSYMLINKS)."""
 
 
 class Step(NamedTuple):
@@ -76,14 +79,20 @@ def _step(path: Path, about: os.stat_result) -> Step:
 
 
 def _way(path: Path) -> Iterator[Path]:
-    """The folders and links that lead to a file, which was reached: there is no loop."""
-    here, names = Path("/"), _backwards(path.absolute())
+    """The folders and links that lead to a file.
+
+    It was reached, but whoever may write on the way may have made a loop of it since.
+    """
+    here, names, links = Path("/"), _backwards(path.absolute()), 0
     yield here
     while names:
         name = names.pop()
         place = here.parent if name == ".." else here / name
         if place.is_symlink():
             yield place
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
             target = place.readlink()
             names += _backwards(target)
             here = Path("/") if target.is_absolute() else here

@@ -158,6 +158,11 @@ class Datapath:
         programs = {hook: Program.open_pinned(directory / f"krait_{hook.value}") for hook in Hook}
         return cls(maps, programs)
 
+    @staticmethod
+    def is_whole(directory: Path) -> bool:
+        """Whether all is pinned there that `open` opens."""
+        return all((directory / name).exists() for name in _TABLES)
+
     def pin(self, directory: Path) -> None:
         """Pin all of it under a name that appears at once, or not at all."""
         unfinished = directory.with_name(directory.name + "+")

@@ -42,7 +42,7 @@ class Generations:
         Unfinished ones, which nothing can run, and what only has such a name are left out.
         """
         named = ((path, _NAME.fullmatch(path.name)) for path in _entries(self.folder))
-        whole = [(path, name) for path, name in named if name and not name[3] and _is_whole(path)]
+        whole = [(path, name) for path, name in named if name and _is_whole(path, name)]
         found = (_read(path, int(name[1]), int(name[2])) for path, name in whole)
         return tuple(sorted((each for each in found if each), key=lambda each: each.number))
 
@@ -71,7 +71,11 @@ class Generations:
             ABI_VERSION, max(numbers, default=0) + 1, _program_ids(datapath), revision=0
         )
         self._open[generation.number] = datapath
-        self.pin(generation)
+        try:
+            self.pin(generation)
+        except BaseException:
+            self._open.pop(generation.number).close()
+            raise
         return generation
 
     def _inherit(self, capacity: Capacity, after: Generation) -> Datapath:
@@ -113,7 +117,7 @@ class Generations:
     def sweep(self) -> None:
         """Remove what a crash left half made, or half removed. For whoever alone makes them."""
         for path in _entries(self.folder):
-            if (name := _NAME.fullmatch(path.name)) and (name[3] or not _is_whole(path)):
+            if (name := _NAME.fullmatch(path.name)) and not _is_whole(path, name):
                 remove_pins(path)
 
     def clear(self) -> None:
@@ -141,8 +145,11 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-def _is_whole(path: Path) -> bool:
-    return all((path / f"krait_{hook.value}").is_file() for hook in Hook)
+def _is_whole(path: Path, name: re.Match[str]) -> bool:
+    """Its programs are there; and its tables, as far as this version knows which they are."""
+    if name[3] or not all((path / f"krait_{hook.value}").is_file() for hook in Hook):
+        return False
+    return int(name[1]) != ABI_VERSION or Datapath.is_whole(path)
 
 
 def _read(path: Path, abi_version: int, number: int) -> Generation | None:

@@ -68,20 +68,25 @@ class Compiled:
 
 
 def compile_policy(
-    document: Document, view: View, known: Numbers | None = None, shadow: Policy | None = None
+    document: Document,
+    view: View,
+    known: Numbers | None = None,
+    shadow: Policy | None = None,
+    *,
+    rehearse: bool = True,
 ) -> Compiled:
     """Compile a document as one node sees it.
 
     `known` are the numbers in the tables now. Only rules that concern this node get numbers.
     `shadow` is in the labels of the document (policy.beside); its own, if it has audit rules, where
-    none is given. Raises PolicyTooLarge.
+    none is given; without `rehearse` there is none at all. Raises PolicyTooLarge.
     """
     known = known or Numbers()
     columns = _columns(known.identities, identities(document))
     principals, spans = _placed(view)
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
-    shadow = shadow or shadow_of(document.policy)
+    shadow = (shadow or shadow_of(document.policy)) if rehearse else None
     shadow_concern = Concern(shadow, _known_to_the_shadow(columns)) if shadow else None
     numbers = Numbers(
         columns,
@@ -131,7 +136,7 @@ def _numbered_rules(
 
 
 def _ends(policy: Policy, numbered: Sequence[str | None]) -> tuple[int, ...]:
-    until = {rule.name: rule.until for rule in policy.rules if rule.until}
+    until = {rule.name: rule.until for rule in policy.rules if rule.until is not None}
     if not until or policy.default_allow:  # which opens what an allow does not
         return ()
     return tuple(until.get(name or "", 0) for name in numbered)

@@ -272,7 +272,7 @@ def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[i
         net6 & _LOW64,
         own6 >> 64,
         own6 & _LOW64,
-        compiled.clock_ns if compiled.ends else 0,
+        compiled.clock_ns & _LOW64 if compiled.ends else 0,
         families[4].base,
         families[4].size,
         families[6].size,

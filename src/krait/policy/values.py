@@ -3,7 +3,7 @@
 
 import re
 from base64 import b64decode
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 
 from krait.common.errors import UsageError
@@ -22,6 +22,10 @@ MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
 )
+LAST_YEAR = 2200
+LAST_MOMENT_S = int(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp()) - 1
+"""The kernel counts nanoseconds since 1970 in 64 bits."""
+
 PREFIX = re.compile(r"[^/]+/[0-9]{1,3}", re.ASCII)
 PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 """32 bytes in base64; of the last letter's bits two are padding, and zero."""
@@ -52,9 +56,15 @@ def moment(text: str) -> int:
     if not MOMENT.fullmatch(text):
         raise UsageError(f"{quoted(text)} is not a moment with its time zone", hint=hint)
     try:
-        return int(datetime.fromisoformat(text).timestamp())
+        moment_s = int(datetime.fromisoformat(text).timestamp())
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{quoted(text)} is no moment: {error}", hint=hint) from error
+    if not 0 < moment_s <= LAST_MOMENT_S:
+        raise UsageError(
+            f"{quoted(text)} is before 1970, or after {LAST_YEAR}",
+            hint="leave `until` out for a rule that does not end",
+        )
+    return moment_s
 
 
 def interface(text: str) -> str:

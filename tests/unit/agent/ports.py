@@ -45,6 +45,8 @@ class Kernel:
     loaded: dict[int, "Tables"] = field(default_factory=dict)
     seats: dict[Hook, tuple[Seat, ...]] = field(default_factory=lambda: dict.fromkeys(Hook, ()))
     elsewhere: frozenset[int] = frozenset()
+    outdated: set[int] = field(default_factory=set)
+    """Loads of another build of the object."""
     public_key: bytes = INTERFACE.public_key
 
     def check(self, what: str) -> None:
@@ -121,7 +123,7 @@ class FakeLoads:
         return tuple(replace(each.generation, revision=each.in_force.revision) for each in found)
 
     def is_current(self, generation: Generation) -> bool:
-        return generation.number in self._kernel.loaded
+        return generation.number not in self._kernel.outdated
 
     def open(self, generation: Generation) -> Tables:
         return self._kernel.loaded[generation.number]

@@ -78,6 +78,35 @@ def test_a_clock_that_was_set_is_told_and_one_that_is_slewed_is_not(wall: Wall) 
     assert clock.clock(ENDING).now_s < END_S, "and back"
 
 
+def test_the_clock_of_what_is_in_force_is_kept_while_a_newer_document_does_not_fit(
+    wall: Wall, tmp_path: Path
+) -> None:
+    stage = Stage(tmp_path)
+    stage.edit(*UNTIL)
+    agent = stage.rounds()
+    agent.start()
+    stage.document.write_text(DOCUMENT.replace("AQEB", "BAEB"))
+    agent.read_again()
+    agent.play()
+    assert (stage.revision, len(stage.faults)) == (1, 1)
+    wall.boot_s += 60
+    agent.play()
+    assert stage.revision == 2
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert committed.compiled.clock_ns == (BOOT_S + 60) * NS
+
+
+def test_a_clock_that_is_behind_the_time_since_boot_is_written_all_the_same(
+    wall: Wall, tmp_path: Path
+) -> None:
+    stage = Stage(tmp_path)
+    stage.edit(*UNTIL)
+    wall.boot_s, wall.since_boot_s = -1000, 1001
+    stage.rounds().start()
+    assert (stage.revision, stage.faults) == (1, [])
+
+
 def test_the_agent_commits_when_a_rule_ends_and_when_the_clock_is_set(
     wall: Wall, tmp_path: Path
 ) -> None:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A document beside the one in force: when it is rehearsed, and that it holds nothing up."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from krait.agent.backoff import LONGEST_S
 from krait.agent.rounds import Rounds
 from krait.agent.source import LOOK_S
 from tests.unit.agent.clock import Clock
@@ -38,11 +40,65 @@ def look(agent: Rounds, clock: Clock) -> None:
     agent.play()
 
 
-def test_what_lies_there_at_the_start_is_rehearsed_at_once(stage: Stage) -> None:
+def test_what_lies_there_at_the_start_is_read_once_the_document_is_in_force(stage: Stage) -> None:
     stage.shadow.write_text(TRIED)
     stage.rounds().start()
     assert shadow_of(stage) == str(stage.shadow)
-    assert (stage.revision, stage.faults) == (1, [])
+    assert (stage.revision, stage.faults) == (2, []), "the first is of the document alone"
+
+
+def test_tables_that_cannot_be_had_for_a_shadow_do_not_hold_up_a_revocation(
+    stage: Stage, clock: Clock
+) -> None:
+    agent = stage.rounds()
+    agent.start()
+    stage.kernel.refuses = {"load"}
+    stage.shadow.write_text(TRIED)
+    look(agent, clock)
+    look(agent, clock)
+    assert (shadow_of(stage), stage.faults) == (None, ["load: refused"])
+    stage.edit("tcp/80", "tcp/81")
+    agent.read_again()
+    agent.play()
+    agent.play()
+    assert stage.revision == 2
+    assert stage.faults == ["load: refused"]
+
+
+def test_audit_rules_that_cannot_be_rehearsed_do_not_hold_up_their_document(
+    stage: Stage, clock: Clock
+) -> None:
+    agent = stage.rounds()
+    agent.start()
+    stage.kernel.refuses = {"load"}
+    stage.document.write_text(DOCUMENT.replace("[tcp/80, ", "["))
+    agent.read_again()
+    agent.play()
+    agent.play()
+    assert (stage.revision, stage.faults) == (2, ["load: refused"])
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert not committed.compiled.shadow
+    stage.kernel.refuses = set()
+    clock.now_s += LONGEST_S
+    agent.play()
+    assert (stage.revision, stage.faults) == (3, [])
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert committed.compiled.numbers.shadow_rules
+
+
+def test_who_else_may_change_it_is_told(stage: Stage) -> None:
+    stage.shadow.write_text(TRIED)
+    os.chown(stage.shadow, 1000, -1)
+    stage.rounds().start()
+    assert any("may be changed by user 1000" in each for each in stage.live.warnings)
+
+
+def test_its_own_tests_are_not_asked(stage: Stage) -> None:
+    stage.shadow.write_text(TRIED + "  tests: [{from: web, to: db, port: tcp/80, expect: allow}]\n")
+    stage.rounds().start()
+    assert (shadow_of(stage), stage.faults) == (str(stage.shadow), [])
 
 
 def test_it_may_come_change_and_go_while_the_agent_lives(stage: Stage, clock: Clock) -> None:

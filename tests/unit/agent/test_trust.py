@@ -103,3 +103,13 @@ def test_who_else_may_change_it_is_said(way: tuple[Step, ...], others: str) -> N
         assert said == (f"{FILE} may be changed by {others}, and with it what is allowed here",)
     else:
         assert said == ()
+
+
+def test_links_that_were_made_a_loop_after_the_file_was_opened_do_not_hold_the_agent_up(
+    path: Path,
+) -> None:
+    first, second = path.with_name("first"), path.with_name("second")
+    first.symlink_to(second)
+    second.symlink_to(first)
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        trust.steps(first, path.stat())

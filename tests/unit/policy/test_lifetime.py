@@ -141,6 +141,22 @@ def test_anything_else_is_refused_with_the_mend(text: str) -> None:
     assert "2026-12-31T18:00:00Z" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-23:59",
+        "2201-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "1970-01-01T00:00:00Z",
+    ],
+)
+def test_a_moment_that_the_kernel_cannot_count_to_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"before 1970, or after 2200|no moment") as refused:
+        values.moment(text)
+    assert refused.value.hint
+
+
 def test_check_tells_of_a_rule_that_has_ended_and_explain_of_the_end() -> None:
     found = with_rules(FOR_A_TIME)
     (told,) = (each for each in advise(found, END_S) if each.id == "ended")
