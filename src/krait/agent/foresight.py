@@ -4,6 +4,7 @@
 Asked of the kernel and of what the agent wrote down, agent or no agent. Changes nothing.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -17,7 +18,7 @@ from krait.agent.paths import Paths
 from krait.agent.ports import Tables
 from krait.agent.wiring import adapters
 from krait.kernel.flows import LiveFlow
-from krait.policy import device
+from krait.policy import device, lifetime
 from krait.policy.model import Document, Labels
 from krait.policy.survival import Fate, Survival
 from krait.policy.view import Interface, Peer, own_node, resolve
@@ -64,6 +65,7 @@ def foresee(interface: str, now: Document, paths: Paths) -> Foresight:
         paths,
         hint="compare with another file instead: krait diff FILE --against OTHER",
     )
+    before = lifetime.at(before, time.time())
     if found.device is None or found.link is None:
         why = found.unseen.message if found.unseen else "there is no such interface now"
         return Foresight(before, unseen=why)

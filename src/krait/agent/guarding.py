@@ -70,6 +70,7 @@ class Guarding:
         Raises Unguarded, with all done that could be.
         """
         is_done = not (self.is_on or self.is_unfinished or self._looks_for_filters)
+        self.is_unfinished = False  # whatever may be raised: a round is not to come at once for it
         if wanted is None and is_done:
             return None
         self.is_on = wanted is not None

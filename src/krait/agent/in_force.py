@@ -29,6 +29,11 @@ def look(interface: str, paths: Paths, *, hint: str) -> Sight:
     force; SystemRefused where the kernel does not let us look, or it is not known which one is.
     """
     found = inspect(interface, paths)
+    if found.tables is not None and not found.tables.generation.readable:
+        raise SystemRefused(
+            f"another version of Krait made the tables of {interface}: they cannot be read",
+            hint="start this version's agent there: it goes on with them",
+        )
     if found.tables is None or not found.tables.armed:
         raise UsageError(f"no policy is in force on {interface}", hint=hint)
     document = _document(found, paths)

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each rule of the document in force decided on an interface: for `krait rules`."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from krait.agent import in_force, inspect
 from krait.agent.in_force import Sight
 from krait.agent.paths import Paths
 from krait.common.abi import Rehearsal
 from krait.kernel.generation import Count, Moment
+from krait.policy import lifetime
 from krait.policy.idle import Idle, idle_rules
 from krait.policy.model import Document, Rule
 from krait.policy.rules import DEFAULT_RULE
@@ -23,10 +26,13 @@ class Counted:
     idle: Idle | None  # why it can never decide, on any node
     rehearsed: Mapping[Rehearsal, Count] | None = None
     """What an audit rule would have done here; None: it is none, or is not rehearsed here."""
+    has_ended: bool = False
 
     @property
     def is_unused(self) -> bool:
-        """Whether it could have decided here and never did, or can decide nowhere."""
+        """Whether it could have decided here and never did, or can decide nowhere (any more)."""
+        if self.has_ended:
+            return True
         return self.idle is not None or (self.count is not None and not self.count.packets)
 
 
@@ -50,22 +56,23 @@ def tally(interface: str, paths: Paths) -> Tally:
     look, or it is not known which document is.
     """
     hint = f"`krait status {interface}` tells what is known of it"
-    return count_up(in_force.look(interface, paths, hint=hint))
+    return count_up(in_force.look(interface, paths, hint=hint), time.time())
 
 
-def count_up(sight: Sight) -> Tally:
-    """The tally of what was seen on an interface."""
+def count_up(sight: Sight, now_s: float = -inf) -> Tally:
+    """The tally of what was seen on an interface; `now_s` is the wall clock, for rules that end."""
     found, tables, document = sight
     counts = inspect.rules(found)
-    idle = {each.rule.number: each for each in idle_rules(document)}
+    idle = {each.rule.name: each for each in idle_rules(lifetime.at(document, now_s))}
     is_of_another = found.record is not None and found.record.shadow
     rehearsed = {} if is_of_another else inspect.rehearsed(found)  # of audit rules alone
     rules = tuple(
         Counted(
             rule,
             counts.get(rule.name),
-            idle.get(rule.number),
+            idle.get(rule.name),
             rehearsed.get(rule.name),
+            rule.has_ended(now_s),
         )
         for rule in document.policy.rules
     )

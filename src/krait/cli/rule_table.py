@@ -88,10 +88,13 @@ def _rows(found: Tally, *, unused: bool) -> Iterator[Row]:
 def _row(each: Counted, now: Moment) -> Row:
     name, action, count = short(each.rule.name), _action(each), each.count
     if each.rehearsed is not None:
-        remark = rehearsal(each.rehearsed)
-        return Row((name, action, "-", "-", "rehearsed"), remark, faint=not remark)
+        told_of = rehearsal(each.rehearsed)
+        remark = "; ".join(filter(None, (_remark(each), told_of)))
+        return Row((name, action, "-", "-", "rehearsed"), remark, faint=not told_of)
     if count is None:
-        return Row((name, action, "-", "-", "not here"), _remark(each), faint=True)
+        where = "not rehearsed" if each.rule.audit else "not here"
+        where = "ended" if each.has_ended else where
+        return Row((name, action, "-", "-", where), _remark(each), faint=True)
     told = _told(count, now)
     return Row((name, action, *told), _remark(each), faint=not count.packets)
 
@@ -120,7 +123,7 @@ def _idleness(idle: Idle | None) -> str:
         case Why.NOBODY:
             return "never decides: no two on different nodes are its two sides"
         case Why.SHADOWED:
-            return f"never decides: shadowed by {idle.coverers if idle else ''}"
+            return f"never decides: covered by {idle.coverers if idle else ''}"
         case Why.REPEATED:
             return f"never decides: repeats {idle.coverers if idle else ''}"
     return ""
@@ -133,6 +136,7 @@ def _report(each: Counted, now: Moment) -> Json:
         "line": each.rule.mark.line,
         "action": "allow" if each.rule.allow else "deny",
         "audit": each.rule.audit,
+        "ended": each.has_ended,
         "until": None if each.rule.until is None else lifetime.written(each.rule.until),
         "here": each.count is not None,
         **(figures or {"packets": None, "bytes": None, "age_s": None}),

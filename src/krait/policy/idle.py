@@ -28,7 +28,7 @@ class Why(StrEnum):
 
     NOBODY = "nobody"  # no two on different nodes are one that it is from and one that it is to
     SHADOWED = "shadowed"  # an allow; a deny decides in its stead, alone or with earlier allows
-    REPEATED = "repeated"  # earlier rules of the same action decide all that it speaks of
+    REPEATED = "repeated"  # stronger rules of the same action decide all that it speaks of
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class _Search:
     def _look_from(self, node: str | None, rules: Sequence[Rule]) -> None:
         """All pairs of one class that opens; its rules by their strength."""
         undecided = _bits(i for i, rule in enumerate(rules) if rule.number in self.undecided)
-        whole = _bits(i for i, rule in enumerate(rules) if not rule.ports)
+        whole = _bits(i for i, rule in enumerate(rules) if not rule.ports and _stays(rule))
         seen: set[tuple[int, int]] = set()
         for place, concerned in self._towards(rules):
             asked = concerned & undecided
@@ -184,6 +184,9 @@ class _Search:
         some = [rules[i] for i in _set_bits(counts)]
         intervals = direction(some, default_allow=False).intervals
         first = {each.rule: each for each in reversed(intervals)}
+        if not all(map(_stays, some)):  # what they deny, others will decide
+            later = direction(list(filter(_stays, some)), default_allow=False).intervals
+            first |= {each.rule: each for each in reversed(later) if each.rule not in first}
         found = []
         for i in _set_bits(asked):
             rule = rules[i]
@@ -223,6 +226,13 @@ def _holders(identities: Iterable[Labels]) -> dict[str, set[Labels]]:
         for label in identity:
             found[label].add(identity)
     return found
+
+
+def _stays(rule: Rule) -> bool:
+    """Not of a deny that ends: what it covers decides after it. An allow is covered by what lasts
+    longer.
+    """
+    return rule.allow or rule.until is None
 
 
 def _bits(places: Iterable[int]) -> int:

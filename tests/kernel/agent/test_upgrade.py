@@ -16,6 +16,7 @@ from krait.agent.diff import Tables
 from krait.common import abi
 from krait.kernel.bpf.clock import TickClock
 from krait.kernel.bpf.map import Map
+from krait.kernel.bpf.mapinfo import MapInfo, MapType
 from krait.kernel.datapath import OBJECT
 from krait.kernel.hook import Hook
 from krait.policy.flow import FlowTuple
@@ -187,3 +188,20 @@ def test_two_versions_that_start_at_the_same_policy_do_not_swap_for_ever(
     second.put_in_force(second.desired())
     assert second.put_in_force(second.desired()) == []
     assert verbs(second.put_in_force(second.desired((WEB_RULE, RENAMED)))) == ["commit"]
+
+
+def test_a_shape_of_before_flows_had_a_version_is_no_heritage(
+    folder: Path, ifindex: int, stack: ExitStack
+) -> None:
+    before = keep(folder, ifindex, stack)
+    before.put_in_force(before.desired())
+    remember(before)
+    told_otherwise(before, abi.ABI_VERSION - 1)
+    (pins,) = before.generations.folder.glob(f"{abi.ABI_VERSION - 1}-*")
+    (pins / "shape").unlink()
+    at = abi.SHAPE.offsets()["flow_version"][0]
+    with closing(Map.create(MapInfo("shape", MapType.ARRAY, 4, at, 1))) as shorter:
+        shorter.pin(pins / "shape")
+    after = keep(folder, ifindex, stack)
+    assert verbs(after.put_in_force(after.desired())) == SWAPPED
+    assert flows_of(after) == []

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from krait.lab.machine import patient
 from krait.lab.traffic import Flow
 from tests.netns.flows import is_silent
 from tests.netns.scenarios.conftest import Mesh, received, target
@@ -16,7 +17,7 @@ PING = "name: ping, from: a, to: b, ports: icmp"
 BAN = "name: ban, from: a, to: b, ports: tcp/80, action: deny"
 OPEN = "name: open, from: a, to: b, ports: [tcp/80, tcp/90, udp/90]"
 TICKS = 40
-SOON_S = 8  # for two flows to begin before
+SOON_S = round(patient(8))  # for two flows to begin before
 
 
 def until(end_s: int) -> str:

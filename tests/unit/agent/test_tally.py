@@ -66,3 +66,16 @@ def test_what_never_decided_is_unused_and_so_is_what_never_can() -> None:
     assert again.count == COUNTS[3]
     assert again.idle is not None
     assert (again.idle.why, again.idle.covering) == (Why.REPEATED, (found["web-db"].rule,))
+
+
+def test_a_rule_that_has_ended_is_unused_and_covers_nothing() -> None:
+    ban = "    - {name: ban, from: web, to: db, action: deny, until: '2030-01-01T00:00:00Z'}\n"
+    policy = document((BEFORE, ban + BEFORE))
+    tables, end_s = replace(TABLES, rules=COUNTS), 1_893_456_000
+    record = replace(RECORD, numbers=Numbers(rules=("web-db",)))
+    sight = Sight(replace(FOUND, tables=tables, record=record), tables, policy)
+    for now_s, has_ended in ((end_s - 1, False), (end_s, True)):
+        found = {each.rule.name: each for each in count_up(sight, now_s).rules}
+        assert found["ban"].has_ended is has_ended
+        assert found["ban"].is_unused is has_ended
+        assert found["web-db"].idle is None

@@ -60,9 +60,9 @@ app-in      allow            12    720 B  just now
     never decides: repeats "web-db" in line 17 and "web-db-gre" in line 18
 no-telnet   deny              0      0 B  never
 peers       allow             -        -  not here
-    never decides: shadowed by "web-db" in line 17, "web-db-gre" in line 18,
+    never decides: covered by "web-db" in line 17, "web-db-gre" in line 18,
     "app-in" in line 19 and 2 more
-trial       audit deny        -        -  not here
+trial       audit deny        -        -  not rehearsed
 tried       audit deny        -        -  rehearsed
     would drop 1,200 packets that passed
 idle        audit deny        -        -  rehearsed
@@ -117,6 +117,7 @@ def test_programs_get_raw_figures() -> None:
         "line": WEB_DB.mark.line,
         "action": "allow",
         "audit": False,
+        "ended": False,
         "until": None,
         "here": True,
         "packets": 1_234_567,

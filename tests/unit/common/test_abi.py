@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import re
+from hashlib import sha256
 from pathlib import Path
 
 from krait.common import abi
@@ -35,3 +36,11 @@ def test_an_interval_keeps_its_fields_apart() -> None:
     packed = abi.interval(0x06_0050, 0x06_FFFF, allow=True, rule=abi.MAX_RULES - 1)
     assert (packed >> 40, packed >> 16 & 0xFF_FFFF) == (0x06_0050, 0x06_FFFF)
     assert packed & 0xFFFF == abi.MAY_OPEN | (abi.MAX_RULES - 1)
+
+
+def test_flows_that_mean_something_else_have_another_version() -> None:
+    """Else an upgrade would read another version's flows by this one's layout: raise
+    FLOW_VERSION, and write down here what it stands for.
+    """
+    told = repr((abi.FLOW_KEY, abi.FLOW, list(abi.FlowState), abi.control_word(0x1234, 1)))
+    assert (abi.FLOW_VERSION, sha256(told.encode()).hexdigest()[:16]) == (1, "68f3fe6b0f4b3295")

@@ -9,7 +9,7 @@ from krait.policy.advice import advise
 from krait.policy.document import load
 from krait.policy.evaluate import decide, decide_all
 from krait.policy.idle import Why, idle_rules, survey
-from krait.policy.model import LAST_PORT, Document, Mark, PortSpan
+from krait.policy.model import LAST_PORT, Document, Mark, Policy, PortSpan
 from krait.policy.owners import principals
 from krait.policy.ports import OTHER_PROTOCOL
 from tests.documents import policy
@@ -140,6 +140,11 @@ def test_what_a_rule_decides_is_told_by_ports_that_are_its_own(
     assert found.decided == {1: PortSpan(6, 80, 90), 2: decided, 3: None}
 
 
+def without_ending_denies(policy: Policy) -> Policy:
+    rules = tuple(rule for rule in policy.rules if rule.allow or rule.until is None)
+    return replace(policy, rules=rules)
+
+
 def by_brute_force(document: Document) -> list[tuple[str, Why, list[str]]]:
     """By the reference: every pair on different nodes, every port at which anything may change."""
     rules = [rule for rule in document.policy.rules if not rule.audit]
@@ -158,16 +163,21 @@ def by_brute_force(document: Document) -> list[tuple[str, Why, list[str]]]:
         if some.sends and some.node != other.node and None not in (some.identity, other.identity)
     }
     deciding: dict[int, set[int]] = defaultdict(set)  # by those that match
+    decides_later = set()
     for source, destination in pairs:
         for protocol, port in opens:
             decision = decide(document.policy, source, destination, protocol, port)
             if decision.rule:
                 for rule in (decision.rule, *decision.others):
                     deciding[rule.number].add(decision.rule.number)
+            later = decide(
+                without_ending_denies(document.policy), source, destination, protocol, port
+            )
+            decides_later.add(later.rule.number if later.rule else 0)
     idle = []
     for rule in rules:
         covering = [each for each in rules if each.number in deciding[rule.number]]
-        if rule not in covering:
+        if rule not in covering and rule.number not in decides_later:
             shadowed = any(each.allow != rule.allow for each in covering)
             why = Why.SHADOWED if shadowed else Why.REPEATED if covering else Why.NOBODY
             idle.append((rule.name, why, [each.name for each in covering]))
@@ -194,7 +204,8 @@ def test_every_other_rule_decides_where_it_is_said_to(world: World) -> None:
     for number, span in found.decided.items():
         spans = (span or PortSpan(OTHER_PROTOCOL, 0, 0),)
         decisions = (
-            decide_all(policy, a.identity, b.identity, spans)
+            decide_all(each, a.identity, b.identity, spans)
+            for each in (policy, without_ending_denies(policy))
             for a in everyone
             for b in everyone
             if a.node != b.node and a.sends
@@ -217,3 +228,21 @@ def replace_marks(document: Document) -> Document:
     """Each rule in a line of its own."""
     rules = (replace(rule, mark=Mark(rule.number, 1)) for rule in document.policy.rules)
     return replace(document, policy=replace(document.policy, rules=tuple(rules)))
+
+
+SOON, LATER = (f'until: "{year}-01-01T00:00:00Z"' for year in (2090, 2099))
+
+
+@pytest.mark.parametrize("ports", ["", ", ports: tcp/80"])
+def test_what_a_deny_covers_until_its_end_decides_after_it(ports: str) -> None:
+    ban = f"{{name: ban, from: web, to: db, action: deny, {SOON}}}"
+    assert found([ban, f"{{name: open, from: web, to: db{ports}}}"]) == []
+
+
+def test_an_allow_that_ends_is_covered_by_a_later_one_that_lasts() -> None:
+    short = f"{{name: short, from: web, to: db, {SOON}}}"
+    longer = f"{{name: longer, from: web, to: db, {LATER}}}"
+    ever = "{name: ever, from: web, to: db}"
+    assert found([short, longer]) == [("short", Why.REPEATED, ["longer"])]
+    assert found([short, ever]) == [("short", Why.REPEATED, ["ever"])]
+    assert found([ever, short]) == [("short", Why.REPEATED, ["ever"])]
