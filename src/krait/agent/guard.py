@@ -7,8 +7,7 @@ Pure. A load is marked before any packet meets it; the old one goes after none d
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from krait.kernel.guards import Posts
-from krait.kernel.seat import AttachKind, Seat
+from krait.kernel.seat import AttachKind, Posts, Seat
 from krait.policy.guard import Guard
 
 

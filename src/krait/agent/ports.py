@@ -9,10 +9,9 @@ from krait.common.guard import GuardReason, Mark
 from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
 from krait.kernel.generation import Count, Generation, InForce, Moment
-from krait.kernel.guards import Posts
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, LinkEvent, Resync
-from krait.kernel.seat import AttachKind, Seat
+from krait.kernel.seat import AttachKind, Posts, Seat
 from krait.kernel.wireguard import Device, Fingerprint
 from krait.policy.image import Capacity, Image
 from krait.policy.model import Network

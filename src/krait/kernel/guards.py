@@ -10,7 +10,6 @@ import re
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from errno import ENODEV, ENOENT, ENOLINK
 from itertools import count
 from pathlib import Path
@@ -27,19 +26,8 @@ from krait.kernel.files import writing
 from krait.kernel.generation import Count
 from krait.kernel.guard import GuardLoad, is_whole
 from krait.kernel.hook import Hook
-from krait.kernel.seat import AttachKind, Seat
+from krait.kernel.seat import AttachKind, Posts, Seat
 from krait.policy.model import Network
-
-
-@dataclass(frozen=True, slots=True)
-class Posts:
-    """Where the guard is."""
-
-    seats: Mapping[int, tuple[Seat, ...]]
-    """By ifindex."""
-    lost: frozenset[int]
-    """Links whose device is gone, or in another network namespace, by the ifindex it had."""
-
 
 _LOAD = re.compile(r"guard-(\d+)\+?")
 _LINK = re.compile(r"guard_(\d+)")

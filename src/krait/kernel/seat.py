@@ -4,6 +4,7 @@
 Plain data, so that what decides about filters needs no kernel.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,3 +26,13 @@ class Seat:
     program_id: int
     ahead: tuple[str, ...] = ()
     """Who sees packets before Krait does, for people; empty when Krait is first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posts:
+    """Where the guard is."""
+
+    seats: Mapping[int, tuple[Seat, ...]]
+    """By ifindex."""
+    lost: frozenset[int]
+    """Links whose device is gone, or in another network namespace, by the ifindex it had."""

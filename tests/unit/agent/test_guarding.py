@@ -19,9 +19,8 @@ from krait.common import guard as abi
 from krait.common.errors import SystemRefused
 from krait.common.guard import GuardReason
 from krait.kernel.generation import Count
-from krait.kernel.guards import Posts
 from krait.kernel.link import Change, Link, LinkEvent, Resync
-from krait.kernel.seat import AttachKind, Seat
+from krait.kernel.seat import AttachKind, Posts, Seat
 from krait.policy.guard import Guard
 from krait.policy.model import Network
 from tests.patience import PATIENCE_S

@@ -27,7 +27,7 @@ REASONS = {
 
 
 def pure_modules() -> list[Path]:
-    named = (SOURCE / "agent" / "desired.py", SOURCE / "agent" / "diff.py")
+    named = (SOURCE / "agent" / f"{name}.py" for name in ("desired", "diff", "guard"))
     everything = (
         path for package in ("common", "policy") for path in (SOURCE / package).rglob("*.py")
     )
@@ -89,7 +89,8 @@ _REACH = {"asyncio", "ctypes", "_ctypes", "socket", "_socket", "subprocess"}
 
 def everything_that_is_judged_by() -> list[str]:
     names = [path.stem for path in (SOURCE / "policy").glob("*.py") if path.stem != "__init__"]
-    return ["krait.agent.desired", "krait.agent.diff", *sorted(f"krait.policy.{n}" for n in names)]
+    agents = (f"krait.agent.{name}" for name in ("desired", "diff", "guard"))
+    return [*agents, *sorted(f"krait.policy.{n}" for n in names)]
 
 
 @pytest.mark.parametrize("module", everything_that_is_judged_by())
