@@ -24,7 +24,7 @@ nodes:
 policy:
   rules:
     - {{from: web, to: db, ports: [tcp/80, tcp/443]}}
-    - {{from: lan, to: db, ports: udp}}
+    - {{from: lan, to: db, ports: udp, until: '2099-01-01T00:00:00Z'}}
     - {{from: web, to: db, ports: tcp/80, action: deny, audit: true}}
 """
 SLOT = 1

@@ -46,7 +46,8 @@ def older_build(tmp_path: Path) -> Path:
     assert text.count("if (!read_state(x->state))") == 1
     asked_twice = "if (!read_state(x->state) || !read_state(x->state))"
     program.write_text(text.replace("if (!read_state(x->state))", asked_twice))
-    target = tmp_path / "older.bpf.o"
+    target = tmp_path / "older" / "krait.bpf.o"
+    target.parent.mkdir()
     subprocess.run([source / "build", target], check=True, capture_output=True)
     return target
 

@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "the directions of a pair are swapped",
         _POLICY,
-        "opener = x->from_high ^ reversed;",
-        "opener = !x->from_high ^ reversed;",
+        "opener = x->from_high ^ reversed, decision;",
+        "opener = !x->from_high ^ reversed, decision;",
     ),
     Mutant(
         "the source's port is judged instead of the destination's",

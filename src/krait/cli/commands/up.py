@@ -3,6 +3,7 @@
 
 import re
 import sys
+import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from base64 import b64encode
 from contextlib import suppress
@@ -15,6 +16,7 @@ from krait.agent.desired import Source
 from krait.agent.managed import trials
 from krait.agent.managed.keeper import NotOurs, preshared_keys
 from krait.agent.managed.orders import Orders
+from krait.agent.managed.ports import Maker
 from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
 from krait.agent.state import Live, read_live
@@ -31,6 +33,7 @@ from krait.policy.device import WantedDevice
 
 _LENGTH = re.compile(r"(\d{1,6})([smh]?)")
 _LEAST_S = 5
+_MARKING_S, _LOOK_S = 5.0, 0.05
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -141,8 +144,7 @@ def _examine(options: Namespace, turn: Turn, found: Source) -> _Request:
     device = wiring.wanted(found, interface, orders, paths)
     make = wiring.maker(interface, paths, orders.userspace)
     preshared_keys(device, make)
-    link = make.link()
-    if link is not None and not make.is_ours(link):
+    if not _is_free_or_ours(make, turn):
         raise NotOurs(interface)
     make.require_free(device)
     pid = holder(paths.lock_of(interface))
@@ -151,6 +153,19 @@ def _examine(options: Namespace, turn: Turn, found: Source) -> _Request:
             raise Held(f"an agent waits for {interface}, as if something else made it", pid)
         output.note(f"the agent that waited for {interface} ends (pid {pid or 'unknown'})")
     return _Request(orders, device, options.confirm, options.foreground)
+
+
+def _is_free_or_ours(make: Maker, turn: Turn) -> bool:
+    """A userspace WireGuard's device is there before it has our mark: if an agent of ours lives,
+    left behind by an `up` that was killed, it may be about to give it.
+    """
+    ends_s = time.monotonic() + _MARKING_S
+    while (link := make.link()) is not None and not make.is_ours(link):
+        lives = holder(turn.paths.lock_of(turn.interface)) is not None
+        if turn.standing.orders is None or not lives or time.monotonic() > ends_s:
+            return False
+        time.sleep(_LOOK_S)
+    return True
 
 
 def _orders(options: Namespace, found: Source, before: Orders | None) -> Orders:
