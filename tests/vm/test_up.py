@@ -239,7 +239,7 @@ def test_a_trial_that_nobody_confirms_goes_back_to_the_unit_as_it_was(site: Gues
     alice, other = site["alice"], "/etc/krait/other.yaml"
     site.write("alice", site.document(BULK), other)
     told = alice.succeed(
-        ["krait", "up", "wg0", "--config", other, "--confirm", "90s", "--json"], timeout_s=JOB_S
+        ["krait", "up", "wg0", "--config", other, "--confirm", "240s", "--json"], timeout_s=JOB_S
     )
     tried = json.loads(told)
     assert tried["config"] == other
