@@ -38,6 +38,8 @@ def test_a_document_beside_the_one_in_force_is_rehearsed_and_comes_and_goes(pair
         ),
     )
     pair.enforce(pair.document(ENDS, [OPEN]), "bob")
+    # It is read once the document is in force.
+    wait_until(lambda: bob.status()["shadow"]["document"] == TRIED, bob.status)
     pair.succeed("alice", "bob", "tcp/80", "udp/80")
     told = bob.rehearsed()
     assert told["default"].keys() == {"cuts"}, "no rule of the shadow lets TCP pass"
