@@ -16,7 +16,7 @@
 
 #define INLINE static __always_inline
 
-enum { MAX_TAGS = 3, MAX_EXTENSIONS = 4, PULLED_BYTES = 192 };
+enum { MAX_TAGS = 3, MAX_EXTENSIONS = 4, PULLED_BYTES = 192, ND_HOP_LIMIT = 255 };
 enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_OPTIONS = 60 };
 enum { ND_SOLICITATION = 135, ND_ADVERTISEMENT = 136 };
 enum { ARP_HEADER_BYTES = 8, ARP_ASKS = 1 };
@@ -121,8 +121,16 @@ INLINE enum krait_guard_reason judge_ipv4(struct __sk_buff *skb, __u32 at)
 	return judge_ends(mark4(ip.saddr), mark4(ip.daddr));
 }
 
-/* Neighbour discovery, behind what extension headers the kernel would look behind. */
-INLINE enum krait_guard_reason judge_icmp6(struct __sk_buff *skb, __u32 at, __u8 next)
+INLINE int is_extension(__u8 next)
+{
+	return next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_OPTIONS;
+}
+
+/* Neighbour discovery, behind a few extension headers. The kernel would look behind more; what has more
+ * and the hop limit of neighbour discovery, which nothing that was forwarded has (RFC 4861, 7.1.1), is
+ * somebody's who tries. */
+INLINE enum krait_guard_reason judge_icmp6(struct __sk_buff *skb, __u32 at, __u8 next,
+					   __u8 hop_limit)
 {
 	struct {
 		__u8 type, code;
@@ -134,13 +142,15 @@ INLINE enum krait_guard_reason judge_icmp6(struct __sk_buff *skb, __u32 at, __u8
 
 #pragma unroll
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
-		if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_OPTIONS)
+		if (!is_extension(next))
 			break;
 		if (read(skb, at, extension, sizeof(extension)))
 			return KRAIT_GUARD_TRUNCATED;
 		next = extension[0];
 		at += (extension[1] + 1) * 8;
 	}
+	if (is_extension(next) && hop_limit == ND_HOP_LIMIT)
+		return KRAIT_GUARD_TRUNCATED;
 	if (next != IPPROTO_ICMPV6)
 		return KRAIT_GUARD_PASS;
 	if (read(skb, at, &nd.type, sizeof(nd.type)))
@@ -162,7 +172,7 @@ INLINE enum krait_guard_reason judge_ipv6(struct __sk_buff *skb, __u32 at)
 	if (read(skb, at, &ip, sizeof(ip)))
 		return KRAIT_GUARD_TRUNCATED;
 	reason = judge_ends(mark6(&ip.saddr), mark6(&ip.daddr));
-	return reason ? reason : judge_icmp6(skb, at + sizeof(ip), ip.nexthdr);
+	return reason ? reason : judge_icmp6(skb, at + sizeof(ip), ip.nexthdr, ip.hop_limit);
 }
 
 INLINE int is_tag(__be16 protocol)

@@ -70,6 +70,11 @@ def nd(kind: int, target: str, *extensions: Extension) -> bytes:
     return ip6(LAN6, "ff02::1:ff00:1", ICMP6, body, extensions=extensions)
 
 
+def from_next_door(packet: bytes) -> bytes:
+    """With the hop limit that neighbour discovery has."""
+    return packet[:7] + b"\xff" + packet[8:]
+
+
 ASKS, ANSWERS, SOLICITATION, ADVERTISEMENT = 1, 2, 135, 136
 SOURCE, DESTINATION = GuardReason.SOURCE, GuardReason.DESTINATION
 NEIGHBOUR, TRUNCATED = GuardReason.NEIGHBOUR, GuardReason.TRUNCATED
@@ -93,6 +98,14 @@ IP_PACKETS = {
     "who has it, behind headers": (
         nd(SOLICITATION, OWN6, Extension.options(0), Extension.options(units=1)),
         NEIGHBOUR,
+    ),
+    "who has it, behind more headers than are looked behind": (
+        from_next_door(nd(SOLICITATION, OWN6, *[Extension.options(units=1)] * 5)),
+        TRUNCATED,
+    ),
+    "as many headers on what was forwarded": (
+        nd(SOLICITATION, OWN6, *[Extension.options(units=1)] * 5),
+        GOES_ON,
     ),
     "who has another node's": (nd(SOLICITATION, OTHER6), GOES_ON),
     "who has one of the LAN": (nd(SOLICITATION, HERE6), GOES_ON),

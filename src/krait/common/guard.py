@@ -38,7 +38,7 @@ MEANINGS: Mapping[GuardReason, str] = MappingProxyType(
         GuardReason.SOURCE: "From an address of the mesh, which only the tunnel brings in.",
         GuardReason.DESTINATION: "To this node's own address in the mesh.",
         GuardReason.NEIGHBOUR: "ARP or neighbour discovery about an address of the mesh.",
-        GuardReason.TRUNCATED: "Too short to tell where it is from or to.",
+        GuardReason.TRUNCATED: "Too short, or behind too many headers, to tell whose it is.",
     }
 )
 
