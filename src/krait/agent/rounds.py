@@ -216,7 +216,7 @@ class Rounds:
             now_s = time.monotonic()
             self._sight = sight = self._lookout.look(now_s)
             self._faults.note("interface", sight.fault)
-            if self._enforcement.is_enforcing(sight.ifindex):  # what counts comes first
+            if self._enforcement.committed is not None:  # what counts comes first
                 self._intent.shadow = self._rehearsal.look(now_s)
             desired = self._intent.of(sight, now_s)
             self._faults.note("shadow", self._rehearsal.fault or self._intent.unrehearsed)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from krait.agent import source
 from krait.agent.backoff import LONGEST_S
+from krait.agent.desired import Source
 from krait.agent.rounds import Rounds
 from krait.agent.source import LOOK_S
 from tests.unit.agent.clock import Clock
@@ -45,6 +47,34 @@ def test_what_lies_there_at_the_start_is_read_once_the_document_is_in_force(stag
     stage.rounds().start()
     assert shadow_of(stage) == str(stage.shadow)
     assert (stage.revision, stage.faults) == (2, []), "the first is of the document alone"
+
+
+def test_an_edit_of_the_document_while_no_agent_lived_does_not_wait_for_the_shadow(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.shadow.write_text(TRIED)
+    stage.rounds().start()
+    stage.edit("tcp/80", "tcp/81")
+    in_force = stage.revision
+    when_read = []
+    read = source.read
+
+    def seen(
+        path: Path,
+        interface: str | None,
+        known: Source | None = None,
+        *,
+        if_missing: str = "",
+        with_tests: bool = True,
+    ) -> Source:
+        if path == stage.shadow:
+            when_read.append(stage.revision)
+        return read(path, interface, known, if_missing=if_missing, with_tests=with_tests)
+
+    monkeypatch.setattr(source, "read", seen)
+    stage.rounds().start()
+    assert when_read == [in_force + 1], "its edit was in force by then"
+    assert shadow_of(stage) == str(stage.shadow)
 
 
 def test_tables_that_cannot_be_had_for_a_shadow_do_not_hold_up_a_revocation(
