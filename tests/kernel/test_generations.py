@@ -11,10 +11,11 @@ from krait.common import abi
 from krait.common.abi import ABI_VERSION
 from krait.common.errors import SystemRefused
 from krait.kernel import netns
+from krait.kernel.bpf.bundle import remove_pins
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.percpu import possible_cpus
 from krait.kernel.claim import is_foreign, owners, release
-from krait.kernel.datapath import Datapath, remove_pins
+from krait.kernel.datapath import Datapath
 from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook

@@ -7,7 +7,6 @@ filled before the programs are swapped; the flow table is handed on.
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -26,11 +25,11 @@ from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.bpf.barrier import ReaderBarrier
 from krait.kernel.bpf.btf import check_enum, check_layouts
+from krait.kernel.bpf.bundle import pin_together
 from krait.kernel.bpf.clock import TickClock, ticks_per_second
-from krait.kernel.bpf.descriptor import Descriptor
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.object import BpfObject
-from krait.kernel.bpf.pin import Kind
+from krait.kernel.bpf.program import Program
 from krait.kernel.bpf.word import Word
 from krait.kernel.flows import LiveFlow, read_flows
 from krait.kernel.generation import Count, InForce, Moment
@@ -74,12 +73,6 @@ _COUNTED = ("rules", "shadow_rules", "peers")
 _FOLDS = (sum, sum, max)  # of abi.COUNT
 _ZERO_KEY = bytes(4)
 _UNKNOWN = -1  # no principal's number, nor nobody's
-
-
-class Program(Descriptor):
-    """One of the two programs."""
-
-    kind = Kind.PROGRAM
 
 
 class Datapath:
@@ -165,14 +158,8 @@ class Datapath:
 
     def pin(self, directory: Path) -> None:
         """Pin all of it under a name that appears at once, or not at all."""
-        unfinished = directory.with_name(directory.name + "+")
-        remove_pins(unfinished)
-        unfinished.mkdir(parents=True)
-        for name, table in self.maps.items():
-            table.pin(unfinished / name)
-        for hook, program in self.programs.items():
-            program.pin(unfinished / f"krait_{hook.value}")
-        unfinished.rename(directory)
+        programs = {f"krait_{hook.value}": program for hook, program in self.programs.items()}
+        pin_together(directory, {**self.maps, **programs})
 
     @property
     def in_force(self) -> InForce:
@@ -354,20 +341,6 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
     program.set_constant("fragment_ticks", FRAGMENT_TIMEOUT_S * hz)
     program.set_constant("ticks_per_second", hz)
     program.set_constant("test_ifindex", test_ifindex)
-
-
-def remove_pins(directory: Path) -> None:
-    """Unpin a datapath; what is attached goes on running.
-
-    What else lies there stays, and the directory with it: nothing of ours is a directory in it.
-    """
-    if not directory.is_dir() or directory.is_symlink():
-        return
-    for each in directory.iterdir():
-        if each.is_symlink() or not each.is_dir():
-            each.unlink()
-    with suppress(OSError):  # something stays
-        directory.rmdir()
 
 
 def _capacity(maps: Mapping[str, Map]) -> Capacity:

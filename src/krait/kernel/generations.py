@@ -13,12 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from krait.common.abi import ABI_VERSION
+from krait.kernel.bpf.bundle import remove_pins
 from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
-from krait.kernel.bpf.program import program_id
+from krait.kernel.bpf.program import Program, program_id
 from krait.kernel.claim import claim, release
-from krait.kernel.datapath import OBJECT, Datapath, Program, build_of, remove_pins
+from krait.kernel.datapath import OBJECT, Datapath, build_of
 from krait.kernel.files import writing
 from krait.kernel.generation import Generation
 from krait.kernel.heritage import Heritage

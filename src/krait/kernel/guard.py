@@ -10,10 +10,10 @@ from krait.common import guard as abi
 from krait.common.errors import SystemRefused
 from krait.common.guard import GuardReason, Mark
 from krait.kernel.bpf.btf import check_enum, check_layouts
+from krait.kernel.bpf.bundle import pin_together
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.object import BpfObject
-from krait.kernel.bpf.program import program_id
-from krait.kernel.datapath import Program, remove_pins
+from krait.kernel.bpf.program import Program, program_id
 from krait.kernel.generation import Count
 from krait.policy.model import Network
 
@@ -53,13 +53,7 @@ class GuardLoad:
 
     def pin(self, directory: Path) -> None:
         """Pin all of it under a name that appears at once, or not at all."""
-        unfinished = directory.with_name(directory.name + "+")
-        remove_pins(unfinished)
-        unfinished.mkdir(parents=True)
-        for name, table in self._maps.items():
-            table.pin(unfinished / name)
-        self.program.pin(unfinished / _PROGRAM)
-        unfinished.rename(directory)
+        pin_together(directory, {**self._maps, _PROGRAM: self.program})
 
     @property
     def program_id(self) -> int:

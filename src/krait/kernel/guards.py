@@ -16,12 +16,12 @@ from pathlib import Path
 
 from krait.common.guard import GUARD_VERSION, GuardReason, Mark
 from krait.kernel import clsact
+from krait.kernel.bpf.bundle import remove_pins
 from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
 from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.claim import claim
-from krait.kernel.datapath import remove_pins
 from krait.kernel.files import writing
 from krait.kernel.generation import Count
 from krait.kernel.guard import GuardLoad, is_whole

@@ -5,10 +5,18 @@ import ctypes
 from ctypes import c_char, c_char_p, c_uint8, c_uint32, c_uint64
 from dataclasses import dataclass
 
+from krait.kernel.bpf.descriptor import Descriptor
+from krait.kernel.bpf.pin import Kind
 from krait.kernel.bpf.syscall import NAME_BYTES, Command, bpf, read_info
 
 SCHED_CLS = 3
 """BPF_PROG_TYPE_SCHED_CLS: what TCX and clsact run."""
+
+
+class Program(Descriptor):
+    """A loaded program, held."""
+
+    kind = Kind.PROGRAM
 
 
 @dataclass(frozen=True, slots=True)
