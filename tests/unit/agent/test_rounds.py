@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from krait.agent.backoff import LONGEST_S
 from krait.agent.rounds import Rounds
 from krait.agent.source import LOOK_S
 from krait.common.errors import UsageError
@@ -206,43 +205,6 @@ def test_a_bad_document_at_the_start_is_told_first_and_only_until_it_is_mended(
     assert stage.faults == []
 
 
-def test_a_start_that_fails_between_two_hooks_leaves_neither_attached(stage: Stage) -> None:
-    stage.kernel.refuses = {"attach egress"}
-    with pytest.raises(Refused, match="attach egress"):
-        stage.rounds().start()
-    assert stage.kernel.seats == {Hook.INGRESS: (), Hook.EGRESS: ()}
-    assert stage.kernel.loaded == {}
-
-
-def test_a_wait_for_readers_that_failed_is_waited_anew_before_anything_is_written(
-    stage: Stage, clock: Clock, agent: Rounds
-) -> None:
-    stage.kernel.refuses = {"wait"}
-    stage.edit(*A_RULE)
-    agent.read_again()
-    agent.play()
-    assert (stage.revision, stage.faults) == (2, [])  # it fails behind this commit
-    stage.edit(A_RULE[1] or "rules:\n", f"rules:\n{A_RULE[0]}")
-    agent.read_again()
-    agent.play()
-    assert (stage.revision, stage.faults) == (2, ["wait: refused"])
-    stage.kernel.refuses = set()
-    clock.now_s += LONGEST_S
-    agent.play()
-    assert (stage.revision, stage.faults) == (3, [])
-
-
-def test_a_start_that_fails_takes_nothing_off_that_was_there(stage: Stage, agent: Rounds) -> None:
-    del agent
-    kept = stage.kernel.seats[Hook.INGRESS]
-    stage.kernel.seats[Hook.EGRESS] = ()
-    stage.kernel.refuses = {"attach egress"}
-    with pytest.raises(Refused, match="attach egress"):
-        stage.rounds().start()
-    assert stage.kernel.seats[Hook.INGRESS] == kept
-    assert stage.kernel.loaded
-
-
 def test_a_document_that_does_not_fit_the_interface_leaves_the_one_before_in_its_place(
     stage: Stage, agent: Rounds
 ) -> None:
@@ -263,46 +225,6 @@ def test_a_document_that_fits_nothing_at_the_start_is_an_error_of_usage(stage: S
     with pytest.raises(UsageError, match="public key is that of db1"):
         stage.rounds().start()
     assert stage.kernel.loaded == {}
-
-
-def test_what_the_kernel_does_not_take_is_tried_again_ever_more_seldom(
-    stage: Stage, agent: Rounds, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage.edit(*A_RULE)
-    agent.read_again()
-    tried: list[float] = []
-    check = stage.kernel.check
-
-    def refuse(what: str) -> None:
-        if what == "write":
-            tried.append(clock.now_s - 1_000.0)
-        check(what)
-
-    monkeypatch.setattr(stage.kernel, "check", refuse)
-    stage.kernel.refuses = {"write"}
-    for _ in range(16):
-        agent.play()
-        clock.now_s += 1.0
-    assert tried == [0.0, 1.0, 3.0, 7.0, 15.0]
-    assert stage.faults == ["write: refused"]
-    assert (stage.revision, stage.live.enforcing) == (1, True)
-    stage.kernel.refuses = set()
-    clock.now_s += LONGEST_S
-    agent.play()
-    assert (stage.revision, stage.faults) == (2, [])
-
-
-def test_a_commit_is_done_though_counters_could_not_be_forgotten(
-    stage: Stage, agent: Rounds
-) -> None:
-    stage.kernel.refuses = {"forget"}
-    stage.edit("name: web-db,", "name: into-db,")
-    agent.read_again()
-    agent.play()
-    assert (stage.revision, stage.faults) == (2, [])
-    assert "into-db" in stage.enforcement.numbers.rules
-    agent.play()
-    assert stage.revision == 2
 
 
 def test_who_goes_ahead_again_and_again_is_overtaken_ever_more_seldom_and_named(
