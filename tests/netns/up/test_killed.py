@@ -8,6 +8,7 @@ import os
 import random
 import time
 
+from krait.lab.machine import CommandTimedOut
 from tests.netns.up.conftest import PATIENCE_S, Site, hosts
 
 SEED = int(os.environ.get("KRAIT_SEED", str(random.randrange(1 << 32))))  # noqa: S311 - no secret
@@ -74,8 +75,15 @@ def test_whoever_is_killed_leaves_nothing_open_and_the_next_one_ends_what_he_beg
     story = Story(site, chance)
     alice.succeed("kill -9 $(cat /run/krait/wg0.lock)")
     alice.wait_until_fails("pgrep -f '[k]rait agent'", PATIENCE_S)
+    story.lose()
+    begun = time.monotonic()
+    agent = alice.spawn(AGENT)
+    assert_settled(site, story, "before any kill")
+    whole_s = time.monotonic() - begun
+    agent.kill()
+    agent.wait()
     for number in range(KILLS):
-        event, after_s = story.go_on(), chance.uniform(0.25, 1.2)
+        event, after_s = story.go_on(), chance.uniform(0.1, 1.1) * whole_s
         place = f"KRAIT_SEED={SEED}, kill {number}, {event}, after {after_s:.2f} s"
         agent = alice.spawn(AGENT)
         time.sleep(after_s)  # the moment is what is tried here
@@ -83,7 +91,10 @@ def test_whoever_is_killed_leaves_nothing_open_and_the_next_one_ends_what_he_beg
         agent.wait()
         assert_shut(site, place, may_be_open=story.may_be_open)
         agent = alice.spawn(AGENT)
-        assert_settled(site, story, place)
+        try:
+            assert_settled(site, story, place)
+        except CommandTimedOut as late:
+            raise AssertionError(f"{place}: {late}\n--- the agent\n{agent.stderr}") from late
         agent.kill()
         agent.wait()
 

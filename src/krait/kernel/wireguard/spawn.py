@@ -3,6 +3,9 @@
 
 It outlives this process: it has a session of its own, writes to a log of its own, and is found
 again by its device and its socket. It ends when its device is deleted.
+
+The device is made here, and handed over: until it is marked it goes with this process, so that no
+crash can leave one behind that nobody owns up to.
 """
 
 import os
@@ -10,8 +13,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from errno import EBUSY, EINVAL
+from fcntl import ioctl
 from pathlib import Path
+from struct import Struct
 from subprocess import DEVNULL, Popen
 from threading import Thread
 
@@ -25,40 +30,72 @@ from krait.kernel.wireguard import NotWireguard, observe, userspace
 PATIENCE_S = 10.0
 """How long its device may take; it takes some 20 ms."""
 
+_TUN_FD = "WG_TUN_FD"  # where wireguard-go, and what descends from it, looks for a device
+_INTERFACE_REQUEST = Struct("=16sH22x")  # ifreq: the name, and flags
+_TUNSETIFF = 0x400454CA  # include/uapi/linux/if_tun.h
+_TUN_OF_OUR_OWN = 0x0001 | 0x1000 | 0x8000  # IFF_TUN, IFF_NO_PI, IFF_TUN_EXCL
+
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def spawn(name: str, program: str, log: Path, *, sockets: Path = userspace.FOLDER) -> Link:
-    """Start `program`, which takes `-f NAME` as wireguard-go does; return when its device is there,
-    down and marked as ours. Its output is appended to `log`.
+    """Start `program`, which takes `-f NAME` and a device by WG_TUN_FD as wireguard-go does; return
+    when it answers. Its device is down and marked as ours. Its output is appended to `log`.
 
-    Only here is there a moment in which a device of ours has no mark yet. Raises SystemRefused, and
-    then nothing is left running.
+    Raises SystemRefused, and then nothing is left running.
     """
-    if observe_link(name) is not None:
-        # It would take over a tun device that it did not make.
-        raise SystemRefused(
-            f"there is an interface {name} already",
-            hint="Give the mesh another interface name, or delete that one if it is nobody's.",
-        )
-    try:
-        process = _start([program, "-f", name], log)
-    except OSError as error:
-        raise SystemRefused(
-            f"cannot run {program}: {error.strerror}",
-            hint="Install it, or name it with its whole path.",
-        ) from error
+    with _tun(name) as tun:
+        device.mark(_there(name).ifindex)
+        try:
+            process = _start([program, "-f", name], log, tun)
+        except OSError as error:
+            raise SystemRefused(
+                f"cannot run {program}: {error.strerror}",
+                hint="Install it, or name it with its whole path.",
+            ) from error
     with _ended_by_errors(process):
         link = _await(name, process, sockets)
         if link is None:
             raise SystemRefused(
-                f"{program} made no interface {name}", hint=f"What it says about it is in {log}."
+                f"{program} drives no interface {name}", hint=f"What it says about it is in {log}."
             )
-        device.mark(link.ifindex)
-    return replace(link, group=device.MARK)
+    return link
 
 
-def _start(command: list[str], log: Path) -> Popen[bytes]:
+@contextmanager
+def _tun(name: str) -> Iterator[int]:
+    """A new tun device, which is there as long as somebody has its descriptor."""
+    try:
+        tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemRefused(
+            f"cannot open /dev/net/tun: {error.strerror}",
+            hint="A userspace WireGuard needs the kernel's module `tun`, and leave to use it.",
+        ) from error
+    try:
+        try:
+            ioctl(tun, _TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), _TUN_OF_OUR_OWN))
+        except OSError as error:
+            if error.errno in (EBUSY, EINVAL) and observe_link(name) is not None:
+                raise SystemRefused(
+                    f"there is an interface {name} already",
+                    hint="Give the mesh another interface name, or delete that one if it is "
+                    "nobody's.",
+                ) from error
+            raise SystemRefused(f"cannot make interface {name}: {error.strerror}") from error
+        yield tun
+    finally:
+        os.close(tun)
+
+
+def _there(name: str) -> Link:
+    link = observe_link(name)
+    if link is None:
+        raise NoSuchInterface(name)
+    return link
+
+
+def _start(command: list[str], log: Path, tun: int) -> Popen[bytes]:
     """A process that may not do more than it needs, started by a thread that then waits for it.
 
     One that may do more than this process hides its device from us: /proc shows descriptors to
@@ -79,7 +116,8 @@ def _start(command: list[str], log: Path) -> Popen[bytes]:
                     stdout=output,
                     stderr=output,
                     cwd="/",
-                    env={"PATH": _PATH},
+                    env={"PATH": _PATH, _TUN_FD: str(tun)},
+                    pass_fds=(tun,),
                     start_new_session=True,
                 )
             finally:
