@@ -3,6 +3,7 @@
  * a packet; each header answers one part of it. */
 #include "krait/flow.h"
 #include "krait/fragment.h"
+#include "krait/reject.h"
 #include "krait/shadow.h"
 
 /* From here on it is the packet inside the error that is judged. */
@@ -118,6 +119,7 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 	const __u32 not_test = differ(skb->ifindex, test_ifindex);
 	struct packet p = {};
 	struct state s = {};
+	const __u32 l2 = (1 - (not_loopback & not_test)) * ETH_HLEN;
 	__u32 rehearsal = 0, uncounted;
 	struct subject x = {
 		.skb = skb,
@@ -130,7 +132,11 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 
 	if (test_ifindex == 1)
 		x.dry = 0;
-	v->reason = judge(&x, (1 - (not_loopback & not_test)) * ETH_HLEN, v);
+	if (is_rejection(skb, egress)) {
+		skb->mark = 0;
+		return TC_ACT_UNSPEC;
+	}
+	v->reason = judge(&x, l2, v);
 	uncounted = !v->reason && v->relayed && !x.dry && counted_before(&p, egress);
 	if (shadowing)
 		rehearsal = rehearse(skb, x.rehearsed_pair, told(&p), verdict_word(&x, v),
@@ -143,6 +149,8 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 	} else if (!uncounted) {
 		record(skb, v);
 	}
+	if (v->reason == KRAIT_DENIED && !x.dry)
+		return reject(skb, opaque((s.slot & 1) * n_rules + v->rule, skb->len), l2, egress);
 	return v->reason ? TC_ACT_SHOT : TC_ACT_UNSPEC; /* UNSPEC: the next program's turn */
 }
 

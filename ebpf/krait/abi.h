@@ -62,7 +62,20 @@ enum krait_rehearsal {
 	KRAIT_REHEARSALS
 };
 
-enum krait_self_flag { KRAIT_SELF_ARMED = 1, KRAIT_SELF_TRANSIT = 2, KRAIT_SELF_STRICT = 4 };
+/* What became of telling the sender of a packet that a rule rejects. */
+enum krait_rejection {
+	KRAIT_REJECTION_SENT,
+	KRAIT_REJECTION_LIMITED, /* its sender was told often enough */
+	KRAIT_REJECTION_SILENT,	 /* such a packet is not answered */
+	KRAIT_REJECTIONS
+};
+
+enum krait_self_flag {
+	KRAIT_SELF_ARMED = 1,
+	KRAIT_SELF_TRANSIT = 2,
+	KRAIT_SELF_STRICT = 4,
+	KRAIT_SELF_REJECT_INGRESS = 8 /* a peer is told too whose packet arrives */
+};
 
 enum krait_principal_flag { KRAIT_PRINCIPAL_UNKNOWN_PEER = 1, KRAIT_PRINCIPAL_GROUP = 2 };
 
@@ -87,7 +100,9 @@ enum krait_constant {
 	KRAIT_SLOTS = 2,
 	KRAIT_LIST_LENGTH_BITS = 10, /* of a list's reference; its offset is above */
 	KRAIT_FIRST_IDENTITY = 256,
-	KRAIT_MAY_OPEN = 1 << 15 /* in an interval, above the rule's number */
+	KRAIT_MAY_OPEN = 1 << 15,	 /* in an interval, above the rule's number */
+	KRAIT_REJECTIONS_A_SECOND = 100, /* to one sender, and as many at once */
+	KRAIT_REJECTION_BUDGETS = 256
 };
 
 struct krait_self {
@@ -196,6 +211,7 @@ struct krait_numbers {
 	enum krait_pair_class pair_class;
 	enum krait_pair_layout pair_layout;
 	enum krait_rehearsal rehearsal;
+	enum krait_rejection rejection;
 	enum krait_self_flag self_flag;
 	enum krait_principal_flag principal_flag;
 	enum krait_flow_state flow_state;

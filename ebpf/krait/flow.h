@@ -2,14 +2,13 @@
 /* Flows: who opened, in which state, judged under which revision. docs/packet-path.md, part 6;
  * the table of states and time-outs is docs/flow-states.md. */
 #pragma once
+#include "budget.h"
 #include "policy.h"
 #include "verdict.h"
 
 #define WORD_ALLOW (1ull << 31)
 #define WORD_OPENER_IS_B (1ull << 30)
 #define WORD_TAG_MASK ((1u << 30) - 1)
-
-enum { CLOCK_SLACK = 16 }; /* jiffies */
 
 /* Where a packet's flow is, or would be. */
 struct place {
@@ -100,7 +99,6 @@ INLINE int is_live(const struct krait_flow *flow, __u64 word, const struct place
 
 	if ((word & WORD_TAG_MASK) != place->tag || state >= KRAIT_FLOW_STATES)
 		return 0;
-	/* Another CPU's clock may have ticked before ours. */
 	return place->now - flow->seen + CLOCK_SLACK <= timeout_ticks[state] + CLOCK_SLACK;
 }
 
@@ -144,25 +142,12 @@ INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
 INLINE int is_within_limit(const struct subject *x, const struct place *place, __u32 peer)
 {
 	const struct krait_self *self = x->state->self;
-	const __u64 cost = ticks_per_second, most = self->burst * cost;
 	struct krait_budget *budget;
-	__u64 left;
 
 	if (!self->opens || x->leaves)
 		return 1;
 	budget = bpf_map_lookup_elem(&budgets, &peer);
-	if (!budget)
-		return 0;
-	left = budget->left + (__u64)(place->now - budget->seen) * self->opens;
-	if (left > most || !budget->seen) /* as the table is made, nobody has opened anything */
-		left = most;
-	if (left < cost)
-		return 0;
-	if (!x->dry) {
-		budget->left = left - cost;
-		budget->seen = place->now | !place->now;
-	}
-	return 1;
+	return budget && take(budget, place->now, self->opens, self->burst, x->dry);
 }
 
 INLINE enum krait_reason insert_flow(const struct subject *x, const struct place *place, int reply,

@@ -43,6 +43,13 @@ KRAIT_MAP(fragments, LRU_HASH, 8192, struct krait_fragment_key, struct krait_fra
 /* When rules end, in ns since 1970, by number; 0: never. */
 KRAIT_MAP(ends, ARRAY, KRAIT_SLOTS, __u32, __u64, 0);
 
+/* 1 where who meets the rule's denial is told of it; by number, of which 0 is the default's. */
+KRAIT_MAP(rejecting, ARRAY, KRAIT_SLOTS, __u32, __u32, 0);
+KRAIT_MAP(rejections, PERCPU_ARRAY, KRAIT_REJECTIONS, __u32, struct krait_count, 0);
+
+/* By a hash of the sender, so that hardly one silences another. */
+KRAIT_MAP(rejection_budgets, ARRAY, KRAIT_REJECTION_BUDGETS, __u32, struct krait_budget, 0);
+
 KRAIT_MAP(rules, PERCPU_ARRAY, 1, __u32, struct krait_count, 0);
 KRAIT_MAP(shadow_rules, PERCPU_ARRAY, KRAIT_REHEARSALS, __u32, struct krait_count, 0);
 KRAIT_MAP(reasons, PERCPU_ARRAY, KRAIT_REASONS, __u32, struct krait_count, 0);
@@ -61,5 +68,7 @@ const volatile __u32 pair_layout = KRAIT_LAYOUT_ROWS;
 const volatile __u32 shadowing = 0; /* 1: packets are judged by the shadow too */
 const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}, fragment_ticks = 0; /* jiffies */
 const volatile __u32 ticks_per_second = 1;					/* HZ */
+const volatile __u32 rejection_mark =
+	0;			       /* of rejections under way, which are not judged; 0: none */
 const volatile __u32 test_ifindex = 0; /* this interface has Ethernet headers; 0: none */
 const volatile struct krait_numbers abi_numbers = {};

@@ -79,14 +79,17 @@ INLINE int is_icmp_of_its_family(const struct packet *p)
 	return p->protocol == (p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
-INLINE int is_icmp_error(const struct packet *p)
+INLINE int is_error_type(__u8 family, __u8 type)
 {
-	__u8 type = p->icmp_type;
-
-	if (p->family == 6)
+	if (family == 6)
 		return type < ICMP6_FIRST_INFORMATIONAL;
 	return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH ||
 	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+}
+
+INLINE int is_icmp_error(const struct packet *p)
+{
+	return is_error_type(p->family, p->icmp_type);
 }
 
 INLINE int is_redirect(const struct packet *p)

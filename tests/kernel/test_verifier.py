@@ -52,7 +52,18 @@ def test_each_program_keeps_to_the_stack(
     stacks: Mapping[Hook, list[int]], figures: Figures
 ) -> None:
     for hook, (own, *called) in stacks.items():
-        most = own + sum(sorted(called)[-2:])  # ours call two deep at most
-        figures(f"{hook.value}: {most} of {MOST_STACK_BYTES} bytes of stack, {own} of them its own")
-        assert 0 < most <= MOST_STACK_BYTES
+        largest = max(called)
+        figures(
+            f"{hook.value}: {own} of {MOST_STACK_BYTES} bytes of stack are its own, and {largest} "
+            "those of the largest function that it calls"
+        )
+        # Up to Linux 6.4 the share of each is a multiple of 32 (check_max_stack_depth); the longest
+        # chain of calls is rehearse, look_up_ports.
+        assert (
+            _rounded(own) + max(_rounded(largest), _rounded(48) + _rounded(24)) <= MOST_STACK_BYTES
+        )
     assert stacks.keys() == set(Hook)
+
+
+def _rounded(size: int) -> int:
+    return -(-size // 32) * 32

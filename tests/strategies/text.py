@@ -81,7 +81,8 @@ def _route(route: Route) -> dict[str, Any]:
 
 def _policy(policy: Policy) -> dict[str, Any]:
     return {
-        "default": "allow" if policy.default_allow else "deny",
+        "default": policy.default,
+        "reject_ingress": policy.reject_ingress,
         "strict": policy.strict,
         "guard": policy.guard,
         "limits": {
@@ -99,7 +100,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "from": _selector(rule.sources),
         "to": _selector(rule.destinations),
         **({"ports": ports} if ports else {}),
-        "action": "allow" if rule.allow else "deny",
+        "action": rule.action,
         "audit": rule.audit,
         **({} if rule.until is None else {"until": _moment(rule.until)}),
     }

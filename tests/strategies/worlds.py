@@ -77,11 +77,13 @@ def worlds(draw: st.DrawFn) -> World:
         mesh=Mesh(cidrs, None) if draw(mostly) else None,
         nodes=written,
         policy=Policy(
-            draw(rarely),
-            draw(rarely),
-            draw(rules(names_of((*written, *groups)))),
-            (),
-            draw(limits()),
+            default_allow=(default_allow := draw(rarely)),
+            strict=draw(rarely),
+            rules=draw(rules(names_of((*written, *groups)))),
+            tests=(),
+            limits=draw(limits()),
+            default_reject=not default_allow and draw(st.booleans()),
+            reject_ingress=draw(st.booleans()),
         ),
         multicast=groups,
     )
@@ -154,7 +156,12 @@ def later(draw: st.DrawFn, world: World) -> World:
         case "strict":
             policy = replace(policy, strict=not policy.strict)
         case "default":
-            policy = replace(policy, default_allow=not policy.default_allow)
+            policy = replace(
+                policy,
+                default_allow=not policy.default_allow,
+                default_reject=policy.default_allow and draw(st.booleans()),
+                reject_ingress=not policy.reject_ingress,
+            )
         case "limits":
             policy = replace(policy, limits=draw(limits()))
         case "tags":

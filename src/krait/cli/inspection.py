@@ -13,7 +13,7 @@ from krait.agent.state import Live
 from krait.cli import guarded, output
 from krait.cli.amounts import ago, last_seen, plural, size
 from krait.cli.output import Json, Style, paint
-from krait.common.abi import Rehearsal
+from krait.common.abi import Rehearsal, Rejection
 from krait.common.reason import EXPLANATIONS
 from krait.kernel.generation import NO_TIME, Count, Moment
 from krait.kernel.hook import Hook
@@ -56,6 +56,7 @@ def show(found: Inspection, now_s: float) -> None:
     _section("peers", list(_peers(found, now_s)))
     _section("rules", _rule_rows(found))
     _section(_shadow_title(found), _shadow_rows(found))
+    _section("rejections", _rejection_rows(found))
     _section("dropped", _drop_rows(found))
     _section("dropped by the guard", guarded.rows(found.guard))
 
@@ -105,6 +106,10 @@ def report(found: Inspection) -> Json:
                 name: {outcome.name.lower(): _count(count, now) for outcome, count in each.items()}
                 for name, each in inspect.rehearsed(found).items()
             },
+        },
+        "rejections": {
+            each.name.lower(): _count(count, now)
+            for each, count in (found.tables.rejections if found.tables else {}).items()
         },
         "drops": {reason.label: _count(count, now) for reason, count in drops.items()},
         "guard": guarded.report(found.guard),
@@ -255,6 +260,22 @@ def rehearsal(each: Mapping[Rehearsal, Count]) -> str:
     if same := each[Rehearsal.SAME].packets:
         told.append(f"agrees on {plural(same, 'packet')}")
     return ", ".join(told)
+
+
+_REJECTIONS = {
+    Rejection.SENT: "whose senders were told",
+    Rejection.LIMITED: "whose senders had been told often enough",
+    Rejection.SILENT: "that nothing is said about",
+}
+
+
+def _rejection_rows(found: Inspection) -> list[tuple[str, str]]:
+    counts = found.tables.rejections if found.tables else {}
+    return [
+        (each.name.lower(), f"{_times(counts[each], found)}: {meaning}")
+        for each, meaning in _REJECTIONS.items()
+        if each in counts and counts[each].packets
+    ]
 
 
 def _drop_rows(found: Inspection) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from krait.policy.rules import DEFAULT_RULE
 _HEAD = ("rule", "action", "packets", "bytes", "last hit")
 _NUMBERS = (2, 3)  # the columns that are aligned on the right
 _GAP = "  "
-_ACTIONS = {"allow": Style.GREEN, "deny": Style.RED}
+_ACTIONS = {"allow": Style.GREEN, "deny": Style.RED, "reject": Style.RED}
 
 
 class Row(NamedTuple):
@@ -38,7 +38,7 @@ def show(found: Tally, *, unused: bool = False) -> None:
 
 def report(found: Tally, *, unused: bool = False) -> Json:
     """The same for programs; keys are only ever added."""
-    default = "allow" if found.document.policy.default_allow else "deny"
+    default = found.document.policy.default
     return {
         "interface": found.interface,
         "document": found.document.source,
@@ -80,7 +80,7 @@ def _rows(found: Tally, *, unused: bool) -> Iterator[Row]:
     for each in _chosen(found, unused=unused):
         yield _row(each, found.now)
     if not unused:
-        action = "allow" if found.document.policy.default_allow else "deny"
+        action = found.document.policy.default
         told = _told(found.default, found.now)
         yield Row((DEFAULT_RULE, action, *told), faint=not found.default.packets)
 
@@ -108,7 +108,7 @@ def _chosen(found: Tally, *, unused: bool) -> Iterable[Counted]:
 
 
 def _action(each: Counted) -> str:
-    word = "allow" if each.rule.allow else "deny"
+    word = each.rule.action
     return f"audit {word}" if each.rule.audit else word
 
 
@@ -134,7 +134,7 @@ def _report(each: Counted, now: Moment) -> Json:
     return {
         "name": each.rule.name,
         "line": each.rule.mark.line,
-        "action": "allow" if each.rule.allow else "deny",
+        "action": each.rule.action,
         "audit": each.rule.audit,
         "ended": each.has_ended,
         "until": None if each.rule.until is None else lifetime.written(each.rule.until),

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from krait.common.reason import Reason
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 """Names the pin folder; raised whenever a layout, a map or the meaning of a field changes."""
 
 FLOW_VERSION = 1
@@ -25,6 +25,12 @@ which only more may be added at the end.
 
 FIRST_IDENTITY = 256
 """Identities below are reserved; 0 is no identity and is denied under every default."""
+
+REJECTIONS_PER_S = 100
+"""How many rejections one sender is told of, and as many at once."""
+
+REJECTION_BUDGETS = 256
+"""Senders share these by a hash of their addresses."""
 
 MAX_RULES = 1 << 15
 """Rule numbers have 15 bits in a port interval; number 0 is the policy's `default`."""
@@ -65,6 +71,16 @@ class Rehearsal(IntEnum):
     """It was denied, and would have passed."""
 
 
+class Rejection(IntEnum):
+    """What became of telling the sender of a packet that a rule rejects."""
+
+    SENT = 0
+    LIMITED = 1
+    """Its sender was told often enough."""
+    SILENT = 2
+    """Such a packet is not answered."""
+
+
 class SelfFlag(IntFlag):
     """Flags of the node whose table this is."""
 
@@ -72,6 +88,8 @@ class SelfFlag(IntFlag):
     """A policy is in this slot; without it every packet drops as `not-ready`."""
     TRANSIT = 2
     STRICT = 4
+    REJECT_INGRESS = 8
+    """A peer is told too whose packet arrives here."""
 
 
 class PrincipalFlag(IntFlag):
@@ -304,6 +322,10 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = MappingProxyType(
             **{f"KRAIT_REHEARSAL_{each.name}": each for each in Rehearsal},
             "KRAIT_REHEARSALS": len(Rehearsal),
         },
+        "krait_rejection": {
+            **{f"KRAIT_REJECTION_{each.name}": each for each in Rejection},
+            "KRAIT_REJECTIONS": len(Rejection),
+        },
         "krait_self_flag": {f"KRAIT_SELF_{each.name}": each for each in SelfFlag},
         "krait_principal_flag": {f"KRAIT_PRINCIPAL_{each.name}": each for each in PrincipalFlag},
         "krait_flow_state": {
@@ -320,6 +342,8 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = MappingProxyType(
             "KRAIT_LIST_LENGTH_BITS": LIST_LENGTH_BITS,
             "KRAIT_FIRST_IDENTITY": FIRST_IDENTITY,
             "KRAIT_MAY_OPEN": MAY_OPEN,
+            "KRAIT_REJECTIONS_A_SECOND": REJECTIONS_PER_S,
+            "KRAIT_REJECTION_BUDGETS": REJECTION_BUDGETS,
         },
     }
 )

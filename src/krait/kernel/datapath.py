@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from secrets import randbelow
 from typing import Self
 
 from krait.common import abi
@@ -58,9 +59,12 @@ _TABLES = {
     "budgets": 1,
     "fragments": 1,
     "ends": abi.SLOTS,
+    "rejecting": abi.SLOTS,
     "rules": 1,
     "shadow_rules": 1,
     "reasons": 1,
+    "rejections": 1,
+    "rejection_budgets": 1,
     "peers": 1,
     "shape": 1,
 }
@@ -68,7 +72,7 @@ _TABLES = {
 
 _SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", "rules", "peers")
 _SEEN = ("flows", "unanswered", "fragments")  # what was learnt from packets
-_SHARED = (*_SEEN, "reasons")
+_SHARED = (*_SEEN, "reasons", "rejections", "rejection_budgets")
 _COUNTED = ("rules", "shadow_rules", "peers")
 _FOLDS = (sum, sum, max)  # of abi.COUNT
 _ZERO_KEY = bytes(4)
@@ -328,7 +332,9 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
         program.resize(name, getattr(capacity, name) * _TABLES[name])
     program.resize("budgets", capacity.peers)
     program.resize("ends", capacity.rules * abi.SLOTS)
+    program.resize("rejecting", capacity.rules * abi.SLOTS)
     program.set_constant("n_rules", capacity.rules)
+    program.set_constant("rejection_mark", 1 + randbelow((1 << 32) - 1))
     if capacity.shadow_rules:
         program.resize("shadow_rules", capacity.shadow_rules * len(Rehearsal))
         program.resize("shadow_pair", capacity.pair * abi.SLOTS)

@@ -57,6 +57,8 @@ class Compiled:
     """ROWS: each row has every identity as a column. TRIANGLE: those up to and with its own."""
     ends: tuple[int, ...] = ()
     """When each rule ends, by its place among `numbers.rules`; 0: never. Empty: none does."""
+    rejecting: tuple[bool, ...] = ()
+    """Whether a denial is told, by rule number: of the default first. Empty: none is."""
     clock_ns: int = 0
     """The wall clock at boot, by which the kernel knows the end of a rule."""
     shadow: dict[int, tuple[Pair, ...]] = field(default_factory=dict)
@@ -96,7 +98,7 @@ def compile_policy(
     )
     return Compiled(
         numbers=numbers,
-        flags=_flags(transit=view.transit, strict=document.policy.strict),
+        flags=_flags(document.policy, transit=view.transit),
         limits=document.policy.limits,
         mesh=view.mesh,
         principals=_numbered(principals, columns),
@@ -104,6 +106,7 @@ def compile_policy(
         layout=PairLayout.TRIANGLE if view.transit else PairLayout.ROWS,
         rows=_rows(Pairing(concern, _places(numbers.rules)), rows, columns, view),
         ends=_ends(document.policy, numbers.rules),
+        rejecting=_rejecting(document.policy, numbers.rules),
         shadow=_rows(Pairing(shadow_concern, _places(numbers.shadow_rules)), rows, columns, view)
         if shadow_concern
         else {},
@@ -140,6 +143,13 @@ def _ends(policy: Policy, numbered: Sequence[str | None]) -> tuple[int, ...]:
     if not until or policy.default_allow:  # which opens what an allow does not
         return ()
     return tuple(until.get(name or "", 0) for name in numbered)
+
+
+def _rejecting(policy: Policy, numbered: Sequence[str | None]) -> tuple[bool, ...]:
+    told = {rule.name for rule in policy.rules if policy.rejects(rule)}
+    if not told and not policy.rejects(None):
+        return ()
+    return (policy.rejects(None), *(name in told for name in numbered))
 
 
 def _places(rules: Sequence[str | None]) -> dict[str, int]:
@@ -195,10 +205,11 @@ def _placed(view: View) -> tuple[tuple[Principal, ...], dict[int, tuple[Span, ..
     return tuple(number_of), {version: tuple(some) for version, some in spans.items()}
 
 
-def _flags(*, transit: bool, strict: bool) -> SelfFlag:
+def _flags(policy: Policy, *, transit: bool) -> SelfFlag:
     flags = SelfFlag.ARMED
     flags |= SelfFlag.TRANSIT if transit else SelfFlag(0)
-    flags |= SelfFlag.STRICT if strict else SelfFlag(0)
+    flags |= SelfFlag.STRICT if policy.strict else SelfFlag(0)
+    flags |= SelfFlag.REJECT_INGRESS if policy.reject_ingress else SelfFlag(0)
     return flags
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from krait.policy import ports
-from krait.policy.model import Labels, Policy, PortSpan, Rule
+from krait.policy.model import Labels, Policy, PortSpan, Rule, action_word
 
 EVERYTHING = tuple(ports.whole(protocol) for protocol in range(ports.MAX_PROTOCOL + 1))
 """Every protocol and port there is, in order."""
@@ -23,6 +23,12 @@ class Decision:
     rule: Rule | None  # the one that decides; None is the default, or an identity that is missing
     others: tuple[Rule, ...] = ()  # matched too, in the order of the file
     audit: tuple[Rule, ...] = ()  # matched, but never enforce
+    reject: bool = False  # who is denied is told of it
+
+    @property
+    def action(self) -> str:
+        """The word that a document has for it."""
+        return action_word(allow=self.allow, reject=self.reject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,12 @@ def decide(
     audit = tuple(rule for rule in matching if rule.audit)
     enforced = [rule for rule in matching if not rule.audit]
     if not enforced:
-        return Decision(policy.default_allow, None, (), audit)
+        return Decision(policy.default_allow, None, (), audit, policy.rejects(None))
     deciding = min(enforced, key=lambda rule: rule.strength)
     allow = deciding.allow and (policy.default_allow or not deciding.has_ended(now_s))
     others = tuple(rule for rule in enforced if rule is not deciding)
-    return Decision(allow, deciding, others, audit)
+    reject = not allow and policy.rejects(deciding)
+    return Decision(allow, deciding, others, audit, reject)
 
 
 def decide_all(

@@ -55,9 +55,10 @@ nodes:
     preshared_key_file: /etc/krait/psk/{pair}.key  # on both: laptop and gate; may be left out
 
 policy:
-  default: deny           # what no rule allows
+  default: deny           # what no rule allows; or `reject`, which tells the sender
   strict: false           # true: a TCP connection counts only from its first packet on
   guard: false            # true: other interfaces drop what belongs into the tunnel
+  reject_ingress: false   # true: rejections are told to peers too, who may have no Krait
   limits: {opens: 1000, burst: 4000}  # flows that a peer may open: a second, and at once
   groups:                 # ports under one name, which rules and tests write as "@web"
     web: [tcp/80, tcp/443]
@@ -68,6 +69,8 @@ policy:
     - {name: office-to-web, from: office, to: {all: [web, prod]}, ports: "@web"}
     - {name: admin-everywhere, from: [admin, hub], to: "*"}
     - {name: no-ssh-to-db, from: "*", to: db, ports: tcp/22, action: deny}
+    # A deny that says so: who tries is refused at once, and does not wait for nothing.
+    - {name: no-telnet, from: "*", to: "*", ports: tcp/23, action: reject}
     # A rule that ends by itself, be the agent alive or not.
     - {name: audit-2099, from: office, to: db, ports: tcp/5432, until: "2099-03-01T18:00:00Z"}
     # A rule on trial: `krait status` counts what it would have done; it never does it.
@@ -77,6 +80,7 @@ policy:
     - {from: web, to: db, port: tcp/5432, expect: allow}
     - {from: db, to: web, expect: deny}
     - {from: "*", to: db, port: tcp/22, expect: deny}
+    - {from: "*", to: prod, port: tcp/23, expect: deny}
     - {from: office, to: web1, port: tcp/443, expect: allow}
 """
 

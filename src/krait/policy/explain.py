@@ -88,9 +88,12 @@ def every_open(policy: Policy) -> tuple[PortSpan, ...]:
     return tuple(ports.whole(protocol) for protocol in known)
 
 
+_VERBS = {"allow": "allows", "deny": "denies", "reject": "rejects"}
+
+
 def why(decision: Decision) -> str:
     """The reason in a clause: which rule, in which line, or that none matched."""
-    verb = "allows" if decision.allow else "denies"
+    verb = _VERBS[decision.action]
     if decision.rule is None:
         return f"no rule matches, and the default {verb}"
     until = decision.rule.until

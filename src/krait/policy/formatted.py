@@ -68,7 +68,7 @@ RULE = Shape(("name", "from", "to", "ports", "action", "audit", "until"))
 TEST = Shape(("from", "to", "port", "expect"))
 LIMITS = Shape(("opens", "burst"))
 POLICY = Shape(
-    ("default", "strict", "guard", "limits", "groups", "rules", "tests"),
+    ("default", "strict", "guard", "reject_ingress", "limits", "groups", "rules", "tests"),
     {
         "limits": LIMITS,
         "groups": Shape(in_lines=True),

@@ -19,7 +19,7 @@ from krait.policy.compile import Compiled, Span
 from krait.policy.pairing import Pair, PolicyTooLarge, PortList
 from krait.policy.placement import place
 
-ARRAYS = ("self", "addr4", "addr6", "principal", "pair", "shadow_pair", "ends")
+ARRAYS = ("self", "addr4", "addr6", "principal", "pair", "shadow_pair", "ends", "rejecting")
 PREFIXES = ("prefix4", "prefix6")
 
 MAX_INTERVALS = 1 << 20
@@ -193,6 +193,7 @@ def draw(compiled: Compiled, capacity: Capacity, held: Mapping[PortList, int]) -
                 "pair": _pairs(compiled, compiled.rows, capacity, lists),
                 "shadow_pair": _pairs(compiled, compiled.shadow, capacity, lists),
                 "ends": _ends(compiled),
+                "rejecting": array("I", compiled.rejecting).tobytes(),
             }
         ),
         prefixes=MappingProxyType(

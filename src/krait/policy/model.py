@@ -87,6 +87,11 @@ class PortGroup:
     mark: Mark
 
 
+def action_word(*, allow: bool, reject: bool) -> str:
+    """The word of `action` and `default`."""
+    return "allow" if allow else "reject" if reject else "deny"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Who may, or may not, open a flow to whom."""
@@ -99,8 +104,15 @@ class Rule:
     allow: bool
     audit: bool  # never enforces
     mark: Mark
+    reject: bool = False
+    """A deny of which the sender is told."""
     until: int | None = None
     """When it ends by itself, in seconds since 1970 (UTC); None: never."""
+
+    @property
+    def action(self) -> str:
+        """What the document calls it."""
+        return action_word(allow=self.allow, reject=self.reject)
 
     @property
     def strength(self) -> tuple[bool, float, int]:
@@ -214,6 +226,20 @@ class Policy:
     groups: tuple[PortGroup, ...] = ()
     guard: bool = False  # other interfaces drop what only the tunnel may bring in
     default_mark: Mark | None = field(default=None, compare=False)  # where `default` is written
+    default_reject: bool = False  # a default that denies, and tells the sender
+    reject_ingress: bool = False  # peers are told too
+
+    @property
+    def default(self) -> str:
+        """The word of `default`."""
+        return action_word(allow=self.default_allow, reject=self.default_reject)
+
+    def rejects(self, rule: Rule | None) -> bool:
+        """Whether who is denied under a rule, or under the default, is told of it.
+
+        An allow denies once it has ended, and then the default answers for it.
+        """
+        return self.default_reject if rule is None or rule.allow else rule.reject
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,19 @@ def parse(frame: bytes, ethertype: int) -> Packet | Reason:
             return packet
 
 
+def after_ip_headers(frame: bytes) -> bytes:
+    """Of a packet that `parse` takes: what lies between its IP headers and its own end."""
+    header = _read(frame, whole=True)
+    return b"" if isinstance(header, Reason) else header.body
+
+
+def size_bytes(frame: bytes) -> int:
+    """Of a packet that `parse` takes; what is behind it is padding."""
+    if frame[0] >> 4 == 4:
+        return int.from_bytes(frame[2:4])
+    return 40 + int.from_bytes(frame[4:6])
+
+
 @dataclass(frozen=True, slots=True)
 class _Ip:
     source: Address

@@ -10,12 +10,14 @@ from krait.policy.reader import Reader
 from krait.policy.selectors import Names, Selectors
 from krait.policy.yaml_source import Scalar, Sequence, Tree
 
-POLICY_KEYS = frozenset({"default", "strict", "guard", "limits", "groups", "rules", "tests"})
+POLICY_KEYS = frozenset(
+    {"default", "strict", "guard", "reject_ingress", "limits", "groups", "rules", "tests"}
+)
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit", "until"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
-DEFAULTS = ("deny", "allow")
-ACTIONS = ("allow", "deny")
+DEFAULTS = ("deny", "reject", "allow")
+ACTIONS = ("allow", "deny", "reject")
 EXPECTED = ("allow", "deny")
 """The words of `default`, `action` and `expect`; the first is meant where the key is missing."""
 
@@ -32,8 +34,11 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
     section = _Section(reader, names, groups)
     rules, tests = fields.get("rules"), fields.get("tests")
     default = fields.get("default")
+    default_word = reader.choice(default, "default", DEFAULTS)
     return Policy(
-        default_allow=reader.choice(default, "default", DEFAULTS) == "allow",
+        default_allow=default_word == "allow",
+        default_reject=default_word == "reject",
+        reject_ingress=reader.flag(fields.get("reject_ingress"), "reject_ingress"),
         strict=reader.flag(fields.get("strict"), "strict"),
         rules=section.rules(reader.items(rules, "rules")) if rules else (),
         tests=section.tests(reader.items(tests, "tests")) if tests else (),
@@ -89,6 +94,7 @@ class _Section:
             destinations,
             spans,
             allow=action == "allow",
+            reject=action == "reject",
             audit=audit,
             mark=Mark(tree.line, tree.column),
             until=until,

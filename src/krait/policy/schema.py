@@ -142,6 +142,9 @@ def _policy() -> Mapping[str, Schema]:
         "strict": _told(
             "whether a TCP connection counts only from its first packet on", {"type": "boolean"}
         ),
+        "reject_ingress": _told(
+            "whether peers are told too whose packets are rejected here", {"type": "boolean"}
+        ),
         "guard": _told("whether other interfaces drop addresses of the mesh", {"type": "boolean"}),
         "limits": _told("what each peer may open", _section(LIMIT_KEYS, _limits())),
         "groups": _told(f"ports under a name, which rules write as {SIGN}NAME", _by_name(spans)),

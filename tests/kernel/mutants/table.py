@@ -12,6 +12,7 @@ EBPF = Path(__file__).parents[3] / "ebpf"
 _PACKET, _IDENTITY, _POLICY = "krait/packet.h", "krait/identity.h", "krait/policy.h"
 _FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
 _SHADOW = "krait/shadow.h"
+_REJECT, _REJECTION = "krait/reject.h", "krait/rejection.h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +314,55 @@ MUTANTS = (
         _POLICY,
         "return x->ending ? until_its_end(x->state->slot, decision) : decision;",
         "return decision;",
+    ),
+    Mutant(
+        "a reset is answered",
+        _REJECTION,
+        "return !tcp->rst && ",
+        "return ",
+    ),
+    Mutant(
+        "an ICMP error is answered",
+        _REJECTION,
+        "1) && !is_error_type(family, type);",
+        "1);",
+    ),
+    Mutant(
+        "what went to a group is answered, in IPv4",
+        _REJECTION,
+        "!(fragment & IP_OFFSET_MASK) && bpf_ntohl(ip->daddr) >> 28 != 0xe;",
+        "!(fragment & IP_OFFSET_MASK);",
+    ),
+    Mutant(
+        "a later fragment is answered, in IPv6",
+        _REJECTION,
+        "if (h[2] || h[3] & 0xf8)",
+        "if (0)",
+    ),
+    Mutant(
+        "the answer to a SYN acknowledges nothing of it",
+        _REJECTION,
+        "denied->doff * 4 + denied->syn + denied->fin;",
+        "denied->doff * 4;",
+    ),
+    Mutant(
+        "what a rule of the other slot rejects is rejected",
+        _PROGRAM,
+        "(s.slot & 1) * n_rules + v->rule",
+        "((s.slot & 1) ^ 1) * n_rules + v->rule",
+        quick=True,
+    ),
+    Mutant(
+        "who sent a relayed packet is told where it leaves",
+        _REJECT,
+        "if (egress ? came_in_here(skb) : ",
+        "if (egress ? 0 : ",
+    ),
+    Mutant(
+        "peers are told though the policy does not say so",
+        _REJECT,
+        "!(here->flags & KRAIT_SELF_REJECT_INGRESS))",
+        "0)",
     ),
     Mutant(
         "the ends of the other slot count",

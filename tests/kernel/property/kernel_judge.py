@@ -22,6 +22,7 @@ from krait.common.abi import (
     FlowState,
     PairLayout,
     Rehearsal,
+    Rejection,
 )
 from krait.common.reason import Reason
 from krait.kernel.bpf.clock import ticks_per_second
@@ -42,10 +43,12 @@ from tests.strategies.worlds import World
 
 TIMER_LIST = Path("/proc/timer_list")
 LOOPBACK = 1
-GO_ON, DROP = -1, 2  # TC_ACT_UNSPEC, TC_ACT_SHOT
+GO_ON, DROP, REDIRECT = -1, 2, 7  # TC_ACT_UNSPEC, TC_ACT_SHOT, TC_ACT_REDIRECT
+LINK_HEADER_BYTES = 14
+ROOM_BYTES = 1 << 16
 
 _LOW64 = (1 << 64) - 1
-_COUNTERS = ("reasons", "rules", "peers", "shadow_rules")
+_COUNTERS = ("reasons", "rules", "peers", "shadow_rules", "rejections")
 _FINS = abi.FIN_OPENER | abi.FIN_REPLY
 _OPENER_IS_B = 1 << 30
 _ANSWERED = {FlowState.TCP_ESTABLISHED, FlowState.UDP_REPLIED}
@@ -59,6 +62,8 @@ class Outcome:
     rule: str | None  # its name
     peer: bytes | None  # its public key; None also for a packet that passes
     rehearsed: tuple[str, Rehearsal] | None = None  # the shadow's rule, and what it would have done
+    rejection: bytes | Rejection | None = None
+    """What its sender was told, from the IP header on, or why not; None: nobody was to be told."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,7 @@ class KernelJudge:
         for table in (self._flows, self._unanswered, self._fragments):
             for key, _ in _entries(table):
                 table.delete(key)
-        for budgets in self._budgets():
+        for budgets in (*self._budgets(), *self._rejection_budgets()):
             for key, value in _entries(budgets):
                 budgets.update(key, bytes(len(value)))
         for slots in self._slots.values():
@@ -176,23 +181,28 @@ class KernelJudge:
     def judge(self, sent: Send) -> Outcome:
         datapath = self._active.datapath
         before = _counts(datapath)
-        verdict = run(
+        ran = run(
             datapath.programs[Hook(sent.side)].fd,
             ethernet(sent.frame, sent.ethertype),
             ingress_ifindex=LOOPBACK if sent.came_in else 0,
-        ).verdict
-        reasons, rules, peers, rehearsals = (
+            room_bytes=ROOM_BYTES,
+        )
+        reasons, rules, peers, rehearsals, rejections = (
             [i for i, (old, new) in enumerate(zip(*tables, strict=True)) if old != new]
             for tables in zip(before, _counts(datapath), strict=True)
         )
         reason = Reason(_only(reasons) or 0)
-        assert verdict == (GO_ON if reason is Reason.PASS else DROP)
+        told = _only(rejections)
+        rejection = None if told is None else Rejection(told)
+        is_sent = rejection is Rejection.SENT
+        assert ran.verdict == (REDIRECT if is_sent else GO_ON if reason is Reason.PASS else DROP)
         rule, peer = _only(rules), _only(peers)
         return Outcome(
             reason,
             self.rule(rule),
             self._numbers.peers[peer - 1] if peer else None,
             self._rehearsed(_only(rehearsals)),
+            ran.frame[LINK_HEADER_BYTES:] if is_sent else rejection,
         )
 
     def _rehearsed(self, index: int | None) -> tuple[str, Rehearsal] | None:
@@ -247,6 +257,9 @@ class KernelJudge:
     def _budgets(self) -> Iterator[Map]:
         """Each load has its own: peers are numbered anew where tables grow."""
         return (slots.datapath.maps["budgets"] for slots in self._slots.values())
+
+    def _rejection_budgets(self) -> Iterator[Map]:
+        return (slots.datapath.maps["rejection_budgets"] for slots in self._slots.values())
 
     def wait(self, seconds: float) -> None:
         """Make every flow, first fragment and budget so much older, and the clock so much later."""

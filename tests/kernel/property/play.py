@@ -3,15 +3,17 @@
 
 from collections import Counter
 from dataclasses import replace
+from enum import Enum
 from itertools import count
 from time import monotonic
 
-from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, Rehearsal
+from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, Rehearsal, Rejection
 from krait.common.reason import Reason
 from krait.policy import lifetime
 from krait.policy.case import Verdict
 from krait.policy.judge import Judge
-from krait.policy.model import Limits
+from krait.policy.model import TCP, Limits
+from krait.policy.rejection import is_rejected, rejection
 from krait.policy.shadow import Rehearsed
 from tests.kernel.property.kernel_judge import Entry, KernelJudge, Outcome, can_run
 from tests.strategies.scenario import Commit, Scenario, Send, Wait
@@ -23,12 +25,33 @@ EDGE_S = 2
 """The two read the clock one after the other: no flow is looked at so near its end."""
 
 
+class Told(Enum):
+    """What the sender of a rejected packet gets."""
+
+    NOTHING = "nothing"
+    RESET4 = "resets of IPv4"
+    RESET6 = "resets of IPv6"
+    ERROR4 = "errors of IPv4"
+    ERROR6 = "errors of IPv6"
+
+
+def _kind(rejection: bytes | None) -> Told:
+    match rejection:
+        case None:
+            return Told.NOTHING
+        case _ if rejection[0] >> 4 == 4:
+            return Told.RESET4 if rejection[9] == TCP else Told.ERROR4
+        case _:
+            return Told.RESET6 if rejection[6] == TCP else Told.ERROR6
+
+
 class Play:
     """Plays scenarios on one kernel; packets are counted over all, by reason."""
 
     def __init__(self, kernel: KernelJudge) -> None:
         self.reasons = Counter[Reason]()
         self.rehearsals = Counter[Rehearsal]()
+        self.rejections = Counter[Told]()
         self._kernel = kernel
         self._revisions = count(1)
 
@@ -80,6 +103,10 @@ class Play:
     ) -> None:
         found = self._kernel.judge(step)
         expected = _outcome(verdict, rehearsed, world)
+        if is_rejected(world.document.policy, verdict, step.side, came_in=step.came_in):
+            told = rejection(step.frame, step.ethertype)
+            expected = replace(expected, rejection=told or Rejection.SILENT)
+            self.rejections[_kind(told)] += 1
         if _counted_on_ingress(found, step, world):
             expected = replace(expected, rule=None, rehearsed=None)
         if found.rehearsed:

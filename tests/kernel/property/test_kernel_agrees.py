@@ -16,7 +16,7 @@ from krait.common.abi import Rehearsal
 from krait.common.reason import Reason
 from tests.figures import Figures
 from tests.kernel.property.amount import ENOUGH, PACKETS, ROUND, SEED
-from tests.kernel.property.play import Play
+from tests.kernel.property.play import Play, Told
 from tests.strategies.scenario import Scenario
 from tests.strategies.text import scenario_as_json, scenario_from_json
 from tests.strategies.traffic import scenarios
@@ -46,7 +46,11 @@ def test_the_kernel_and_the_reference_agree(play: Play, figures: Figures) -> Non
     figures(f"{reasons.total():,} packets judged alike, seeds {SEED} to {round_seed - 1}")
     told = ", ".join(f"{count:,} {each.name}" for each, count in play.rehearsals.items())
     figures(f"rehearsed by shadows: {told}")
+    figures(
+        f"rejected: {', '.join(f'{many:,} {what.value}' for what, many in play.rejections.items())}"
+    )
     if PACKETS >= ENOUGH:
+        assert set(play.rejections) == set(Told)
         assert set(play.rehearsals) == set(Rehearsal)
         missing = set(Reason) - UNREACHED - reasons.keys()
         assert not missing, f"the generator no longer reaches {missing}"

@@ -19,6 +19,9 @@ from tests.documents import key
 PAGE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
 EXAMPLES = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
 
+TAGS = {"multicast": ("router", "router"), "reject": ("web", "db"), "groups": ("admin", "prod")}
+"""Of the nodes that an example needs, by a word that it has."""
+
 
 def test_the_example_passes_its_own_tests_and_needs_no_advice() -> None:
     example, *_ = EXAMPLES
@@ -33,12 +36,12 @@ def test_the_example_is_strict() -> None:
     assert lint(load(example.encode(), "policy.md")) == ()
 
 
-@pytest.mark.parametrize("example", EXAMPLES[1:], ids=["ports", "multicast"])
-def test_the_examples_of_groups_pass_their_own_tests(example: str) -> None:
-    node = "tags: [router]" if "multicast" in example else "tags: [admin]"
+@pytest.mark.parametrize("example", EXAMPLES[1:], ids=["ports", "rejections", "multicast"])
+def test_the_other_examples_pass_their_own_tests(example: str) -> None:
+    one, other = next(tags for word, tags in TAGS.items() if word in example)
     nodes = f"""nodes:
-  a: {{public_key: "{key(1)}", {node}}}
-  b: {{public_key: "{key(2)}", {node.replace("admin", "prod")}}}
+  a: {{public_key: "{key(1)}", tags: [{one}]}}
+  b: {{public_key: "{key(2)}", tags: [{other}]}}
 """
     document = load((nodes + example).encode(), "policy.md")
     assert expectations.run(document) == ()

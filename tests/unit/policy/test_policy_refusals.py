@@ -9,7 +9,7 @@ from tests.unit.policy.refusal import HERE, assert_refused_there
 BAD = {
     # rules
     "an unknown policy key": (policy(f"{{{HERE}rule: []}}"), 'unknown key "rule" in policy'),
-    "an unknown default": (policy(f"{{default: {HERE}drop}}"), "expected deny or allow"),
+    "an unknown default": (policy(f"{{default: {HERE}drop}}"), "expected deny or reject or allow"),
     "rules that are no list": (
         policy(f"{{rules: {HERE}{{}}}}"),
         "expected a list, found a mapping",
@@ -36,7 +36,10 @@ BAD = {
     "an address as a selector": (rule(f"from: {HERE}10.8.0.2, to: db"), "is an address"),
     "a subnet as a selector": (rule(f"from: {HERE}'fd00::/8', to: db"), "is an address"),
     "a list in a selector": (rule(f"from: [{HERE}[web]], to: db"), "found a list"),
-    "an unknown action": (rule(f"from: web, to: db, action: {HERE}reject"), "allow or deny"),
+    "an unknown action": (
+        rule(f"from: web, to: db, action: {HERE}drop"),
+        "allow or deny or reject",
+    ),
     "an audit in words": (rule(f"from: web, to: db, audit: {HERE}on"), "true or false"),
     "a duplicate rule name": (
         policy(

@@ -227,7 +227,7 @@ BAD = {
     "everyone in all": rule("from: {all: ['*', db]}, to: db"),
     "an address as a selector": rule("from: 10.8.0.2, to: db"),
     "a group as a selector": rule("from: '@web', to: db"),
-    "an unknown action": rule("from: web, to: db, action: reject"),
+    "an unknown action": rule("from: web, to: db, action: drop"),
     "no ports": ports("[]"),
     "a bare port": ports("22"),
     "an unknown protocol": ports("tpc/22"),

@@ -63,7 +63,7 @@ def _cells(answer: Explanation, row: Row) -> Iterator[tuple[str, str, str]]:
 
 def _list(title: str, rules: list[Rule]) -> None:
     for rule in dict.fromkeys(rules):
-        action = "allow" if rule.allow else "deny"
+        action = rule.action
         output.line(f'{title}: rule "{rule.name}" in line {rule.mark.line} ({action})')
 
 
@@ -104,5 +104,5 @@ def _rule(rule: Rule | None) -> Json:
     return {
         "name": rule.name,
         "line": rule.mark.line,
-        "action": "allow" if rule.allow else "deny",
+        "action": rule.action,
     }

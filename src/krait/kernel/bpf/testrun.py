@@ -27,6 +27,10 @@ class Run:
     """Mean of all repetitions."""
     cb: tuple[int, ...]
     """The five words of `skb->cb` as the last repetition left them."""
+    mark: int
+    """`skb->mark` likewise."""
+    frame: bytes
+    """What the frame was made; empty if nobody asked for it."""
 
 
 class _Context(ctypes.Structure):
@@ -88,18 +92,26 @@ def run(
     ifindex: int = 0,
     ingress_ifindex: int = 0,
     gso_segs: int = 0,
+    mark: int = 0,
     cb: tuple[int, ...] = _NO_CB,
+    room_bytes: int = 0,
 ) -> Run:
     """Run a program `repeat` times on `frame`, an Ethernet header of 14 bytes and what follows.
 
     `ifindex` 0 is loopback, 1, as the program sees it. `ingress_ifindex` is where the packet came
-    in, 0 if it was made here. The packet is not handed back.
+    in, 0 if it was made here. The frame is handed back if there is room for it; a longer one is an
+    error.
     """
-    context = _Context(ifindex=ifindex, ingress_ifindex=ingress_ifindex, gso_segs=gso_segs, cb=cb)
+    context = _Context(
+        ifindex=ifindex, ingress_ifindex=ingress_ifindex, gso_segs=gso_segs, mark=mark, cb=cb
+    )
+    room = ctypes.create_string_buffer(room_bytes)
     attr = _TestAttr(
         program_fd=program_fd,
         data_in=frame,
         data_in_bytes=len(frame),
+        data_out=addressof(room) if room_bytes else 0,
+        data_out_bytes=room_bytes,
         repeat=repeat,
         context_in=addressof(context),
         context_in_bytes=ctypes.sizeof(context),
@@ -107,4 +119,5 @@ def run(
         context_out_bytes=ctypes.sizeof(context),
     )
     bpf(Command.PROG_TEST_RUN, attr, "program")
-    return Run(attr.verdict, attr.duration_ns, tuple(context.cb))
+    made = room.raw[: attr.data_out_bytes] if room_bytes else b""
+    return Run(attr.verdict, attr.duration_ns, tuple(context.cb), context.mark, made)
