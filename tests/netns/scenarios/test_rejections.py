@@ -147,8 +147,7 @@ def routed(kind: AttachKind) -> Iterator[Mesh]:
 def test_a_host_behind_a_node_is_told_too(routed: Mesh, checksums: str) -> None:
     """Its packets come without checksums, left to its interface; the answers have theirs."""
     if checksums == "in software":
-        for machine, device in (("gate", "printer"), ("printer", "gate")):
-            routed[machine].succeed(["python3", "-c", IN_SOFTWARE, device])
+        routed["gate"].succeed(["python3", "-c", IN_SOFTWARE, "printer"])
     nodes = {
         "alice": "tags: [a]",
         "gate": "tags: [g], routes: [{cidr: 10.20.0.0/24, tags: lan},"
