@@ -119,7 +119,6 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 	const __u32 not_test = differ(skb->ifindex, test_ifindex);
 	struct packet p = {};
 	struct state s = {};
-	const __u32 l2 = (1 - (not_loopback & not_test)) * ETH_HLEN;
 	__u32 rehearsal = 0, uncounted;
 	struct subject x = {
 		.skb = skb,
@@ -136,7 +135,7 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 		skb->mark = 0;
 		return TC_ACT_UNSPEC;
 	}
-	v->reason = judge(&x, l2, v);
+	v->reason = judge(&x, (1 - (not_loopback & not_test)) * ETH_HLEN, v);
 	uncounted = !v->reason && v->relayed && !x.dry && counted_before(&p, egress);
 	if (shadowing)
 		rehearsal = rehearse(skb, x.rehearsed_pair, told(&p), verdict_word(&x, v),
@@ -150,7 +149,7 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 		record(skb, v);
 	}
 	if (v->reason == KRAIT_DENIED && !x.dry)
-		return reject(skb, opaque((s.slot & 1) * n_rules + v->rule, skb->len), l2, egress);
+		return reject(skb, opaque((s.slot & 1) * n_rules + v->rule, skb->len), egress);
 	return v->reason ? TC_ACT_SHOT : TC_ACT_UNSPEC; /* UNSPEC: the next program's turn */
 }
 

@@ -69,6 +69,15 @@ INLINE __u32 opaque(__u32 value, __u32 noise)
 	return value;
 }
 
+/* The place of the last of so many bytes. A helper wants one at least: by a bound of this place Linux 6.1
+ * knows both bounds of the number, which it does not of `length && length <= most`. */
+INLINE __u32 last_of(__u32 length)
+{
+	length--;
+	SAME_VALUE(length);
+	return length;
+}
+
 INLINE int is_icmp(const struct packet *p)
 {
 	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;

@@ -59,7 +59,8 @@ INLINE int replace(struct __sk_buff *skb, const struct denied *d, const void *an
 
 INLINE enum krait_rejection try_to_tell(struct __sk_buff *skb, __u32 l2, const int family)
 {
-	__u32 zero = 0, sender, length;
+	const __u32 most = family == 4 ? QUOTED4 + 28 : QUOTED6 + 48;
+	__u32 zero = 0, sender, last;
 	struct krait_rejection_packet *r = bpf_map_lookup_elem(&rejection_packet, &zero);
 	struct denied *d;
 	const void *answer;
@@ -76,25 +77,25 @@ INLINE enum krait_rejection try_to_tell(struct __sk_buff *skb, __u32 l2, const i
 				       r->v6.saddr.s6_addr32[3];
 	if (!may_tell(sender))
 		return KRAIT_REJECTION_LIMITED;
-	length = write_rejection(skb, r, d, family);
-	SAME_VALUE(length);
-	if (!length || length > (family == 4 ? QUOTED4 + 28 : QUOTED6 + 48))
+	last = last_of(write_rejection(skb, r, d, family));
+	if (last >= most || replace(skb, d, answer, last + 1))
 		return KRAIT_REJECTION_SILENT;
-	return replace(skb, d, answer, length) ? KRAIT_REJECTION_SILENT : KRAIT_REJECTION_SENT;
+	return KRAIT_REJECTION_SENT;
 }
 
 /* What to do with a packet that was denied: drop it and, if its rule says so, send back an answer. `rule`
- * is its place in `rejecting`, `l2` that of the IP header. Who sent a relayed packet is told on ingress.
+ * is its place in `rejecting`. Who sent a relayed packet is told on ingress.
  *
  * A function of its own, with external linkage, so that the verifier walks it once. */
-__attribute__((noinline)) int reject(struct __sk_buff *skb, __u32 rule, __u32 l2, __u32 egress)
+__attribute__((noinline)) int reject(struct __sk_buff *skb, __u32 rule, __u32 egress)
 {
+	const __u32 l2 = skb->ifindex == test_ifindex ? ETH_HLEN : 0;
 	__u32 slot = rule >= n_rules, zero = 0, *next;
 	struct krait_self *here = bpf_map_lookup_elem(&self, &slot);
 	__u32 *rejects = bpf_map_lookup_elem(&rejecting, &rule);
 	enum krait_rejection rejection;
 
-	if (!here || !rejects || !*rejects || l2 > ETH_HLEN)
+	if (!here || !rejects || !*rejects)
 		return TC_ACT_SHOT;
 	if (egress ? came_in_here(skb) : !(here->flags & KRAIT_SELF_REJECT_INGRESS))
 		return TC_ACT_SHOT;

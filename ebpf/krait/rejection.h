@@ -137,13 +137,12 @@ INLINE __u32 write_error(struct __sk_buff *skb, struct krait_rejection_packet *r
 			 const struct denied *d, const int family)
 {
 	const __u32 most = family == 4 ? QUOTED4 : QUOTED6;
-	__u32 length = d->end - d->l2;
+	__u32 length = d->end - d->l2, last;
 
-	if (length > most)
-		length = most;
-	SAME_VALUE(length);
-	if (!length || length > most || bpf_skb_load_bytes(skb, d->l2, r->icmp.quoted, length))
+	last = last_of(length > most ? most : length);
+	if (last >= most || bpf_skb_load_bytes(skb, d->l2, r->icmp.quoted, last + 1))
 		return 0;
+	length = last + 1;
 	__builtin_memset(r->icmp.quoted + length, 0, 4); /* the checksum is of whole words */
 	r->icmp.type = family == 4 ? ICMP_DEST_UNREACH : ICMP6_UNREACHABLE;
 	r->icmp.code = family == 4 ? ICMP_PACKET_FILTERED : ICMP6_PROHIBITED;

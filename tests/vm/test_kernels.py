@@ -22,6 +22,7 @@ JOB = (
         "tests/kernel/test_filter.py",
         "tests/kernel/test_filter_devices.py",
         "tests/kernel/test_shadow.py",
+        "tests/kernel/test_rejection.py",
         "tests/kernel/test_guard.py",
         "tests/kernel/test_guards.py",
         "tests/kernel/property",
