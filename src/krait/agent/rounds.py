@@ -165,7 +165,7 @@ class Rounds:
 
     def _look_back(self) -> None:
         """Whether the kernel has what was written, if that is known by now."""
-        is_news, error = self._enforcement.read_back()
+        is_news, error = self._enforcement.read_back(time.monotonic())
         if is_news:
             self._faults.note("tables", error)
 

@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The time of rounds, which passes when a test says so."""
 
+import time
+from collections.abc import Callable
+
+_LOOKS, _PAUSE_S = 3_000, 0.02
+
+
+def wait_in_standing_time(condition: Callable[[], object]) -> None:
+    """As `tests.patience.wait_until`, which would wait for ever while no time passes."""
+    assert any(condition() or time.sleep(_PAUSE_S) for _ in range(_LOOKS))
+
 
 class Clock:
     now_s = 1_000.0

@@ -66,6 +66,7 @@ class Tables:
     forgotten: dict[str, tuple[int, ...]] = field(default_factory=dict)
     altered: tuple[str, ...] = ()
     """Tables that somebody else writes after each commit."""
+    readings: int = 0
 
     @property
     def programs(self) -> Mapping[Hook, Program]:
@@ -93,6 +94,7 @@ class Tables:
     def differing(self, slot: int, image: Image, is_over: Callable[[], bool]) -> tuple[str, ...]:
         self.kernel.check("read back")
         assert self.written[slot] == image
+        self.readings += 1
         return () if is_over() else self.altered
 
     def wait_for_readers(self) -> None:

@@ -13,10 +13,10 @@ import pytest
 from krait.agent import intent, source
 from krait.agent.backoff import LONGEST_S
 from krait.agent.desired import Source, desire
+from krait.agent.reading_back import AGAIN_S
 from krait.agent.rounds import Rounds
 from krait.agent.source import LOOK_S
-from tests.patience import wait_until
-from tests.unit.agent.clock import Clock
+from tests.unit.agent.clock import Clock, wait_in_standing_time
 from tests.unit.agent.ports import Stage
 from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
 
@@ -263,16 +263,17 @@ def test_an_edit_is_in_force_before_its_shadow_in_the_same_tables_and_under_the_
     assert list(stage.kernel.loaded.values()) == [tables]
 
 
-def test_tables_that_somebody_else_wrote_are_written_anew_with_the_shadow(stage: Stage) -> None:
+def test_tables_that_somebody_else_wrote_are_written_anew_with_the_shadow(
+    stage: Stage, clock: Clock
+) -> None:
     stage.shadow.write_text(TRIED)
     agent = started(stage)
     (tables,) = stage.kernel.loaded.values()
-    tables.altered = ("pair",)
-    stage.edit("tcp/80", "tcp/81")
-    agent.read_again()
-    settle(agent)
     before = stage.revision
-    wait_until(lambda: (agent.play(), stage.revision)[1] > before)
+    wait_in_standing_time(lambda: (agent.play(), tables.readings)[1] > 0)
+    tables.altered = ("pair",)
+    clock.now_s += AGAIN_S
+    wait_in_standing_time(lambda: (agent.play(), stage.revision)[1] > before)
     assert shadow_of(stage) == str(stage.shadow)
     assert list(stage.kernel.loaded.values()) == [tables]
     tables.altered = ()
