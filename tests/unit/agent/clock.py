@@ -9,7 +9,11 @@ _LOOKS, _PAUSE_S = 3_000, 0.02
 
 def wait_in_standing_time(condition: Callable[[], object]) -> None:
     """As `tests.patience.wait_until`, which would wait for ever while no time passes."""
-    assert any(condition() or time.sleep(_PAUSE_S) for _ in range(_LOOKS))
+    for _ in range(_LOOKS):
+        if condition():
+            return
+        time.sleep(_PAUSE_S)
+    raise AssertionError("it does not come")
 
 
 class Clock:
