@@ -186,14 +186,19 @@ class Enforcement:
         took_ms = round((time.monotonic() - began_s) * 1e3, 1)
         _log.info(str(action), took_ms=took_ms, **facts)
 
-    def read_back(self) -> tuple[bool, KraitError | None]:
-        """Whether there is news of the tables after the last commit, and what is wrong by it.
+    def read_back(self, now_s: float) -> tuple[bool, KraitError | None]:
+        """Whether there is news of the tables since the last commit, and what is wrong by it.
 
-        What is in force then counts as unknown, so that the next plan writes all of it.
+        What is in force then counts as unknown, so that the next plan writes all of it. Long after
+        a commit it is asked for again; `now_s` is monotonic.
         """
         is_news, error = self._reading_back.answer()
         if isinstance(error, Drift):
             self._contents = _Contents(held=self._contents.held)
+        elif self._reading_back.is_due(now_s) and (tables := self._tables()) is not None:
+            slot = tables.in_force.slot
+            if (image := self._contents.known.get(slot)) is not None:
+                self._reading_back.ask(tables, slot, image)
         return is_news, error
 
     def write_down(self) -> None:
@@ -350,7 +355,8 @@ def _newest(generations: Sequence[Generation]) -> Generation | None:
 def _forget(tables: Tables, former: Numbers, now: Numbers) -> None:
     """A number that means somebody else now counts anew. Number 0 is never reused."""
     tables.forget("rules", _taken_over(former.rules, now.rules))
-    tables.forget("peers", _taken_over(former.peers, now.peers))
+    for table in ("peers", "budgets"):
+        tables.forget(table, _taken_over(former.peers, now.peers))
     tables.forget(
         "shadow_rules",
         (

@@ -33,6 +33,8 @@ class Cut:
     flow: LiveFlow
     before: Fate
     now: Fate
+    reopens: bool = False
+    """Until its other side sends: that may open what it may not any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Cuts:
     total: int
     pairs: Mapping[tuple[Labels, Labels], int]  # by the identities of today: opener, the other
     longest: tuple[Cut, ...]
+    reopening: int = 0
+    """So many of them only until their other side sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +91,22 @@ def _cut(tables: Tables, was: Survival, later: Survival) -> Iterator[Cut]:
         if flow.revision != revision or flow.allowed:
             before, now = was.of(flow.opener), later.of(flow.opener)
             if before.lives and not now.lives:
-                yield Cut(flow, before, now)
+                yield Cut(flow, before, now, later.reopens(flow.opener))
 
 
 def _count(cuts: Iterator[Cut]) -> Cuts:
     pairs: Counter[tuple[Labels, Labels]] = Counter()
+    reopening: Counter[bool] = Counter()
 
     def counted() -> Iterator[Cut]:
         for cut in cuts:
             pairs[cut.before.identities] += 1
+            reopening[cut.reopens] += 1
             yield cut
 
     longest = nlargest(LISTED, counted(), key=lambda cut: cut.flow.left_s)
-    return Cuts(pairs.total(), dict(pairs.most_common()), tuple(longest))
+    ranked = dict(pairs.most_common())
+    return Cuts(pairs.total(), ranked, tuple(longest), reopening[True])
 
 
 def _interface_under(document: Document, found: Inspection, seen: Interface) -> Interface:

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After a commit: do the kernel's tables hold what was compiled? Asked in the background.
+"""After a commit, and each hour after: do the kernel's tables hold what was compiled?
+
+Asked in the background.
 
 A commit never waits for the answer: it calls the question off, whose answer it makes void.
 """
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 from krait.agent.ports import Tables
 from krait.common.errors import KraitError, SystemRefused
 from krait.policy.image import Image
+
+AGAIN_S = 3600.0
+"""Between two questions while nothing is committed: of 10,000 peers one is 25 ms of a CPU."""
 
 
 class Drift(SystemRefused):
@@ -28,11 +34,12 @@ class ReadingBack:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="krait-reading-back")
         self._asked: tuple[Future[tuple[str, ...]], Event] | None = None
+        self._asked_s = float("-inf")
 
     def ask(self, tables: Tables, slot: int, image: Image) -> None:
         """Begin to compare a slot, which is in force from now on, with what it was to be."""
         self.call_off()
-        ended = Event()
+        ended, self._asked_s = Event(), time.monotonic()
         self._asked = self._thread.submit(tables.differing, slot, image, ended.is_set), ended
 
     def call_off(self) -> None:
@@ -42,6 +49,10 @@ class ReadingBack:
             ended.set()
             future.exception()  # waits
             self._asked = None
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether to ask again though nothing was committed; `now_s` is monotonic."""
+        return self._asked is None and now_s - self._asked_s >= AGAIN_S
 
     @property
     def is_answered(self) -> bool:

@@ -162,6 +162,9 @@ def _flows(comparison: Comparison, seen: Foresight) -> None:
             for pair, count in list(seen.cuts.pairs.items())[:_LISTED]
         ]
         output.table(rows, indent="    ")
+        if seen.cuts.reopening:
+            some = f"{seen.cuts.reopening:,} of them"
+            _paragraph(f"    {some} until the other side sends: it may open them anew")
         for cut in seen.cuts.longest:
             _paragraph(f"  {_cut(cut)}")
     if any(each.before == _FREE and each.now != _FREE for each in comparison.classes):
@@ -178,7 +181,8 @@ def _cut(cut: Cut) -> str:
         end.name for end in (cut.before.source, cut.before.destination) if end is not None
     )
     word = flow_words.protocol(flow.opener)
-    return f"{word} {ends} ({names}), {flows.label(flow.state)}, {last_seen(flow.age_s)}"
+    until = ", until the other side sends" if cut.reopens else ""
+    return f"{word} {ends} ({names}), {flows.label(flow.state)}, {last_seen(flow.age_s)}{until}"
 
 
 def _summary(comparison: Comparison, cuts: Cuts | None) -> Iterator[str]:

@@ -90,6 +90,7 @@ def _cuts_report(cuts: Cuts | None) -> Json:
             {"from": sorted(opener), "to": sorted(other), "cut": count}
             for (opener, other), count in cuts.pairs.items()
         ],
+        "reopening": cuts.reopening,
         "longest": [_cut_report(cut) for cut in cuts.longest],
     }
 
@@ -106,4 +107,5 @@ def _cut_report(cut: Cut) -> Json:
         "state": flows.label(flow.state),
         "age_s": flow.age_s,
         "reason": cut.now.reason.label,
+        "reopens": cut.reopens,
     }

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from krait.common.reason import Reason
 from krait.policy.evaluate import Decision, decide
 from krait.policy.flow import FlowTuple
-from krait.policy.model import ECHO_REQUEST, Address, Labels, Policy
+from krait.policy.model import ECHO_REQUEST, TCP, Address, Labels, Policy
 from krait.policy.reserved import of_nobody
 from krait.policy.view import HERE, Principal, View
 
@@ -64,6 +64,14 @@ class Survival:
         decision = self._decided(source.labels, destination.labels, opener.protocol, port)
         verdict = Reason.PASS if decision.allow else Reason.DENIED
         return Fate(verdict, decision, source, destination)
+
+    def reopens(self, opener: FlowTuple) -> bool:
+        """Whether a flow that does not live goes on as its other side's, with its next packet.
+
+        Not of TCP, where only a SYN opens, nor of a ping, whose answers open nothing.
+        """
+        is_bound = opener.protocol == TCP or opener.protocol in ECHO_REQUEST
+        return not is_bound and self.of(opener.reversed()).lives
 
     def _fault(
         self, opener: FlowTuple, source: Principal | None, destination: Principal | None

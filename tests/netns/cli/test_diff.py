@@ -67,6 +67,23 @@ def test_what_would_be_cut_is_told_and_is_cut(mesh: Mesh) -> None:
     assert bob.succeed(DIFF).startswith("nothing changes")
 
 
+def test_a_flow_that_its_other_side_opens_anew_is_told_to_be_cut_until_then(mesh: Mesh) -> None:
+    guard = mesh.guard("bob")
+    bob = guard.machine
+    there = "name: there, from: a, to: b, ports: udp/90"
+    guard.enforce(mesh.document(ENDS, [PING, there]))
+    with Flow(mesh["alice"], mesh["bob"], target("udp/90", mesh.hosts["bob"][0])) as live:
+        wait_until(lambda: min(received(live.report())) >= 20, live.report)
+        bob.write(NEXT, mesh.document(ENDS, [PING, "name: back, from: b, to: a, ports: udp"]))
+        outcome = bob.run(DIFF)
+        assert "flows cut: 1\n    1  a to b\n    1 of them until the other" in outcome.stdout
+        flows = json.loads(bob.run(f"{DIFF} --json").stdout)["flows"]
+        assert (flows["reopening"], [each["reopens"] for each in flows["longest"]]) == (1, [True])
+        bob.write(NEXT, mesh.document(ENDS, [PING]))
+        flows = json.loads(bob.run(f"{DIFF} --json").stdout)["flows"]
+        assert (flows["reopening"], [each["reopens"] for each in flows["longest"]]) == (0, [False])
+
+
 def test_a_node_that_leaves_takes_its_flows_along(mesh: Mesh) -> None:
     guard = mesh.guard("bob")
     guard.enforce(mesh.document(ENDS, [PING]))

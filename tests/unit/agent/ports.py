@@ -63,8 +63,10 @@ class Tables:
     capacity: Capacity
     in_force: InForce = field(default_factory=lambda: InForce(0, 0))
     written: dict[int, Image] = field(default_factory=dict)
+    forgotten: dict[str, tuple[int, ...]] = field(default_factory=dict)
     altered: tuple[str, ...] = ()
     """Tables that somebody else writes after each commit."""
+    readings: int = 0
 
     @property
     def programs(self) -> Mapping[Hook, Program]:
@@ -92,6 +94,7 @@ class Tables:
     def differing(self, slot: int, image: Image, is_over: Callable[[], bool]) -> tuple[str, ...]:
         self.kernel.check("read back")
         assert self.written[slot] == image
+        self.readings += 1
         return () if is_over() else self.altered
 
     def wait_for_readers(self) -> None:
@@ -111,7 +114,9 @@ class Tables:
 
     def forget(self, table: str, numbers: Iterable[int]) -> None:
         self.kernel.check("forget")
-        assert all(numbers), table
+        forgotten = tuple(numbers)
+        assert all(forgotten), table
+        self.forgotten[table] = (*self.forgotten.get(table, ()), *forgotten)
 
 
 class FakeLoads:

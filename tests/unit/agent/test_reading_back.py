@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from krait.agent.reading_back import Drift, ReadingBack
+from krait.agent.reading_back import AGAIN_S, Drift, ReadingBack
 from krait.policy.image import EMPTY, Image
 from tests.patience import wait_until
+from tests.unit.agent.clock import Clock, wait_in_standing_time
 from tests.unit.agent.ports import Stage
 
 DRIFT = "the tables in force are not what was written: pair, addr4 differ"
@@ -42,6 +43,27 @@ def test_what_somebody_else_wrote_is_said_aloud_and_written_anew_until_it_holds(
     settled = stage.revision
     agent.play()
     assert stage.revision == settled
+
+
+def test_what_somebody_else_writes_long_after_a_commit_is_found_within_the_hour(
+    stage: Stage, clock: Clock
+) -> None:
+    agent = stage.rounds()
+    agent.start()
+    (tables,) = stage.kernel.loaded.values()
+    wait_in_standing_time(lambda: (agent.play(), tables.readings)[1] == 1)
+    tables.altered = ("pair", "addr4")
+    for _ in range(2):
+        clock.now_s += AGAIN_S / 2 - 1
+        agent.play()
+    assert (tables.readings, stage.faults) == (1, [])
+    clock.now_s += 2
+    wait_in_standing_time(lambda: (agent.play(), stage.faults)[1] == [DRIFT])
+    assert stage.revision == 2, "it is written anew"
+    tables.altered = ()
+    clock.now_s += AGAIN_S
+    wait_in_standing_time(lambda: (agent.play(), stage.faults)[1] == [])
+    assert stage.revision <= 3
 
 
 def test_tables_that_cannot_be_read_back_are_a_fault_and_no_reason_to_write_them(

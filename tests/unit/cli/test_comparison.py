@@ -29,7 +29,8 @@ def cut(protocol: int, source: str, destination: str, *, port: int = 80, age_s: 
     state = FlowState.TCP_ESTABLISHED if protocol == TCP else FlowState.UDP_REPLIED
     flow = LiveFlow(opener, state, 0, age_s, allowed=True, rule=1, revision=1)
     ends = Principal("web1", WEB, 1), Principal("db1", DB, HERE)
-    return Cut(flow, Fate(Reason.PASS, None, *ends), Fate(Reason.DENIED, None, *ends))
+    before, now = (Fate(each, None, *ends) for each in (Reason.PASS, Reason.DENIED))
+    return Cut(flow, before, now, reopens=protocol == UDP)
 
 
 CUT = (
@@ -37,7 +38,7 @@ CUT = (
     cut(UDP, f"{LONG}2", f"{LONG}1", port=53),
     cut(ICMP4, "10.8.0.2", "10.8.0.1", port=40000),
 )
-SEEN = Foresight(document(), Cuts(4711, {(WEB, DB): 4700, (DB, frozenset()): 11}, CUT))
+SEEN = Foresight(document(), Cuts(4711, {(WEB, DB): 4700, (DB, frozenset()): 11}, CUT, 12))
 
 
 def test_cut_flows_are_counted_by_pair_and_the_longest_are_told(capsys: Capture) -> None:
@@ -48,9 +49,11 @@ def test_cut_flows_are_counted_by_pair_and_the_longest_are_told(capsys: Capture)
         "flows cut: 4,711\n"
         "    4,700  prod+web to db\n"
         "    11     db to no tags\n"
+        "    12 of them until the other side sends: it may open them anew\n"
         "  tcp 10.8.0.2:40000 to 10.8.0.1:80 (web1 to db1), tcp-established, just now\n"
         f"  udp [{LONG}2]:40000 to\n"
-        f"  [{LONG}1]:53 (web1 to db1), udp-replied, 3 s ago\n"
+        f"  [{LONG}1]:53 (web1 to db1), udp-replied, 3 s ago,\n"
+        "  until the other side sends\n"
         "  icmp4 10.8.0.2 to 10.8.0.1 (web1 to db1), udp-replied, 3 s ago\n"
         "summary: 0 pairs open, 0 pairs close, 4,711 flows cut\n"
     )
@@ -85,4 +88,7 @@ def test_json_has_each_flow_by_its_opener() -> None:
         "state": "tcp-established",
         "age_s": 0.2,
         "reason": "denied",
+        "reopens": False,
     }
+    assert told["flows"]["reopening"] == 12
+    assert told["flows"]["longest"][1]["reopens"]

@@ -15,6 +15,7 @@ from krait.policy.model import ECHO_REQUEST, ICMP4, TCP, UDP
 from krait.policy.survival import Survival
 from krait.policy.view import resolve
 from tests.strategies.documents import GRE
+from tests.strategies.packets import ip
 from tests.strategies.worlds import World, landmarks, worlds
 from tests.unit.policy.bench import (
     APP,
@@ -26,7 +27,10 @@ from tests.unit.policy.bench import (
     NOBODY,
     STRANGE,
     WEB,
+    Bench,
     document,
+    of_udp,
+    ping,
 )
 
 
@@ -87,3 +91,32 @@ def test_owners_and_decisions_are_those_of_the_reference(world: World, data: st.
             labels = found.source.labels, found.destination.labels
             assert found.decision == decide(policy, *labels, protocol, opened)
             assert found.lives is found.decision.allow
+
+
+ANSWERS = {
+    "udp": (of_udp(WEB, ME), of_udp(ME, WEB, -53)),
+    "gre": (ip(WEB, ME, GRE), ip(ME, WEB, GRE)),
+    "ping": (ping(WEB, ME, 8), ping(ME, WEB, 0)),
+}
+
+
+@pytest.mark.parametrize("protocol", ANSWERS)
+@pytest.mark.parametrize("back", [True, False])
+def test_what_the_other_side_opens_anew_is_what_the_judge_lets_pass(
+    protocol: str, *, back: bool
+) -> None:
+    first, answer = ANSWERS[protocol]
+    open_to_all = ("ports: [tcp/80, udp/53, icmp]", "ports: [tcp, udp, gre, icmp]")
+    bench = Bench(open_to_all)
+    assert bench.outcome(first, "ingress") == "pass web-db"
+    assert bench.outcome(answer, "egress") == "pass web-db"
+    (flow,) = bench.judge.flows.values()
+    ends = "from: db, to: web" if back else "from: db, to: lan"
+    changes = open_to_all, ("from: web, to: db, ports: [tcp,", f"{ends}, ports: [tcp,")
+    bench.commit(*changes)
+    assert bench.outcome(first, "ingress").startswith("denied")
+    found = document(*changes)
+    reopens = Survival(found.policy, resolve(found, INTERFACE)).reopens(flow.opener)
+    assert bench.outcome(answer, "egress").startswith("pass") is reopens
+    assert reopens is (back and protocol != "ping")
+    assert bench.outcome(first, "ingress").startswith("pass") is reopens, "it is an answer now"
