@@ -102,7 +102,8 @@ class GuardLoad:
             for number, (length, *address) in enumerate(layout.iter_unpack(keys)):
                 at = number * _MARK_BYTES
                 mark = int.from_bytes(values[at : at + _MARK_BYTES], "little")
-                yield ip_network((bytes(address), length)), Mark(mark)
+                # What lies behind a prefix counts for nothing, and another tool may leave it there.
+                yield ip_network((bytes(address), length), strict=False), Mark(mark)
 
 
 def is_whole(directory: Path) -> bool:

@@ -29,6 +29,7 @@ from krait.kernel.netlink import (
     refused,
     string,
     text,
+    whole,
 )
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
@@ -125,10 +126,10 @@ def observe_link(name: str) -> Link | None:
     question = _LINK.pack(0, 0, 0, 0, 0) + text(_NAME, name) + _NO_STATISTICS
     try:
         with Netlink() as netlink:
-            (link,) = [_link(reply.body) for reply in netlink.ask(_GETLINK, question)]
+            (link,) = [decode(reply.body) for reply in netlink.ask(_GETLINK, question)]
             held = consistent(lambda: tuple(_addresses(netlink, link.ifindex)))
-    except OSError as error:
-        if error.errno == ENODEV:
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == ENODEV:
             return None
         raise refused(f"cannot look at interface {name}", error) from error
     return replace(link, addresses=tuple(each for at, each in held if at == link.ifindex))
@@ -141,14 +142,14 @@ def observe_links() -> tuple[Link, ...]:
         held: dict[int, list[IPv4Interface | IPv6Interface]] = {}
         with Netlink() as netlink:
             question = _LINK.pack(0, 0, 0, 0, 0) + _NO_STATISTICS
-            links = [_link(reply.body) for reply in netlink.ask(_GETLINK, question, DUMP)]
+            links = [decode(reply.body) for reply in netlink.ask(_GETLINK, question, DUMP)]
             for ifindex, address in _addresses(netlink):
                 held.setdefault(ifindex, []).append(address)
         return tuple(replace(each, addresses=tuple(held.get(each.ifindex, ()))) for each in links)
 
     try:
         return consistent(look)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise refused("cannot look at the interfaces", error) from error
 
 
@@ -176,9 +177,8 @@ async def watch(
             names = consistent(_names)
             yield Resync()
             while (received := await _receive(subscription, buffer)) is not None:
-                for message in messages(received):
-                    for event in _events(message, names):
-                        yield event
+                for event in _told(received, names):
+                    yield event
 
 
 def _subscribed(receive_buffer_bytes: int) -> socket.socket:
@@ -220,8 +220,23 @@ def _drain(subscription: socket.socket, buffer: memoryview) -> None:
                 raise refused("cannot hear of changes of interfaces", error) from error
 
 
+def _told(received: memoryview, names: dict[int, str]) -> list[LinkEvent]:
+    try:
+        return [each for message in messages(received) for each in events(message, names)]
+    except ValueError as error:
+        raise refused("cannot hear of changes of interfaces", error) from error
+
+
+@whole("word of an interface")
+def events(message: Message, names: dict[int, str]) -> tuple[LinkEvent, ...]:
+    """What a message means, given the names known before it; `names` learns from it.
+
+    Raises ValueError for a message that lacks a part.
+    """
+    return tuple(_events(message, names))
+
+
 def _events(message: Message, names: dict[int, str]) -> Iterator[LinkEvent]:
-    """What a message means, given the names known before it; `names` learns from it."""
     if message.kind in (_NEWADDR, _DELADDR):
         ifindex = _ADDRESS_HEADER.unpack_from(message.body)[-1]
         if ifindex in names:
@@ -251,7 +266,11 @@ def _names() -> dict[int, str]:
 
 
 def _index_and_name(body: memoryview) -> tuple[int, str]:
-    return _LINK.unpack_from(body)[2], string(dict(attributes(body, _LINK.size))[_NAME])
+    ifindex = _LINK.unpack_from(body)[2]
+    name = string(dict(attributes(body, _LINK.size))[_NAME])
+    if ifindex <= 0 or not 0 < len(os.fsencode(name)) <= _MAX_NAME_BYTES:
+        raise ValueError(f"an interface of number {ifindex} and name {name!r:.40}")
+    return ifindex, name
 
 
 def _has_moved(body: memoryview) -> bool:
@@ -259,13 +278,16 @@ def _has_moved(body: memoryview) -> bool:
     return _NEW_NAMESPACE in dict(attributes(body, _LINK.size))
 
 
-def _link(body: memoryview) -> Link:
-    _, _, ifindex, flags, _ = _LINK.unpack_from(body)
+@whole("a link")
+def decode(body: memoryview) -> Link:
+    """The interface of a message, without its addresses. Raises ValueError if it lacks a part."""
+    ifindex, name = _index_and_name(body)
+    flags = _LINK.unpack_from(body)[3]
     fields = dict(attributes(body, _LINK.size))
     information = dict(attributes(fields.get(_LINKINFO, _EMPTY)))
     return Link(
         ifindex=ifindex,
-        name=string(fields[_NAME]),
+        name=name,
         kind=string(information.get(_INFO_KIND, _EMPTY)),
         mtu=U32.unpack(fields[_MTU])[0],
         up=bool(flags & _IFF_UP),
@@ -280,13 +302,23 @@ def _addresses(
     """Addresses, each after the number of its interface; the kernel may tell more than is asked."""
     question = _ADDRESS_HEADER.pack(0, 0, 0, 0, ifindex)
     for reply in netlink.ask(_GETADDR, question, DUMP):
-        family, length, _, _, index = _ADDRESS_HEADER.unpack_from(reply.body)
-        if family not in _INTERFACE_OF:
-            continue
-        fields = dict(attributes(reply.body, _ADDRESS_HEADER.size))
-        # On a point-to-point link IFA_ADDRESS is the other end's.
-        own = bytes(fields.get(_LOCAL) or fields[_ADDRESS])
-        yield index, _INTERFACE_OF[family]((own, length))
+        if (found := decode_address(reply.body)) is not None:
+            yield found
+
+
+@whole("an address")
+def decode_address(body: memoryview) -> tuple[int, IPv4Interface | IPv6Interface] | None:
+    """The number of an interface, and an address of it; None for one of no IP.
+
+    Raises ValueError if the message lacks a part.
+    """
+    family, length, _, _, index = _ADDRESS_HEADER.unpack_from(body)
+    if family not in _INTERFACE_OF:
+        return None
+    fields = dict(attributes(body, _ADDRESS_HEADER.size))
+    # On a point-to-point link IFA_ADDRESS is the other end's.
+    own = bytes(fields.get(_LOCAL) or fields[_ADDRESS])
+    return index, _INTERFACE_OF[family]((own, length))
 
 
 _INTERFACE_OF: dict[int, type[IPv4Interface | IPv6Interface]] = {
