@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from krait.common import abi
-from krait.kernel import clsact, flows, link, netlink, route, rule, underlay
+from krait.kernel import clsact, flows, link, link_watch, netlink, route, rule, underlay
 from krait.kernel.route import Table
 from krait.policy.model import Network
 from tests.fuzz.target import Target
@@ -52,7 +52,7 @@ def read_events(data: bytes) -> None:
     """Word of a change, from a kernel that may have told of others."""
     names = {7: "wg0", 8: "eth0"}
     for each in netlink.messages(memoryview(data)):
-        for event in link.events(each, names):
+        for event in link_watch.events(each, names):
             assert event.name
     assert all(number > 0 and name for number, name in names.items())
 

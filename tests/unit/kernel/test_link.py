@@ -5,7 +5,7 @@ from struct import pack
 
 import pytest
 
-from krait.kernel import link
+from krait.kernel import link, link_watch
 from krait.kernel.netlink import Message, attribute, text
 
 NEWLINK = 16
@@ -42,7 +42,7 @@ def test_a_link_that_cannot_be_is_refused(body: memoryview) -> None:
 def test_word_of_a_link_without_a_name_teaches_nothing() -> None:
     names = {7: "wg0"}
     with pytest.raises(ValueError, match="word of an interface lacks a part"):
-        link.events(Message(NEWLINK, 0, 0, told(7, REST)), names)
+        link_watch.events(Message(NEWLINK, 0, 0, told(7, REST)), names)
     assert names == {7: "wg0"}
 
 
