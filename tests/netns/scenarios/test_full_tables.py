@@ -188,8 +188,10 @@ def test_datagrams_without_end_push_out_each_other_and_open_nothing(mesh: Mesh) 
 
     assert send(piece(*first, ONE), piece(*rest, ONE)) == {"rule web": 2}
     assert send(piece(*first, ANOTHER)) == {"rule web": 1}
-    mesh["alice"].succeed([*PAIRS, "firsts", str(2 * DATAGRAMS), "80", ends(mesh, "alice")])
-    arrived(mesh, "alice")
+    most = guard.passed("web") + 2 * DATAGRAMS
+    while guard.passed("web") < most:  # on a busy machine many are lost on their way
+        mesh["alice"].succeed([*PAIRS, "firsts", str(2 * DATAGRAMS), "80", ends(mesh, "alice")])
+        arrived(mesh, "alice")
     assert send(piece(*rest, ANOTHER)) == {"fragment": 1}
 
 
