@@ -11,7 +11,7 @@ from krait.kernel.route import Table
 from krait.policy.model import Network
 from tests.fuzz.target import Target
 
-_RECORDED = Path(__file__).parent / "recorded" / "linux-6.18.rtnetlink"
+_RECORDED = Path(__file__).parent / "recorded" / "linux-6.18.messages"
 _FILTER = "krait_ingress"
 _NOW, _HZ = 1000, 250
 
