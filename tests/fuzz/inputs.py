@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs that are nearly valid, the same for one number; and what became of one."""
 
+import re
 from collections.abc import Iterator
 from random import Random
 
-from tests.fuzz.targets import Target
+from tests.fuzz.target import Target
 
 _WORDS = (
     b"\0",
@@ -20,7 +21,16 @@ _WORDS = (
     b"!!",
     b'"',
     b"\n  ",
+    b"NaN",
+    b"-1",
+    b"null",
+    b"true",
+    b"1e999",
+    b"9" * 400,
+    b'"\\ud800\\u0000"',
+    b"[" * 3000,
 )
+_VALUE = re.compile(rb'"[^"]*"|[\w.+-]+')
 
 
 def inputs(target: Target, random: Random) -> Iterator[bytes]:
@@ -46,7 +56,7 @@ def is_taken(target: Target, data: bytes) -> bool:
 
 def _changed(random: Random, data: bytes, other: bytes) -> bytes:
     at, length = random.randrange(len(data) + 1), random.randrange(1, 40)
-    match random.randrange(8):
+    match random.randrange(9):
         case 0 | 1:
             flipped = bytes(each ^ 1 << random.randrange(8) for each in data[at : at + 1])
             return data[:at] + flipped + data[at + 1 :]
@@ -61,5 +71,9 @@ def _changed(random: Random, data: bytes, other: bytes) -> bytes:
         case 6:
             start = random.randrange(len(other) + 1)
             return data[:at] + other[start : start + length] + data[at:]
+        case 7:
+            found = _VALUE.search(data, at)
+            start, end = found.span() if found else (at, at)
+            return data[:start] + random.choice(_WORDS) + data[end:]
         case _:
             return data[: max(at, len(data) // 2)]

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What reads bytes of others, each with valid ones to begin from and the errors it may raise."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from struct import pack
 
 from krait.common.errors import KraitError
-from krait.kernel import netlink
 from krait.kernel.link import Link
-from krait.kernel.wireguard import module, userspace
+from krait.kernel.wireguard import Device, module, userspace
 from krait.policy import packet
 from krait.policy.document import load
 from krait.policy.model import Document, Mark
+from krait.policy.reread import reread
+from tests.fuzz import files, kernel
+from tests.fuzz.target import Target
 from tests.strategies.packets import Extension, echo, error, ip4, ip6, tcp, udp
 from tests.strategies.text import document_as_yaml
 from tests.unit.kernel.wireguard.dump import Told, message
@@ -21,20 +23,18 @@ from tests.unit.kernel.wireguard.dump import Told, message
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """`read` may raise `declared` and nothing else."""
-
-    read: Callable[[bytes], object]
-    declared: tuple[type[Exception], ...]
-    seeds: tuple[bytes, ...]
-
-
 def read_document(data: bytes) -> None:
     """What loads means the same once it was written anew."""
     document = load(data, "fuzz.yaml")
     again = load(document_as_yaml(document), "fuzz.yaml")
     assert essence_of(again) == essence_of(document)
+
+
+def read_edited(data: bytes) -> None:
+    """An edited document that is read in part is the one that is read as a whole."""
+    for text in _BEFORE:
+        after = reread(load(text, "fuzz.yaml"), text, data)
+        assert after is None or after == load(data, "fuzz.yaml")
 
 
 def essence_of(document: Document) -> object:
@@ -60,40 +60,41 @@ def essence_of(document: Document) -> object:
     return cidrs, nodes, document.policy.default_allow, document.policy.strict, rules
 
 
-def read_messages(data: bytes) -> None:
-    """Netlink's own two layers."""
-    for each in netlink.messages(memoryview(data)):
-        for _, payload in netlink.attributes(each.body):
-            netlink.string(payload)
-
-
 def read_wireguard(data: bytes) -> None:
-    """One message of a dump, read in both ways."""
-    module.decode([memoryview(data)])
+    """One message of a dump."""
+    require_possible(module.decode([memoryview(data)]))
 
 
 def read_essence(data: bytes) -> None:
     """The same, as far as the policy wants it."""
     found = module.essence([memoryview(data)])
     assert len(found.digest) == 16
-    found.device()
+    require_possible(found.device())
 
 
 def read_userspace(data: bytes) -> None:
     """What a process says of its device, behind the end of a line."""
-    userspace.decode(_LINK, userspace.told([memoryview(b"\n" + data)]))
+    pairs = [pair for pair in userspace.told([memoryview(b"\n" + data)]) if pair[0] != "errno"]
+    require_possible(userspace.decode(_LINK, pairs))
+
+
+def require_possible(device: Device) -> None:
+    """What is decoded is in the range of its field."""
+    assert device.ifindex > 0
+    assert 0 <= device.listen_port < 1 << 16
+    assert 0 <= device.fwmark < 1 << 32
+    assert len(device.public_key) == 32
+    for peer in device.peers:
+        assert len(peer.public_key) == 32
+        assert 0 <= peer.keepalive_s < 1 << 16
+        counts = (peer.latest_handshake_s, peer.rx_bytes, peer.tx_bytes)
+        assert all(0 <= each < 1 << 64 for each in counts)
 
 
 def read_packet(data: bytes) -> None:
     """Both of the frame's protocols, whatever the packet is."""
     for kind in packet.ETHERTYPE.values():
         packet.parse(data, kind)
-
-
-def _netlink_message() -> bytes:
-    body = netlink.text(3, "wg0") + netlink.nested(18, netlink.text(1, "wireguard"))
-    body += netlink.attribute(4, bytes(5))
-    return netlink.HEADER.pack(netlink.HEADER.size + len(body), 16, 2, 1, 0) + body
 
 
 _DUMP = bytes(
@@ -126,13 +127,17 @@ _PACKETS = (
     ip6(_SIX, "fd00:8::2", 6, pack(">HH", 1, 2), extensions=(Extension.fragment(),)),
 )
 
+_BEFORE = tuple((EXAMPLES / f"{name}.yaml").read_bytes() for name in ("exit", "routing", "small"))
+
 TARGETS: Mapping[str, Target] = {
     "document": Target(
         read_document, (KraitError,), tuple(p.read_bytes() for p in sorted(EXAMPLES.glob("*.yaml")))
     ),
-    "netlink": Target(read_messages, (ValueError,), (_netlink_message(), _netlink_message() * 3)),
+    "edit": Target(read_edited, (), _BEFORE),
     "wireguard": Target(read_wireguard, (ValueError,), (_DUMP,)),
     "essence": Target(read_essence, (ValueError,), (_DUMP,)),
     "userspace": Target(read_userspace, (ValueError,), (_SAID,)),
     "packet": Target(read_packet, (), _PACKETS),
+    **kernel.TARGETS,
+    **files.TARGETS,
 }

@@ -13,6 +13,7 @@ from krait.common.errors import SystemRefused
 from krait.kernel import netns
 from krait.kernel.bpf.bundle import remove_pins
 from krait.kernel.bpf.map import Map
+from krait.kernel.bpf.mapinfo import MapInfo, MapType
 from krait.kernel.bpf.percpu import possible_cpus
 from krait.kernel.claim import is_foreign, owners, release
 from krait.kernel.datapath import Datapath
@@ -105,6 +106,20 @@ def test_one_of_another_layout_is_listed_but_not_readable(
     assert (found.readable, found.revision) == (False, 0)
     assert set(found.programs) == set(Hook)
     assert (folder / found.name).exists()
+
+
+def test_one_whose_tables_have_other_keys_than_here_has_nothing_to_go_on_with(
+    generations: Generations, folder: Path
+) -> None:
+    made = generations.load(SMALLEST)
+    other = folder / f"{abi.ABI_VERSION + 1}-1"
+    (folder / made.name).rename(other)
+    for name, bytes_ in (("shape", 8), ("control", 8)):
+        (other / name).unlink()
+        with Map.create(MapInfo(name, MapType.HASH, bytes_, 8, 1)) as strange:
+            strange.pin(other / name)
+        (found,) = generations.found()
+        assert found.revision == 0
 
 
 def test_what_a_crash_left_half_made_is_swept_away_and_nothing_else(

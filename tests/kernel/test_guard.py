@@ -4,16 +4,21 @@
 import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
-from krait.common.guard import GuardReason, Mark
+from krait.common.guard import PREFIX4, GuardReason, Mark
 from krait.kernel.bpf.errors import MapFull
+from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.program import program_info
 from krait.kernel.bpf.testrun import ethernet, run
 from krait.kernel.guard import GuardLoad
 from tests.figures import Figures
+from tests.kernel.agent.test_apply import folder
 from tests.strategies.packets import Extension, icmp, ip4, ip6, udp
+
+__all__ = ["folder"]  # a fixture
 
 PASS, DROP = -1, 2
 IPV4, ARP, VLAN, QINQ, IPV6 = 0x0800, 0x0806, 0x8100, 0x88A8, 0x86DD
@@ -192,6 +197,17 @@ def test_marks_are_read_back_and_what_is_not_wanted_goes(guard: GuardLoad) -> No
     guard.mark(fewer)
     assert guard.marks == fewer
     assert verdict(guard, ip4(LAN, OWN, UDP), IPV4) is GOES_ON
+
+
+def test_a_mark_that_another_tool_made_is_read_back_and_goes(
+    guard: GuardLoad, folder: Path
+) -> None:
+    guard.pin(folder / "bpf" / "guard")
+    with Map.open_pinned(folder / "bpf" / "guard" / "marks4") as marks:
+        marks.update(PREFIX4.codec.pack(16, 10, 9, 8, 7), bytes((Mark.OWN, 0, 0, 0)))
+    assert guard.marks == {**MARKS, ip_network("10.9.0.0/16"): Mark.OWN}
+    guard.mark(MARKS)
+    assert guard.marks == MARKS
 
 
 def test_more_marks_than_there_is_room_for_are_refused() -> None:

@@ -225,6 +225,15 @@ def test_a_load_of_which_a_pin_is_gone_is_none_and_is_made_anew(
     assert seats(guards, wire) == {wire: [(guards.kind, guards.program_id())]}
 
 
+def test_a_load_of_which_a_crash_left_some_is_outdated_and_goes(tcx: Guards, pins: Path) -> None:
+    assert not tcx.outdated()
+    (pins / "guard-1" / "krait_guard").unlink()
+    assert tcx.program_id() is None
+    assert tcx.outdated()
+    tcx.drop(outdated=False)
+    assert not tcx.outdated()
+
+
 def test_an_interface_that_is_gone_is_refused(guards: Guards) -> None:
     with pytest.raises(SystemRefused, match=str(NOBODY)):
         guards.attach(NOBODY)

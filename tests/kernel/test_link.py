@@ -11,17 +11,8 @@ from ipaddress import ip_interface
 
 import pytest
 
-from krait.kernel.link import (
-    Change,
-    Link,
-    LinkEvent,
-    OtherName,
-    Resync,
-    observe_link,
-    observe_links,
-    observe_own,
-    watch,
-)
+from krait.kernel.link import Link, OtherName, observe_link, observe_links, observe_own
+from krait.kernel.link_watch import Change, LinkEvent, Resync, watch
 from tests.requirements import need_tools
 
 need_tools("ip")

@@ -79,3 +79,10 @@ def test_no_narrower_route_of_the_main_table_leads_past_the_tunnel() -> None:
         ["ip", "route", "get", "10.8.0.2"], check=False, capture_output=True, text=True
     )
     assert "No route to host" in refusal.stderr
+
+
+def test_a_rule_of_our_mark_that_has_more_behind_its_prefix_is_not_ours() -> None:
+    ip(f"rule add to 10.8.0.1/24 lookup {int(Table.OWN)} protocol {PROTOCOL}")
+    (row,) = [each for each in json.loads(ip("-j rule show")) if "dst" in each]
+    assert (row["dst"], row["dstlen"]) == ("10.8.0.1", 24)  # the kernel keeps it so
+    assert observe_rules() == frozenset()

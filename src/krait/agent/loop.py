@@ -17,7 +17,7 @@ from krait.agent.hearing import keep_hearing
 from krait.agent.rounds import Rounds
 from krait.agent.setup import Setup
 from krait.common.errors import KraitError
-from krait.kernel.link import Change, LinkEvent, Resync
+from krait.kernel.link_watch import Change, LinkEvent, Resync
 
 _log = structlog.get_logger()
 

@@ -10,7 +10,8 @@ from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
 from krait.kernel.generation import Count, Generation, InForce, Moment
 from krait.kernel.hook import Hook
-from krait.kernel.link import Link, LinkEvent, Resync
+from krait.kernel.link import Link
+from krait.kernel.link_watch import LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Posts, Seat
 from krait.kernel.wireguard import Device, Fingerprint
 from krait.policy.image import Capacity, Image

@@ -35,7 +35,8 @@ from krait.kernel.filter import InterfaceFilter, supported_kind
 from krait.kernel.generations import Generations
 from krait.kernel.guards import Guards as KernelGuards
 from krait.kernel.hook import Hook
-from krait.kernel.link import Link, observe_link, observe_links, observe_own, watch
+from krait.kernel.link import Link, observe_link, observe_links, observe_own
+from krait.kernel.link_watch import watch
 from krait.kernel.lock import Held, Lock
 from krait.kernel.seat import AttachKind
 from krait.policy import device

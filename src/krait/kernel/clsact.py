@@ -8,7 +8,6 @@ is asked each time.
 Sources: include/uapi/linux/{rtnetlink,pkt_sched,pkt_cls}.h, net/sched/{cls_api,cls_bpf}.c.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from errno import EEXIST, EINVAL, ENOENT
 from socket import htons
@@ -21,7 +20,6 @@ from krait.kernel.netlink import (
     DUMP,
     EXCLUSIVE,
     U32,
-    Message,
     Netlink,
     attribute,
     attributes,
@@ -30,6 +28,7 @@ from krait.kernel.netlink import (
     refused,
     string,
     text,
+    whole,
 )
 
 HEAD = 1
@@ -179,38 +178,42 @@ def query(ifindex: int, hook: Hook, *, name: str = "") -> tuple[Filter, ...]:
 
     def look() -> tuple[Filter, ...]:
         with Netlink() as netlink:
-            return tuple(
-                _filters(netlink.ask(_GETTFILTER, question, DUMP), name or filter_name(hook))
-            )
+            replies = netlink.ask(_GETTFILTER, question, DUMP)
+            found = [decode(reply.body, name or filter_name(hook)) for reply in replies]
+        return tuple(each for each in found if each is not None)
 
     try:
         return consistent(look)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _filter_refused("list", ifindex, hook, error) from error
 
 
 _MISSING = (ENOENT, EINVAL)
 
 
-def _filters(replies: Iterator[Message], ours: str) -> Iterator[Filter]:
-    for reply in replies:
-        _, _, handle, _, info = _HEADER.unpack_from(reply.body)
-        if handle == 0:
-            continue  # the head of a pref, not a filter
-        fields = dict(attributes(reply.body, _HEADER.size))
-        kind = string(fields[_KIND])
-        options = dict(attributes(fields[_OPTIONS])) if kind == "bpf" else {}
-        name = string(options[_BPF_NAME]) if _BPF_NAME in options else ""
-        chain = U32.unpack(fields[_CHAIN])[0] if _CHAIN in fields else 0
-        yield Filter(
-            pref=info >> 16,
-            handle=handle,
-            kind=kind,
-            name=name,
-            program_id=U32.unpack(options[_BPF_ID])[0] if _BPF_ID in options else 0,
-            ours=(name, handle, chain) == (ours, _HANDLE, 0),
-            chain=chain,
-        )
+@whole("a filter")
+def decode(body: memoryview, ours: str) -> Filter | None:
+    """The filter of a message; `ours` is what ours are called there. None for what is none.
+
+    Raises ValueError if it lacks a part.
+    """
+    _, _, handle, _, info = _HEADER.unpack_from(body)
+    if handle == 0:
+        return None  # the head of a pref
+    fields = dict(attributes(body, _HEADER.size))
+    kind = string(fields[_KIND])
+    options = dict(attributes(fields[_OPTIONS])) if kind == "bpf" else {}
+    name = string(options[_BPF_NAME]) if _BPF_NAME in options else ""
+    chain = U32.unpack(fields[_CHAIN])[0] if _CHAIN in fields else 0
+    return Filter(
+        pref=info >> 16,
+        handle=handle,
+        kind=kind,
+        name=name,
+        program_id=U32.unpack(options[_BPF_ID])[0] if _BPF_ID in options else 0,
+        ours=(name, handle, chain) == (ours, _HANDLE, 0),
+        chain=chain,
+    )
 
 
 def _place(ifindex: int, hook: Hook, pref: int) -> bytes:
@@ -234,10 +237,20 @@ def _qdisc_kind(netlink: Netlink, ifindex: int) -> str:
     """`clsact`, or `ingress` that shares its place, or nothing."""
     kind = ""
     for reply in netlink.ask(_GETQDISC, _HEADER.pack(0, ifindex, 0, 0, 0), DUMP):
-        _, index, _, parent, _ = _HEADER.unpack_from(reply.body)
-        if index == ifindex and parent == _QDISC_PARENT:
-            kind = string(dict(attributes(reply.body, _HEADER.size))[_KIND])
+        kind = decode_qdisc(reply.body, ifindex) or kind
     return kind
+
+
+@whole("a qdisc")
+def decode_qdisc(body: memoryview, ifindex: int) -> str:
+    """The kind of a qdisc, if it is that of an interface's ingress.
+
+    Raises ValueError if the message lacks a part.
+    """
+    _, index, _, parent, _ = _HEADER.unpack_from(body)
+    if index != ifindex or parent != _QDISC_PARENT:
+        return ""
+    return string(dict(attributes(body, _HEADER.size))[_KIND])
 
 
 def _qdisc_refused(ifindex: int, error: OSError) -> SystemRefused:
@@ -249,5 +262,7 @@ def _qdisc_refused(ifindex: int, error: OSError) -> SystemRefused:
     return refused(f"cannot change the clsact qdisc of interface {ifindex}", error)
 
 
-def _filter_refused(doing: str, ifindex: int, hook: Hook, error: OSError) -> SystemRefused:
+def _filter_refused(
+    doing: str, ifindex: int, hook: Hook, error: OSError | ValueError
+) -> SystemRefused:
     return refused(f"cannot {doing} {hook.value} of interface {ifindex}", error)

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 
-from krait.common.abi import FLOW, FLOW_KEY, FLOW_TIMEOUT_S, STATE_MASK, FlowState, Layout
+from krait.common.abi import (
+    FIN_OPENER,
+    FIN_REPLY,
+    FLOW,
+    FLOW_KEY,
+    FLOW_TIMEOUT_S,
+    STATE_MASK,
+    FlowState,
+    Layout,
+)
 from krait.kernel.bpf.clock import TickClock, ticks_per_second
 from krait.kernel.bpf.map import Map
 from krait.policy.flow import FlowTuple
@@ -51,12 +60,16 @@ def read_flows(maps: Mapping[str, Map]) -> Iterator[LiveFlow]:
                 FLOW_KEY.codec.iter_unpack(keys), FLOW.codec.iter_unpack(values), strict=True
             )
             for key, value in entries:
-                flow = _flow(key, value, now, hz)
+                flow = decode(key, value, now, hz)
                 if flow is not None:
                     yield flow
 
 
-def _flow(key: tuple[int, ...], value: tuple[int, ...], now: int, hz: int) -> LiveFlow | None:
+def decode(key: tuple[int, ...], value: tuple[int, ...], now: int, hz: int) -> LiveFlow | None:
+    """An entry as its layouts' codecs unpack it, `now` in ticks of which a second has `hz`.
+
+    None if its time is over, or it is none that packets make.
+    """
     word, state = value[_IN_FLOW["word"]], value[_IN_FLOW["state"]]
     base = state & STATE_MASK
     if base >= len(FlowState):
@@ -64,12 +77,15 @@ def _flow(key: tuple[int, ...], value: tuple[int, ...], now: int, hz: int) -> Li
     age_ticks = max((now - value[_IN_FLOW["seen"]] + _SLACK_TICKS) % _TICKS - _SLACK_TICKS, 0)
     if age_ticks > FLOW_TIMEOUT_S[FlowState(base)] * hz:
         return None
-    a, b = ((_address(key, end), key[_IN_KEY[f"port_{end}"]]) for end in ("a", "b"))
+    try:
+        a, b = ((_address(key, end), key[_IN_KEY[f"port_{end}"]]) for end in ("a", "b"))
+    except ValueError:
+        return None
     ends = (b, a) if word & _OPENER_IS_B else (a, b)
     return LiveFlow(
         opener=FlowTuple(key[_IN_KEY["protocol"]], *ends),
         state=FlowState(base),
-        marks=state & ~STATE_MASK,
+        marks=state & (FIN_OPENER | FIN_REPLY),
         age_s=age_ticks / hz,
         allowed=bool(word & _ALLOW),
         rule=value[_IN_FLOW["rule"]],
@@ -79,7 +95,13 @@ def _flow(key: tuple[int, ...], value: tuple[int, ...], now: int, hz: int) -> Li
 
 def _address(key: tuple[int, ...], end: str) -> Address:
     high, low = key[_IN_KEY[end] : _IN_KEY[end] + 2]
-    return IPv4Address(low) if key[_IN_KEY["family"]] == 4 else IPv6Address(high << 64 | low)
+    match key[_IN_KEY["family"]]:
+        case 4:
+            return IPv4Address(high << 64 | low)
+        case 6:
+            return IPv6Address(high << 64 | low)
+        case family:
+            raise ValueError(f"a flow of family {family}")
 
 
 def _places(layout: Layout) -> Mapping[str, int]:

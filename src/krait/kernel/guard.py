@@ -66,18 +66,16 @@ class GuardLoad:
         return {cidr: mark for name in _PREFIXES for cidr, mark in self._read(name)}
 
     def mark(self, marks: Mapping[Network, Mark]) -> None:
-        """Mark these, and nothing else; first what is new, so that no packet slips in between.
+        """Mark these, and nothing else, by `changes`.
 
         Raises MapFull if there are more than the guard has room for: some are marked then.
         """
-        there = self.marks
-        for cidr, mark in marks.items():
-            if there.get(cidr) != mark:
-                name, key = _key(cidr)
-                self._maps[name].update(key, mark.to_bytes(_MARK_BYTES, "little"))
-        for cidr in there.keys() - marks.keys():
+        for cidr, mark in changes(self.marks, marks):
             name, key = _key(cidr)
-            self._maps[name].delete(key)
+            if mark is None:
+                self._maps[name].delete(key)
+            else:
+                self._maps[name].update(key, mark.to_bytes(_MARK_BYTES, "little"))
 
     @property
     def drops(self) -> dict[GuardReason, Count]:
@@ -102,7 +100,24 @@ class GuardLoad:
             for number, (length, *address) in enumerate(layout.iter_unpack(keys)):
                 at = number * _MARK_BYTES
                 mark = int.from_bytes(values[at : at + _MARK_BYTES], "little")
-                yield ip_network((bytes(address), length)), Mark(mark)
+                # What lies behind a prefix counts for nothing, and another tool may leave it there.
+                yield ip_network((bytes(address), length), strict=False), Mark(mark)
+
+
+def changes(
+    there: Mapping[Network, Mark], wanted: Mapping[Network, Mark]
+) -> Iterator[tuple[Network, Mark | None]]:
+    """What to mark, and what no more (None), one after the other. Pure.
+
+    In between, however far it came, each address has the mark that it had or the one that it gets:
+    what is new comes longest first, so that no prefix shows before those inside of it; what goes
+    follows, shortest first, so that none shows that was hidden.
+    """
+    for cidr in sorted(wanted, key=lambda each: -each.prefixlen):
+        if there.get(cidr) != wanted[cidr]:
+            yield cidr, wanted[cidr]
+    for cidr in sorted(there.keys() - wanted.keys(), key=lambda each: each.prefixlen):
+        yield cidr, None
 
 
 def is_whole(directory: Path) -> bool:

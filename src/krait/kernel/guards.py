@@ -54,7 +54,7 @@ class Guards:
 
     def outdated(self) -> bool:
         """Whether there are loads of another version, or half ones."""
-        return any(path != self._load for path in self._loads())
+        return any(path != self._load or not is_whole(path) for path in self._loads())
 
     def load(self, marks: Mapping[Network, Mark]) -> None:
         """Load the guard, marked; nothing runs it yet. One that was there is replaced."""

@@ -28,7 +28,8 @@ class Heritage:
     @classmethod
     def of(cls, directory: Path) -> "Heritage | None":
         """None where its flows are another version's, or something of it is not there."""
-        with ExitStack() as opened, suppress(BpfRefused, WrongKind, OSError):
+        # ValueError: a map of another key than it had here.
+        with ExitStack() as opened, suppress(BpfRefused, WrongKind, OSError, ValueError):
             shape, control = (
                 opened.enter_context(Map.open_pinned(directory / name))
                 for name in ("shape", "control")

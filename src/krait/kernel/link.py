@@ -1,43 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network interfaces: what one looks like now, and word from the kernel when any changes.
+"""Network interfaces: what one looks like now (`link_watch` hears of changes).
 
 Sources: include/uapi/linux/{rtnetlink,if_link,if_addr}.h, net/core/rtnetlink.c.
 """
 
-import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import Enum
-from errno import ENOBUFS, ENODEV
+from errno import ENODEV
 from ipaddress import IPv4Interface, IPv6Interface
 from struct import Struct
 
 from krait.common.errors import SystemRefused, UsageError
 from krait.kernel.netlink import (
-    BUFFER_BYTES,
     DUMP,
-    ROUTE,
     U32,
-    Message,
     Netlink,
     attribute,
     attributes,
     consistent,
-    messages,
     refused,
     string,
     text,
+    whole,
 )
 
-_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
-_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+_GETLINK, _GETADDR = 18, 22
 
 _LINK = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, change
 _NAME, _MTU, _LINKINFO, _GROUP, _EXT_MASK = 3, 4, 18, 27, 29  # IFLA_*
-_NEW_NAMESPACE = 45  # IFLA_NEW_NETNSID
 _INFO_KIND = 1
 _NO_STATISTICS = attribute(_EXT_MASK, U32.pack(1 << 3))  # RTEXT_FILTER_SKIP_STATS
 _IFF_UP, _IFF_RUNNING, _IFF_MULTICAST = 0x1, 0x40, 0x1000
@@ -88,35 +80,6 @@ class Link:
     """It says of itself that it can do multicast."""
 
 
-class Change(Enum):
-    """What happened to an interface."""
-
-    PRESENT = "present"
-    """It is there now under this name: made, moved into this namespace, or renamed to it."""
-    CHANGED = "changed"
-    """Something about it changed: up or down, MTU, carrier."""
-    ADDRESS = "address"
-    """It got or lost an address."""
-    GONE = "gone"
-    """Nothing has this name any more: deleted, moved away, or renamed (then PRESENT follows)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkEvent:
-    """One change of one interface. A rename is GONE and PRESENT with one ifindex."""
-
-    change: Change
-    ifindex: int
-    name: str
-    moved: bool = False
-    """Of one that is GONE: it is in another network namespace now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resync:
-    """Events before this one are unknown: look at every interface that matters."""
-
-
 def observe_link(name: str) -> Link | None:
     """The interface of that name (or alternative name), None if there is none.
 
@@ -127,10 +90,10 @@ def observe_link(name: str) -> Link | None:
     question = _LINK.pack(0, 0, 0, 0, 0) + text(_NAME, name) + _NO_STATISTICS
     try:
         with Netlink() as netlink:
-            (link,) = [_link(reply.body) for reply in netlink.ask(_GETLINK, question)]
+            (link,) = [decode(reply.body) for reply in netlink.ask(_GETLINK, question)]
             held = consistent(lambda: tuple(_addresses(netlink, link.ifindex)))
-    except OSError as error:
-        if error.errno == ENODEV:
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == ENODEV:
             return None
         raise refused(f"cannot look at interface {name}", error) from error
     return replace(link, addresses=tuple(each for at, each in held if at == link.ifindex))
@@ -143,14 +106,14 @@ def observe_links() -> tuple[Link, ...]:
         held: dict[int, list[IPv4Interface | IPv6Interface]] = {}
         with Netlink() as netlink:
             question = _LINK.pack(0, 0, 0, 0, 0) + _NO_STATISTICS
-            links = [_link(reply.body) for reply in netlink.ask(_GETLINK, question, DUMP)]
+            links = [decode(reply.body) for reply in netlink.ask(_GETLINK, question, DUMP)]
             for ifindex, address in _addresses(netlink):
                 held.setdefault(ifindex, []).append(address)
         return tuple(replace(each, addresses=tuple(held.get(each.ifindex, ()))) for each in links)
 
     try:
         return consistent(look)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise refused("cannot look at the interfaces", error) from error
 
 
@@ -162,112 +125,33 @@ def observe_own(name: str) -> Link | None:
     return link
 
 
-async def watch(
-    receive_buffer_bytes: int = 1 << 20,
-) -> AsyncGenerator[LinkEvent | Resync, None]:
-    """Every change of the interfaces of this network namespace, as the kernel tells it.
-
-    The first event is a Resync, given once the kernel is listened to: what is looked at from then
-    on cannot change unseen. Another follows whenever the kernel had to drop events. Close it
-    (`aclosing`) to close its socket. Raises SystemRefused if the kernel does not let us listen.
-    """
-    buffer = memoryview(bytearray(BUFFER_BYTES))
-    with _subscribed(receive_buffer_bytes) as subscription:
-        while True:
-            _drain(subscription, buffer)
-            names = consistent(_names)
-            yield Resync()
-            while (received := await _receive(subscription, buffer)) is not None:
-                for message in messages(received):
-                    for event in _events(message, names):
-                        yield event
-
-
-def _subscribed(receive_buffer_bytes: int) -> socket.socket:
-    subscription = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, ROUTE)
-    try:
-        subscription.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        subscription.bind((0, _GROUPS))
-    except OSError as error:
-        subscription.close()
-        raise refused("cannot listen for changes of interfaces", error) from error
-    return subscription
-
-
-async def _receive(subscription: socket.socket, buffer: memoryview) -> memoryview | None:
-    """The next messages; none of them if a process other than the kernel sent them; None if the
-    kernel had to drop some.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        size, (sender, _) = await loop.sock_recvfrom_into(subscription, buffer)
-    except OSError as error:
-        if error.errno == ENOBUFS:
-            return None
-        raise refused("cannot hear of changes of interfaces", error) from error
-    return buffer[:size] if sender == 0 else buffer[:0]
-
-
-def _drain(subscription: socket.socket, buffer: memoryview) -> None:
-    """Throw away what waits: after an overrun the kernel drops silently until all of it is read
-    (netlink_rcv_wake() in net/netlink/af_netlink.c).
-    """
-    while True:
-        try:
-            subscription.recv_into(buffer)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != ENOBUFS:
-                raise refused("cannot hear of changes of interfaces", error) from error
-
-
-def _events(message: Message, names: dict[int, str]) -> Iterator[LinkEvent]:
-    """What a message means, given the names known before it; `names` learns from it."""
-    if message.kind in (_NEWADDR, _DELADDR):
-        ifindex = _ADDRESS_HEADER.unpack_from(message.body)[-1]
-        if ifindex in names:
-            yield LinkEvent(Change.ADDRESS, ifindex, names[ifindex])
-        return
-    if message.kind not in (_NEWLINK, _DELLINK) or message.body[0] != socket.AF_UNSPEC:
-        return  # a bridge speaks of its ports as links of family AF_BRIDGE
-    ifindex, name = _index_and_name(message.body)
-    known = names.pop(ifindex, None)
-    if message.kind == _DELLINK:
-        yield LinkEvent(Change.GONE, ifindex, known or name, moved=_has_moved(message.body))
-        return
-    names[ifindex] = name
-    if known == name:
-        yield LinkEvent(Change.CHANGED, ifindex, name)
-        return
-    if known is not None:
-        yield LinkEvent(Change.GONE, ifindex, known)
-    yield LinkEvent(Change.PRESENT, ifindex, name)
-
-
-def _names() -> dict[int, str]:
+def observe_names() -> dict[int, str]:
+    """Every interface of this network namespace, by number."""
     with Netlink() as netlink:
         question = _LINK.pack(0, 0, 0, 0, 0) + _NO_STATISTICS
         replies = netlink.ask(_GETLINK, question, DUMP)
-        return dict(_index_and_name(reply.body) for reply in replies)
+        return dict(index_and_name(reply.body) for reply in replies)
 
 
-def _index_and_name(body: memoryview) -> tuple[int, str]:
-    return _LINK.unpack_from(body)[2], string(dict(attributes(body, _LINK.size))[_NAME])
+def index_and_name(body: memoryview) -> tuple[int, str]:
+    """Of the interface of a message. Raises ValueError if it lacks a part."""
+    ifindex = _LINK.unpack_from(body)[2]
+    name = string(dict(attributes(body, _LINK.size))[_NAME])
+    if ifindex <= 0 or not 0 < len(os.fsencode(name)) <= _MAX_NAME_BYTES:
+        raise ValueError(f"an interface of number {ifindex} and name {name!r:.40}")
+    return ifindex, name
 
 
-def _has_moved(body: memoryview) -> bool:
-    """Of a link that is no more here (__dev_change_net_namespace() in net/core/dev.c)."""
-    return _NEW_NAMESPACE in dict(attributes(body, _LINK.size))
-
-
-def _link(body: memoryview) -> Link:
-    _, _, ifindex, flags, _ = _LINK.unpack_from(body)
+@whole("a link")
+def decode(body: memoryview) -> Link:
+    """The interface of a message, without its addresses. Raises ValueError if it lacks a part."""
+    ifindex, name = index_and_name(body)
+    flags = _LINK.unpack_from(body)[3]
     fields = dict(attributes(body, _LINK.size))
     information = dict(attributes(fields.get(_LINKINFO, _EMPTY)))
     return Link(
         ifindex=ifindex,
-        name=string(fields[_NAME]),
+        name=name,
         kind=string(information.get(_INFO_KIND, _EMPTY)),
         mtu=U32.unpack(fields[_MTU])[0],
         up=bool(flags & _IFF_UP),
@@ -283,13 +167,23 @@ def _addresses(
     """Addresses, each after the number of its interface; the kernel may tell more than is asked."""
     question = _ADDRESS_HEADER.pack(0, 0, 0, 0, ifindex)
     for reply in netlink.ask(_GETADDR, question, DUMP):
-        family, length, _, _, index = _ADDRESS_HEADER.unpack_from(reply.body)
-        if family not in _INTERFACE_OF:
-            continue
-        fields = dict(attributes(reply.body, _ADDRESS_HEADER.size))
-        # On a point-to-point link IFA_ADDRESS is the other end's.
-        own = bytes(fields.get(_LOCAL) or fields[_ADDRESS])
-        yield index, _INTERFACE_OF[family]((own, length))
+        if (found := decode_address(reply.body)) is not None:
+            yield found
+
+
+@whole("an address")
+def decode_address(body: memoryview) -> tuple[int, IPv4Interface | IPv6Interface] | None:
+    """The number of an interface, and an address of it; None for one of no IP.
+
+    Raises ValueError if the message lacks a part.
+    """
+    family, length, _, _, index = _ADDRESS_HEADER.unpack_from(body)
+    if family not in _INTERFACE_OF:
+        return None
+    fields = dict(attributes(body, _ADDRESS_HEADER.size))
+    # On a point-to-point link IFA_ADDRESS is the other end's.
+    own = bytes(fields.get(_LOCAL) or fields[_ADDRESS])
+    return index, _INTERFACE_OF[family]((own, length))
 
 
 _INTERFACE_OF: dict[int, type[IPv4Interface | IPv6Interface]] = {

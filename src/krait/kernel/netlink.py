@@ -28,6 +28,7 @@ REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
 _MULTI, _DUMP_INTERRUPTED = 0x2, 0x10
 _CAPPED, _HAS_TEXT = 0x100, 0x200
 _NOOP, _ERROR, _DONE = 1, 2, 3
+_MAX_ERRNO = 4095  # include/linux/err.h
 
 _BATCH = 128
 """Requests a send: as many refusals, some 800 bytes of memory each, fit a receive buffer of
@@ -165,8 +166,8 @@ class Netlink:
                     continue
                 interrupted |= bool(message.flags & _DUMP_INTERRUPTED)
                 if message.kind in (_ERROR, _DONE):
-                    if refusal := _refusal(message):
-                        raise refusal
+                    if error := refusal(message):
+                        raise error
                     if interrupted:
                         raise DumpInterrupted
                     return
@@ -206,8 +207,8 @@ class Netlink:
         while place != last:
             for message in self._receive():
                 place = sequences.get(message.sequence, place)
-                if message.sequence in sequences and (refusal := _refusal(message)):
-                    yield place, refusal
+                if message.sequence in sequences and (error := refusal(message)):
+                    yield place, error
 
     def _receive(self) -> Iterator[Message]:
         """The messages of one read, none if another process than the kernel sent them."""
@@ -223,19 +224,30 @@ class Netlink:
         number = None
         try:
             for message in self.ask(_CONTROL_FAMILY, body):
-                fields = dict(attributes(message.body, GENERIC_HEADER.size))
-                (number,) = U16.unpack(fields[_FAMILY_ID])
+                number = decode_family(message.body)
         except OSError as error:
             if error.errno != ENOENT:
                 raise
         return number
 
 
-def _refusal(message: Message) -> OSError | None:
-    """What an error message or the end of a dump says; None for an acknowledgement."""
+@whole("a generic netlink family")
+def decode_family(body: memoryview) -> int:
+    """The number of a family. Raises ValueError if the message lacks it."""
+    return int(U16.unpack(dict(attributes(body, GENERIC_HEADER.size))[_FAMILY_ID])[0])
+
+
+@whole("a netlink answer")
+def refusal(message: Message) -> OSError | None:
+    """What an error message or the end of a dump says; None for an acknowledgement.
+
+    Raises ValueError for what says neither.
+    """
     (code,) = _I32.unpack_from(message.body)
     if code == 0:
         return None
+    if not -_MAX_ERRNO <= code < 0:
+        raise ValueError(f"a netlink error of number {-code}")
     words = ""
     if message.flags & _HAS_TEXT:
         # An error repeats the header of the question before its attributes; the end of a dump
@@ -258,7 +270,15 @@ def consistent(look: Callable[[], _T], attempts: int = 10) -> _T:
     )
 
 
-def refused(doing: str, error: OSError) -> SystemRefused:
-    """An error for people out of the kernel's answer, such as `cannot attach to wg0: …`."""
+def refused(doing: str, error: OSError | ValueError) -> SystemRefused:
+    """An error for people out of the kernel's answer, such as `cannot attach to wg0: …`.
+
+    A ValueError is a decoder's: the answer is none that it knows.
+    """
+    if isinstance(error, ValueError):
+        return SystemRefused(
+            f"{doing}: the kernel answers what cannot be read: {error}",
+            hint="This is a fault of Krait's, or of the kernel's: report it with `uname -r`.",
+        )
     hint = "Run as root, or with CAP_NET_ADMIN." if error.errno == EPERM else ""
     return SystemRefused(f"{doing}: {error.strerror}", hint=hint)

@@ -28,13 +28,13 @@ from krait.kernel.netlink import (
     DUMP,
     EXCLUSIVE,
     U32,
-    Message,
     Netlink,
     Request,
     attribute,
     attributes,
     consistent,
     refused,
+    whole,
 )
 from krait.policy.model import Network
 
@@ -102,7 +102,7 @@ def observe_routes() -> frozenset[Route]:
                 consistent(partial(_dump, netlink, family, table))
                 for family, table in product(_NETWORK_OF, Table)
             ]
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise refused("cannot look at the routes", error) from error
     return frozenset(chain.from_iterable(found))
 
@@ -138,7 +138,8 @@ def _dump(netlink: Netlink, family: int, table: Table) -> list[Route]:
     question = _HEADER.pack(family, 0, 0, 0, 0, PROTOCOL, 0, 0, 0)
     question += attribute(_TABLE, U32.pack(table))
     try:
-        return [*_ours(netlink.ask(_GETROUTE, question, DUMP), table)]
+        found = [decode(reply.body, table) for reply in netlink.ask(_GETROUTE, question, DUMP)]
+        return [each for each in found if each is not None]
     except OSError as error:
         # A table is made with its first route; a kernel may be without IPv6.
         if error.errno in (ENOENT, EOPNOTSUPP):
@@ -146,17 +147,21 @@ def _dump(netlink: Netlink, family: int, table: Table) -> list[Route]:
         raise
 
 
-def _ours(replies: Iterable[Message], table: Table) -> Iterator[Route]:
-    for reply in replies:
-        family, length, _, _, _, protocol, _, kind, _ = _HEADER.unpack_from(reply.body)
-        fields = dict(attributes(reply.body, _HEADER.size))
-        is_there = _TABLE in fields and _number(fields[_TABLE]) == table
-        if family not in _NETWORK_OF or protocol != PROTOCOL or not is_there:
-            continue  # from a kernel that leaves it to us to choose
-        address = bytes(fields.get(_DST, _NOWHERE[family]))
-        ifindex = None if kind == _UNREACHABLE else _number(fields[_OIF])
-        metric = _number(fields[_PRIORITY]) if _PRIORITY in fields else 0
-        yield Route(_NETWORK_OF[family]((address, length)), ifindex, metric, table)
+@whole("a route")
+def decode(body: memoryview, table: Table) -> Route | None:
+    """The route of a message, None if it is not ours, or not in this table.
+
+    Raises ValueError if it lacks a part.
+    """
+    family, length, _, _, _, protocol, _, kind, _ = _HEADER.unpack_from(body)
+    fields = dict(attributes(body, _HEADER.size))
+    is_there = _TABLE in fields and _number(fields[_TABLE]) == table
+    if family not in _NETWORK_OF or protocol != PROTOCOL or not is_there:
+        return None  # from a kernel that leaves it to us to choose
+    address = bytes(fields.get(_DST, _NOWHERE[family]))
+    ifindex = None if kind == _UNREACHABLE else _number(fields[_OIF])
+    metric = _number(fields[_PRIORITY]) if _PRIORITY in fields else 0
+    return Route(_NETWORK_OF[family]((address, length)), ifindex, metric, table)
 
 
 def _number(payload: memoryview) -> int:

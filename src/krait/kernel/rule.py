@@ -9,10 +9,10 @@ Sources: include/uapi/linux/fib_rules.h, net/core/fib_rules.c.
 """
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from errno import EAFNOSUPPORT, EEXIST, ENOENT, EOPNOTSUPP
 from functools import partial
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network
 from itertools import chain
 from struct import Struct
 
@@ -21,13 +21,13 @@ from krait.kernel.netlink import (
     DUMP,
     EXCLUSIVE,
     U32,
-    Message,
     Netlink,
     Request,
     attribute,
     attributes,
     consistent,
     refused,
+    whole,
 )
 from krait.kernel.route import PROTOCOL, Table
 from krait.policy.model import Network
@@ -41,6 +41,10 @@ _HEADER = Struct("=BBBBBBBBI")
 _DST, _PRIORITY, _TABLE, _PROTOCOL = 1, 6, 15, 21  # FRA_*
 _TO_TABLE = 1  # FR_ACT_TO_TBL
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_NETWORK_OF: dict[int, type[IPv4Network | IPv6Network]] = {
+    socket.AF_INET: IPv4Network,
+    socket.AF_INET6: IPv6Network,
+}
 
 
 def observe_rules() -> frozenset[Network]:
@@ -48,7 +52,7 @@ def observe_rules() -> frozenset[Network]:
     try:
         with Netlink() as netlink:
             found = [consistent(partial(_dump, netlink, each)) for each in _FAMILY.values()]
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise refused("cannot look at the routing rules", error) from error
     return frozenset(chain.from_iterable(found))
 
@@ -93,19 +97,28 @@ def _packed(to: Network) -> bytes:
 def _dump(netlink: Netlink, family: int) -> list[Network]:
     question = _HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
     try:
-        return [*_ours(netlink.ask(_GETRULE, question, DUMP))]
+        found = [decode(reply.body) for reply in netlink.ask(_GETRULE, question, DUMP)]
+        return [each for each in found if each is not None]
     except OSError as error:
         if error.errno in (EAFNOSUPPORT, EOPNOTSUPP):  # no IPv6, or no rules at all
             return []
         raise
 
 
-def _ours(replies: Iterable[Message]) -> Iterator[Network]:
-    for reply in replies:
-        _, length, *_ = _HEADER.unpack_from(reply.body)
-        fields = dict(attributes(reply.body, _HEADER.size))
-        if _DST not in fields or _TABLE not in fields or _PROTOCOL not in fields:
-            continue
-        is_ours = bytes(fields[_PROTOCOL]) == bytes([PROTOCOL])
-        if is_ours and U32.unpack(fields[_TABLE])[0] == Table.OWN:
-            yield ip_network((bytes(fields[_DST]), length))
+@whole("a routing rule")
+def decode(body: memoryview) -> Network | None:
+    """The range that the rule of a message is for, None if it is not ours.
+
+    Raises ValueError if it lacks a part.
+    """
+    family, length, *_ = _HEADER.unpack_from(body)
+    fields = dict(attributes(body, _HEADER.size))
+    if _DST not in fields or _TABLE not in fields or _PROTOCOL not in fields:
+        return None
+    is_ours = bytes(fields[_PROTOCOL]) == bytes([PROTOCOL])
+    if not is_ours or U32.unpack(fields[_TABLE])[0] != Table.OWN:
+        return None
+    address = bytes(fields[_DST])
+    found = _NETWORK_OF[family]((address, length), strict=False)
+    # The kernel keeps what lies behind the prefix; no rule of ours has anything there.
+    return found if found.network_address.packed == address else None

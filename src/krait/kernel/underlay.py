@@ -15,12 +15,12 @@ from krait.kernel.link import Link, NoSuchInterface, observe_links
 from krait.kernel.netlink import (
     DUMP,
     U32,
-    Message,
     Netlink,
     attribute,
     attributes,
     consistent,
     refused,
+    whole,
 )
 from krait.kernel.route import PROTOCOL
 from krait.policy.model import EVERYTHING_BITS, Network, is_within
@@ -137,12 +137,12 @@ def occupants() -> tuple[Occupant, ...]:
                 occupant
                 for family in _BYTES
                 for reply in netlink.ask(_GETROUTE, _ROUTE.pack(family, *[0] * 8), DUMP)
-                for occupant in _occupants(reply, names)
+                for occupant in decode_occupants(reply.body, names)
             )
 
     try:
         return (*addresses, *consistent(look))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise refused("cannot list routes", error) from error
 
 
@@ -158,16 +158,18 @@ def xdp_programs(ifindex: int) -> tuple[int, ...]:
     try:
         with Netlink() as netlink:
             question = _LINK.pack(0, 0, ifindex, 0, 0)
-            (found,) = [_xdp(reply) for reply in netlink.ask(_GETLINK, question)]
-    except OSError as error:
-        if error.errno == ENODEV:
+            (found,) = [decode_xdp(reply.body) for reply in netlink.ask(_GETLINK, question)]
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == ENODEV:
             raise NoSuchInterface(str(ifindex)) from error
         raise refused(f"cannot look at interface {ifindex}", error) from error
     return found
 
 
-def _xdp(reply: Message) -> tuple[int, ...]:
-    fields = dict(attributes(reply.body, _LINK.size))
+@whole("a link")
+def decode_xdp(body: memoryview) -> tuple[int, ...]:
+    """The kernel ids of the XDP programs of a link. Raises ValueError if it lacks a part."""
+    fields = dict(attributes(body, _LINK.size))
     xdp = dict(attributes(fields.get(_XDP, _EMPTY)))
     ids = (U32.unpack(xdp[kind])[0] for kind in _XDP_PROGRAMS if kind in xdp)
     return tuple(dict.fromkeys(number for number in ids if number))
@@ -180,9 +182,10 @@ def _way(
     header = _ROUTE.pack(family, address.max_prefixlen, *[0] * 7)
     try:
         question = header + attribute(_DST, address.packed)
-        ((kind, ifindex, mtu),) = [_leaving(reply) for reply in netlink.ask(_GETROUTE, question)]
-    except OSError as error:
-        if error.errno in _NO_WAY:
+        replies = netlink.ask(_GETROUTE, question)
+        ((kind, ifindex, mtu),) = [decode_leaving(reply.body) for reply in replies]
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_WAY:
             return None
         raise refused(f"cannot ask for the route to {address}", error) from error
     link = links.get(ifindex)
@@ -191,23 +194,38 @@ def _way(
     return Way(ifindex, link.name, mtu or link.mtu, address.version)
 
 
-def _leaving(reply: Message) -> tuple[int, int, int]:
-    """Type of the route, its interface, its MTU; 0 where it has none."""
-    fields = dict(attributes(reply.body, _ROUTE.size))
+@whole("a route")
+def decode_leaving(body: memoryview) -> tuple[int, int, int]:
+    """Type of a route, its interface, its MTU; 0 where it has none.
+
+    Raises ValueError if the message lacks a part.
+    """
+    fields = dict(attributes(body, _ROUTE.size))
     metrics = dict(attributes(fields.get(_METRICS, _EMPTY)))
     numbers = (found.get(at, _ZERO) for found, at in ((fields, _OIF), (metrics, _METRIC_MTU)))
     ifindex, mtu = (U32.unpack(each)[0] for each in numbers)
-    return _ROUTE.unpack_from(reply.body)[7], ifindex, mtu
+    return _ROUTE.unpack_from(body)[7], ifindex, mtu
 
 
-def _occupants(reply: Message, names: dict[int, str]) -> Iterator[Occupant]:
-    family, length, _, _, table, protocol, _, kind, _ = _ROUTE.unpack_from(reply.body)
-    fields = dict(attributes(reply.body, _ROUTE.size))
+@whole("a route")
+def decode_occupants(body: memoryview, names: dict[int, str]) -> tuple[Occupant, ...]:
+    """Who has a route's range by it, none if it is no route that every packet asks.
+
+    `names` are those of interfaces, by number. Raises ValueError if the message lacks a part.
+    """
+    return tuple(_occupants(body, names))
+
+
+def _occupants(body: memoryview, names: dict[int, str]) -> Iterator[Occupant]:
+    family, length, _, _, table, protocol, _, kind, _ = _ROUTE.unpack_from(body)
+    fields = dict(attributes(body, _ROUTE.size))
     if _TABLE in fields:
         (table,) = U32.unpack(fields[_TABLE])
     if table not in _TABLES or kind not in (_UNICAST, *_REFUSALS):
         return
     packed = bytes(fields[_DST]) if _DST in fields else bytes(_BYTES[family])
+    if len(packed) != _BYTES[family]:
+        raise ValueError(f"an address of {len(packed)} bytes")
     cidr = ip_network((packed, length))
     if kind in _REFUSALS:
         yield Occupant(cidr, "", protocol=protocol)

@@ -7,22 +7,16 @@ after a part of its time, both drawn by a seed. Then the hooks are asked, and an
 puts all right. KRAIT_KILLS=500 for a thousand, KRAIT_SEED for the same again.
 """
 
-import ctypes
-import json
-import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import pytest
 
@@ -34,17 +28,14 @@ from krait.agent.setup import Setup
 from krait.agent.state import read_live, read_records
 from krait.common.abi import ABI_VERSION
 from krait.kernel import clsact
-from krait.kernel.bpf import syscall, testrun
 from krait.kernel.bpf.link import tcx_query
-from krait.kernel.bpf.syscall import LIBC
-from krait.kernel.datapath import Datapath
 from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
-from krait.kernel.netlink import Netlink
 from krait.kernel.seat import AttachKind
 from krait.kernel.wireguard import Device, Fingerprint, Peer
+from tests.kernel.agent.killing import KILLS, SEED, Cost, kill, rehearse, verdict
 from tests.kernel.agent.test_apply import folder
 from tests.kernel.agent.test_outgrown import SMALL, Stage
 from tests.kernel.classifier import GO_ON
@@ -54,9 +45,6 @@ from tests.unit.policy.bench import APP, INTERFACE, ME, WEB, of_tcp, of_udp
 
 __all__ = ["folder"]  # a fixture
 
-KILLS = int(os.environ.get("KRAIT_KILLS", "40"))
-SEED = int(os.environ.get("KRAIT_SEED", str(random.randrange(1 << 32))))  # noqa: S311 - no secret
-
 BEFORE = SMALL.replace("    - {name: web-db-gre, from: web, to: db}\n", "")
 AFTER = BEFORE.replace("tcp/80, udp/53", "tcp/81, udp/53")
 OF_80, OF_81 = (of_tcp(WEB, ME, SYN, port) for port in (80, 81))
@@ -64,12 +52,6 @@ NEVER = {Hook.INGRESS: of_tcp(WEB, ME, SYN, 82), Hook.EGRESS: of_tcp(ME, WEB, SY
 """What both documents deny."""
 ALWAYS = {Hook.INGRESS: of_udp(WEB, ME), Hook.EGRESS: of_tcp(ME, APP, SYN, 80)}
 """What both allow."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_GET_FD_BY_ID = 13  # BPF_PROG_GET_FD_BY_ID, which Krait itself may not call
-_CALLS = ("rename", "unlink", "mkdir", "rmdir", "fsync", "open")
 
 
 @dataclass
@@ -80,8 +62,8 @@ class Host:
     kind: AttachKind
     ifindex: int = 0
     edited: bool = False
-    cost: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Of each event: calls into the kernel, and seconds, of the agent that meets it."""
+    cost: dict[str, Cost] = field(default_factory=dict)
+    """Of the agent that meets an event."""
 
     @property
     def pins(self) -> Path:
@@ -142,7 +124,7 @@ class Host:
 
     def passes(self, hook: Hook, packet: bytes) -> bool:
         """Whether every program there lets a packet go on."""
-        return all(_verdict(each, packet) == GO_ON for each in self.programs(hook))
+        return all(verdict(each, packet) == GO_ON for each in self.programs(hook))
 
 
 EVENTS = ("edit", "edit", "nothing", "upgrade", "pins", "kind", "device")
@@ -181,13 +163,14 @@ def test_whoever_is_killed_leaves_a_filter_that_is_true_to_the_old_policy_or_the
     died: Counter[str] = Counter()
     began_s = time.monotonic()
     for event in dict.fromkeys(EVENTS):
-        host.cost[event] = rehearse(host, event)
+        host.meet(event)
+        host.cost[event] = rehearse(partial(reconcile, host))
     try:
         while died["killed"] < KILLS:
             event = chance.choice(EVENTS)
             host.meet(event)
             place = f"KRAIT_SEED={SEED}, {host.kind.value}, after {died}, {event}"
-            died[kill(host, event, chance)] += 1
+            died[kill(partial(reconcile, host), host.cost[event], chance)] += 1
             assert_shut(host, place, may_be_bare=event == "device")
             reconcile(host)
             assert_settled(host, place)
@@ -219,88 +202,3 @@ def assert_settled(host: Host, place: str) -> None:
         "v0.json",
         "v0.yaml",
     ], place
-
-
-def rehearse(host: Host, event: str) -> tuple[int, float]:
-    """How many calls an agent makes that meets this, and how long it takes."""
-    host.meet(event)
-    began_s = time.monotonic()
-    reader, writer = os.pipe()
-    calls = [0]
-
-    def count() -> None:
-        calls[0] += 1
-
-    def tell() -> None:
-        os.write(writer, json.dumps(calls).encode())
-
-    pid = fork(host, count, tell)
-    os.close(writer)
-    _, status = os.waitpid(pid, 0)
-    assert status == 0
-    with os.fdopen(reader) as file:
-        (made,) = json.load(file)
-    return made, time.monotonic() - began_s
-
-
-def kill(host: Host, event: str, chance: random.Random) -> str:
-    """Start an agent that dies; at what, or that it lived."""
-    calls, length_s = host.cost[event]
-    if chance.random() < 0.3:  # in the middle of what it does not call itself, such as libbpf
-        pid = fork(host, lambda: None)
-        time.sleep(chance.uniform(0, length_s))
-        os.kill(pid, signal.SIGKILL)
-    else:
-        left = [chance.randint(1, calls)]
-
-        def count() -> None:
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        pid = fork(host, count)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)
-    return "killed" if status else "lived"
-
-
-def fork(host: Host, count: Callable[[], None], end: Callable[[], None] = lambda: None) -> int:
-    """An agent in a process of its own; `count` is called before each call into the kernel."""
-    if pid := os.fork():
-        return pid
-    code = 1
-    try:
-        _count_calls(count)
-        reconcile(host)
-        end()
-        code = 0
-    except Exception:  # noqa: BLE001 - nothing of this process may go on as the test
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def _count_calls(count: Callable[[], None]) -> None:
-    syscall._syscall = _counted(syscall._syscall, count)  # type: ignore[assignment]  # noqa: SLF001 - the place that all calls go through
-    for name in _CALLS:
-        setattr(os, name, _counted(getattr(os, name), count))
-    Netlink.ask = _counted(Netlink.ask, count)  # type: ignore[method-assign]
-    Datapath.commit = _counted(Datapath.commit, count)  # type: ignore[method-assign]
-
-
-def _counted(call: Callable[P, T], count: Callable[[], None]) -> Callable[P, T]:
-    def counting(*arguments: P.args, **named: P.kwargs) -> T:
-        count()
-        return call(*arguments, **named)
-
-    return counting
-
-
-def _verdict(number: int, packet: bytes) -> int:
-    attr = (ctypes.c_uint32 * 4)(number)
-    fd = LIBC.syscall(syscall._number(), _GET_FD_BY_ID, attr, ctypes.sizeof(attr))  # noqa: SLF001 - the kernel's number for bpf(2)
-    assert fd >= 0, os.strerror(ctypes.get_errno())
-    try:
-        return testrun.run(fd, testrun.ethernet(packet)).verdict
-    finally:
-        os.close(fd)

@@ -23,7 +23,8 @@ from krait.kernel.datapath import Datapath
 from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
-from krait.kernel.link import Link, LinkEvent, Resync
+from krait.kernel.link import Link
+from krait.kernel.link_watch import LinkEvent, Resync
 from krait.kernel.wireguard import Device, Fingerprint, Peer
 from krait.policy.image import SMALLEST
 from tests.kernel.agent.test_apply import folder, ifindex

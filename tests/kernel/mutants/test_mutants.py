@@ -57,10 +57,10 @@ def drawn() -> Drawn:
     return Drawn()
 
 
-def built(folder: Path, mutant: Mutant) -> Path:
-    """The object with this fault in it."""
+def built(folder: Path, mutant: Mutant, name: str = "krait") -> Path:
+    """The object of this name, with this fault in it."""
     need_tools("clang", "llvm-strip")
-    ebpf, target = folder / "ebpf", folder / "krait.bpf.o"
+    ebpf, target = folder / "ebpf", folder / f"{name}.bpf.o"
     shutil.copytree(EBPF, ebpf)
     mutant.apply(ebpf)
     ran = subprocess.run([ebpf / "build", target], capture_output=True, text=True, check=False)

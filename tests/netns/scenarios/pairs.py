@@ -8,6 +8,7 @@ note PORT,PORT…             at SIGTERM it says of each that came in on wg0, an
                             source, port, number, when it was sent and when it was noted, in
                             nanoseconds of CLOCK_MONOTONIC
 opens COUNT PORT SOURCE,DESTINATION    a datagram from each of so many ports, from 1 on
+answer PORT                 answers each datagram that comes
 firsts COUNT PORT SOURCE,DESTINATION   the first fragments of so many datagrams
 """
 
@@ -57,6 +58,16 @@ def opens(count: str, port: str, ends: str) -> None:
     _burst((head + next(udp) + body for _ in range(int(count))), ethertype)
 
 
+def answer(port: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        sock.bind(("", int(port)))
+        say("ready")
+        while True:
+            data, sender = sock.recvfrom(0xFFFF)
+            sock.sendto(data, sender)
+
+
 def firsts(count: str, port: str, ends: str) -> None:
     source, destination = ends.split(",")
     addresses = ip_address(source).packed + ip_address(destination).packed
@@ -99,8 +110,10 @@ def _header(source: str, destination: str) -> tuple[bytes, int]:
     udp_bytes = 8 + _DATA.size
     if ":" in source:
         return struct.pack("!IHBB", 6 << 28, udp_bytes, 17, 64) + ends, 0x86DD
-    fields = (0x45, 0, 20 + udp_bytes, 1, 0, 64, 17, 0)
-    return struct.pack("!BBHHHBBH", *fields) + ends, 0x0800
+    fields = (0x45, 0, 20 + udp_bytes, 1, 0, 64, 17)
+    words = struct.unpack("!10H", struct.pack("!BBHHHBBxx", *fields) + ends)
+    total = sum(words) % 0xFFFF  # RFC 1071; without it the stack would take none
+    return struct.pack("!BBHHHBBH", *fields, ~total & 0xFFFF) + ends, 0x0800
 
 
 def _protocol(data: bytes) -> int:
@@ -124,6 +137,7 @@ if __name__ == "__main__":
         "send": send,
         "note": note,
         "opens": opens,
+        "answer": answer,
         "firsts": firsts,
     }
     modes[sys.argv[1]](*sys.argv[2:])

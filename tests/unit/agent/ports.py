@@ -21,7 +21,8 @@ from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
 from krait.kernel.generation import Count, Generation, InForce, Moment
 from krait.kernel.hook import Hook
-from krait.kernel.link import Link, LinkEvent, Resync
+from krait.kernel.link import Link
+from krait.kernel.link_watch import LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import Device, Fingerprint, Peer
 from krait.policy.image import Capacity, Image

@@ -19,7 +19,8 @@ from krait.common import guard as abi
 from krait.common.errors import SystemRefused
 from krait.common.guard import GuardReason
 from krait.kernel.generation import Count
-from krait.kernel.link import Change, Link, LinkEvent, Resync
+from krait.kernel.link import Link
+from krait.kernel.link_watch import Change, LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Posts, Seat
 from krait.policy.guard import Guard
 from krait.policy.model import Network

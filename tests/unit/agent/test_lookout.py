@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from krait.agent.lookout import INTERVAL_S, Lookout
 from krait.agent.ports import Eyes
-from krait.kernel.link import Link, watch
+from krait.kernel.link import Link
+from krait.kernel.link_watch import watch
 from krait.kernel.wireguard import NO_KEY, Device, Fingerprint, NotWireguard, Peer
 
 LINK = Link(7, "wg0", "wireguard", 1420, up=True, addresses=(ip_interface("10.8.0.1/24"),))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from krait.common.errors import KraitError
-from krait.kernel.link import LinkEvent, Resync
+from krait.kernel.link_watch import LinkEvent, Resync
 from tests.patience import PATIENCE_S
 from tests.unit.agent.ports import Stage
 

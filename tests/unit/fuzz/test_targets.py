@@ -9,8 +9,17 @@ import pytest
 from tests.fuzz.inputs import inputs, is_taken
 from tests.fuzz.targets import TARGETS
 
-INPUTS = {"document": 5_000}
-"""A document takes milliseconds, all else microseconds."""
+INPUTS = {
+    "document": 5_000,
+    "edit": 300,
+    "records": 5_000,
+    "live": 5_000,
+    "orders": 5_000,
+    "trial": 5_000,
+    "lock": 2_000,
+    "userspace": 1_000,
+}
+"""A document takes milliseconds, and so does a private key; a file tenths of one, all else less."""
 
 
 @pytest.mark.parametrize("name", TARGETS)

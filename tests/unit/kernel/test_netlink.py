@@ -8,11 +8,14 @@ from krait.kernel.netlink import (
     ATTRIBUTE,
     HEADER,
     DumpInterrupted,
+    Message,
     attribute,
     attributes,
     consistent,
     messages,
     nested,
+    refusal,
+    refused,
     string,
     text,
 )
@@ -69,3 +72,22 @@ def test_a_look_that_was_interrupted_is_repeated_and_given_up_in_the_end() -> No
     assert consistent(look) == "seen"
     with pytest.raises(SystemRefused, match="changed during each of 3 looks"):
         consistent(look, attempts=3)
+
+
+@pytest.mark.parametrize("code", [5, -4096, -(1 << 31)])
+def test_an_answer_of_no_error_that_there_is_is_none(code: int) -> None:
+    body = memoryview(code.to_bytes(4, "little", signed=True))
+    with pytest.raises(ValueError, match=f"number {-code}$"):
+        refusal(Message(2, 0, 1, body))
+
+
+def test_an_answer_that_is_cut_short_is_none() -> None:
+    with pytest.raises(ValueError, match="netlink answer lacks a part"):
+        refusal(Message(2, 0, 1, memoryview(b"abc")))
+
+
+def test_what_the_kernel_said_and_cannot_be_read_is_told_with_a_hint() -> None:
+    error = refused("cannot look at the routes", ValueError("a route lacks a part"))
+    assert "cannot look at the routes" in error.message
+    assert "a route lacks a part" in error.message
+    assert "report it" in error.hint

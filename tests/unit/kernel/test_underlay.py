@@ -2,11 +2,13 @@
 """What is in a mesh's way, and what only looks so."""
 
 from ipaddress import ip_interface, ip_network
+from struct import pack
 
 import pytest
 
+from krait.kernel.netlink import attribute
 from krait.kernel.route import PROTOCOL
-from krait.kernel.underlay import Occupant, conflicts
+from krait.kernel.underlay import Occupant, conflicts, decode_occupants
 
 MESH = (ip_network("10.8.0.0/16"), ip_network("fd7a:6b72::/64"))
 WG0, ETH0 = 7, 2
@@ -88,3 +90,11 @@ def test_a_route_that_came_with_an_address_is_not_told_again() -> None:
     (found,) = conflicts(MESH, both, ifindex=WG0)
     assert found.occupant is both[0]
     assert len(conflicts(MESH, [both[0], route("10.8.3.0/24")], ifindex=WG0)) == 2
+
+
+@pytest.mark.parametrize("packed", [bytes(4), bytes(17)], ids=len)
+def test_a_route_is_to_an_address_as_long_as_its_family_says(packed: bytes) -> None:
+    header = pack("=8BI", 10, 16, 0, 0, 254, STATIC, 0, 1, 0)
+    body = header + attribute(1, packed) + attribute(4, pack("=I", ETH0))
+    with pytest.raises(ValueError, match=f"{len(packed)} bytes"):
+        decode_occupants(memoryview(body), {ETH0: "eth0"})

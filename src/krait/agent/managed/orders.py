@@ -8,6 +8,7 @@ asks; only who has the turn changes them (`turn`).
 """
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from krait.kernel.lock import holder
 VERSION = 1
 _GRACE_S = 10.0
 _MAX_BYTES = 1 << 16
+_END_S = 1 << 40  # no machine is up for so long; NaN and infinity would never be over
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -109,7 +111,11 @@ def read_trial(path: Path) -> Trial | None:
     if found is None:
         return None
     match found:
-        case {"boot_id": str(boot), "until_s": int() | float() as until_s, "before": before}:
+        case {
+            "boot_id": str(boot),
+            "until_s": int() | float() as until_s,
+            "before": before,
+        } if 0 <= until_s < _END_S:
             return Trial(boot, float(until_s), None if before is None else _orders(path, before))
     raise _strange(path)
 
@@ -121,9 +127,17 @@ def _orders(path: Path, found: object) -> Orders:
             "node": str() | None as node,
             "userspace": str() | None as userspace,
             "attach": None | "tcx" | "clsact" as attach,
-        }:
+        } if _are_names(config, userspace or ""):
             return Orders(config, node, userspace, attach)
     raise _strange(path)
+
+
+def _are_names(*texts: str) -> bool:
+    """Whether a file can be called so."""
+    try:
+        return all(b"\0" not in os.fsencode(each) for each in texts)
+    except UnicodeEncodeError:
+        return False
 
 
 def _read(path: Path) -> dict[str, object] | None:
@@ -133,7 +147,7 @@ def _read(path: Path) -> dict[str, object] | None:
         return None
     except PermissionError as error:
         raise SystemRefused(f"cannot read {path}: {error.strerror}", hint="run as root") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _strange(path) from error
     if not isinstance(found, dict) or found.get("version") != VERSION:
         raise _strange(path)

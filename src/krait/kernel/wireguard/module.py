@@ -26,7 +26,15 @@ from krait.kernel.netlink import (
     string,
     whole,
 )
-from krait.kernel.wireguard.device import NETWORKS, NO_KEY, NO_KEY_SEAL, Device, Peer, seal
+from krait.kernel.wireguard.device import (
+    KEY_BYTES,
+    NETWORKS,
+    NO_KEY,
+    NO_KEY_SEAL,
+    Device,
+    Peer,
+    seal,
+)
 
 FAMILY = "wireguard"
 VERSION = 1
@@ -69,7 +77,7 @@ def decode(bodies: Iterable[memoryview]) -> Device:
             elif kind == _IFNAME:
                 name = string(payload)
             elif kind == _PUBLIC_KEY:
-                public_key = bytes(payload)
+                public_key = _key(payload)
             elif kind == _LISTEN_PORT:
                 (listen_port,) = U16.unpack(payload)
             elif kind == _FWMARK:
@@ -122,12 +130,12 @@ def essence(bodies: Iterable[memoryview]) -> Essence:
                     key = b""
                     for inner, value in attributes(peer):  # the key comes first
                         if inner == _PEER_KEY:
-                            key = bytes(value)
+                            key = _key(value)
                             peers.setdefault(key, b"")
                         elif inner == _PEER_ALLOWED:
                             peers[key] += value
             elif kind == _PUBLIC_KEY:
-                public_key = bytes(payload)
+                public_key = _key(payload)
             elif kind == _IFINDEX:
                 (ifindex,) = U32.unpack(payload)
             elif kind == _IFNAME:
@@ -164,7 +172,7 @@ class _Draft:
 
 def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
     fields = dict(attributes(peer))
-    key = bytes(fields[_PEER_KEY])
+    key = _key(fields[_PEER_KEY])
     draft = drafts.get(key)
     if draft is None:
         draft = drafts[key] = _Draft()
@@ -183,6 +191,12 @@ def _take(peer: memoryview, drafts: dict[bytes, _Draft]) -> None:
             (draft.keepalive_s,) = U16.unpack(payload)
         elif kind == _PEER_PRESHARED:
             draft.preshared = seal(payload)
+
+
+def _key(payload: memoryview) -> bytes:
+    if len(payload) != KEY_BYTES:
+        raise ValueError(f"a key of {len(payload)} bytes")
+    return bytes(payload)
 
 
 def _networks(allowed_ips: memoryview) -> Iterator[IPv4Network | IPv6Network]:

@@ -20,7 +20,15 @@ from pathlib import Path
 from struct import Struct
 
 from krait.kernel.link import Link
-from krait.kernel.wireguard.device import NETWORKS, NO_KEY, NO_KEY_SEAL, Device, Peer, seal
+from krait.kernel.wireguard.device import (
+    KEY_BYTES,
+    NETWORKS,
+    NO_KEY,
+    NO_KEY_SEAL,
+    Device,
+    Peer,
+    seal,
+)
 from krait.kernel.wireguard.x25519 import public_key
 
 FOLDER = Path("/var/run/wireguard")
@@ -81,7 +89,7 @@ class Essence:
         """Without endpoints and what is counted."""
         split = (each.decode().split("\nallowed_ip=") for each in self.peers)
         peers = tuple(
-            Peer(bytes.fromhex(key), None, tuple(map(_network, allowed_ips)), 0, 0, 0, 0)
+            Peer(_key(key), None, tuple(map(_network, allowed_ips)), 0, 0, 0, 0)
             for key, *allowed_ips in split
         )
         return Device(link.name, link.ifindex, self.public_key, 0, userspace=True, peers=peers)
@@ -93,7 +101,7 @@ def essence(path: Path, trust: Callable[[int], None]) -> Essence:
     with closing(_ask(path, trust)) as parts:
         for part in parts:
             if not lines and (found := _OWN.search(part)):
-                own = public_key(bytes.fromhex(found[1].decode()))
+                own = public_key(_key(found[1].decode()))
             lines += _OF_PEERS.findall(part)
             if error := _ERROR.search(part):
                 _require_none(error[1].decode())
@@ -120,11 +128,11 @@ def decode(link: Link, pairs: Iterable[Pair]) -> Device:
     peers: list[tuple[dict[str, str], list[str]]] = []
     for what, value in pairs:
         if what == "own_key":
-            key = bytes.fromhex(value)
+            key = _key(value)
         elif what == "listen_port":
-            listen_port = int(value)
+            listen_port = _number(value, 16)
         elif what == "fwmark":
-            fwmark = int(value, 0)
+            fwmark = _number(value, 32, base=0)
         elif what == "public_key":
             peers.append(({what: value}, []))
         elif not peers:
@@ -159,15 +167,28 @@ def _writer(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
 
 def _peer(facts: dict[str, str], allowed_ips: list[str]) -> Peer:
     return Peer(
-        public_key=bytes.fromhex(facts["public_key"]),
+        public_key=_key(facts["public_key"]),
         endpoint=facts.get("endpoint"),
         allowed_ips=tuple(map(_network, allowed_ips)),
-        latest_handshake_s=int(facts.get("last_handshake_time_sec", 0)),
-        rx_bytes=int(facts.get("rx_bytes", 0)),
-        tx_bytes=int(facts.get("tx_bytes", 0)),
-        keepalive_s=int(facts.get("persistent_keepalive_interval", 0)),
+        latest_handshake_s=_number(facts.get("last_handshake_time_sec", "0"), 64),
+        rx_bytes=_number(facts.get("rx_bytes", "0"), 64),
+        tx_bytes=_number(facts.get("tx_bytes", "0"), 64),
+        keepalive_s=_number(facts.get("persistent_keepalive_interval", "0"), 16),
         preshared=bytes.fromhex(facts["seal"]) if "seal" in facts else NO_KEY_SEAL,
     )
+
+
+def _key(text: str) -> bytes:
+    key = bytes.fromhex(text)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key of {len(key)} bytes")  # its text may be a secret
+    return key
+
+
+def _number(text: str, bits: int, *, base: int = 10) -> int:
+    if not 0 <= (number := int(text, base)) < 1 << bits:
+        raise ValueError(f"a number of {bits} bits is out of range")
+    return number
 
 
 def _require_none(error: str) -> None:
@@ -184,11 +205,11 @@ def told(parts: Iterable[memoryview]) -> Iterator[Pair]:
         for name, raw in _LINE.findall(part):
             what, value = name.decode(), raw.decode()
             if what == "private_key":
-                what, value = "own_key", public_key(bytes.fromhex(value)).hex()
+                what, value = "own_key", public_key(_key(value)).hex()
             elif what == "preshared_key":
                 if raw == _NO_PRESHARED:
                     continue
-                what, value = "seal", seal(bytes.fromhex(value)).hex()
+                what, value = "seal", seal(_key(value)).hex()
             yield what, value
 
 

@@ -85,6 +85,15 @@ def test_a_trial_does_not_mind_the_clock(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 0 < trial.left_s() <= 60
 
 
+def trial(until_s: str) -> bytes:
+    return f'{{"version": 1, "boot_id": "b", "until_s": {until_s}, "before": null}}'.encode()
+
+
+def orders(config: str) -> bytes:
+    rest = '"node": null, "userspace": null, "attach": null'
+    return f'{{"version": 1, "config": "{config}", {rest}}}'.encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -96,6 +105,13 @@ def test_a_trial_does_not_mind_the_clock(monkeypatch: pytest.MonkeyPatch) -> Non
         b'{"version": 1, "config": 1, "node": null, "userspace": null, "attach": null}',
         b'{"version": 1, "config": "/a"}',
         json.dumps({"version": 1, "boot_id": 1, "until_s": 1, "before": None}).encode(),
+        b"[" * 20_000,
+        trial("NaN"),  # would never be over
+        trial("1e999"),
+        trial("-1"),
+        trial("9" * 400),
+        orders("/etc/krait/\\u0000.yaml"),
+        orders("/etc/krait/\\ud800.yaml"),
     ],
 )
 def test_what_is_no_file_of_ours_is_refused_with_the_mend(tmp_path: Path, content: bytes) -> None:

@@ -259,3 +259,11 @@ def test_a_peer_that_lacks_a_part_is_refused_as_what_is_cut_short_is(
     body = bytes(message()) + nested(8, nested(0, peer))
     with pytest.raises(ValueError, match="lacks a part"):
         read([memoryview(body)])
+
+
+@pytest.mark.parametrize("read", [decode, essence])
+def test_a_key_is_as_long_as_keys_are(read: Callable[[Iterable[memoryview]], object]) -> None:
+    of_peer = bytes(message()) + nested(8, nested(0, attribute(1, A[:-1])))
+    for body in (of_peer, bytes(message(public_key=b"short"))):
+        with pytest.raises(ValueError, match="a key of"):
+            read([memoryview(body)])

@@ -253,6 +253,24 @@ def test_what_is_said_of_a_peer_before_there_is_one_is_refused(line: str) -> Non
         decode(LINK, [(what, value)])
 
 
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("own_key", "aa" * 31),
+        ("public_key", "aa" * 33),
+        ("listen_port", "65536"),
+        ("listen_port", "-1"),
+        ("fwmark", "0x100000000"),
+        ("rx_bytes", "-1"),
+        ("last_handshake_time_sec", str(1 << 64)),
+        ("persistent_keepalive_interval", "65536"),
+    ],
+)
+def test_what_no_field_can_hold_is_refused(what: str, value: str) -> None:
+    with pytest.raises(ValueError, match=r"out of range|a key of"):
+        decode(LINK, [("public_key", A), (what, value)])
+
+
 def test_an_answer_that_no_wireguard_gives_is_refused_with_the_mend(
     answering: Answering,
 ) -> None:

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A table of flows that is full of answered ones, by hand: as many packets would take minutes."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from struct import unpack
+
+from krait.agent.paths import Paths
+from krait.common.abi import FLOW, FLOW_KEY, FlowState
+from krait.kernel.bpf.clock import TickClock
+from krait.kernel.datapath import Datapath
+from krait.kernel.generations import Generations
+from krait.lab.namespace import NamespaceMachine
+
+_ALLOW, _OPENER_IS_B, _TAG_BITS = 1 << 31, 1 << 30, 30
+_UDP, _WORD = 17, (1 << 64) - 1
+_FACTORS = (
+    0x9E3779B97F4A7C15,
+    0xC2B2AE3D27D4EB4F,
+    0x165667B19E3779F9,
+    0xFF51AFD7ED558CCD,
+    0xD6E8FEB86659FD93,
+)  # hash_of() in ebpf/krait/flow.h
+
+Ends = tuple[str, str]
+"""Who opened, and to whom; of IPv4."""
+
+
+@contextmanager
+def tables(machine: NamespaceMachine) -> Iterator[tuple[int, Datapath]]:
+    """Of wg0 there, and the number of the load that they are of."""
+    root = Path(f"/proc/{machine.pid}/root")
+    pins = Paths(pins=root / "sys/fs/bpf/krait").pins_of("wg0")
+    with closing(Generations(pins)) as generations:
+        found = generations.found()[-1]
+        yield found.number, generations.open(found)
+
+
+def fill(datapath: Datapath, ends: Ends, ports: Iterable[int], port: int, rule: int) -> None:
+    """As if so many flows, one from each of `ports`, had been opened and answered just now."""
+    with TickClock() as clock:
+        now = clock.now() & 0xFFFF_FFFF
+    opener_is_b = _OPENER_IS_B if int(ip_address(ends[0])) > int(ip_address(ends[1])) else 0
+    keys = [key(ends, each, port) for each in ports]
+    values = [
+        FLOW.codec.pack(
+            datapath.in_force.revision << 32 | _ALLOW | opener_is_b | _tag(each),
+            *(now, rule, FlowState.UDP_REPLIED, 0),
+        )
+        for each in keys
+    ]
+    datapath.maps["flows"].update_batch(b"".join(keys), b"".join(values), len(keys))
+
+
+def held(datapath: Datapath) -> frozenset[bytes]:
+    """The keys of all that the table of answered flows has, as `key` makes them."""
+    size = FLOW_KEY.size_bytes
+    return frozenset(
+        keys[at : at + size]
+        for keys, _ in datapath.maps["flows"].items()
+        for at in range(0, len(keys), size)
+    )
+
+
+def key(ends: Ends, source_port: int, port: int) -> bytes:
+    """Of a flow of UDP."""
+    there = [(int(ip_address(ends[0])), source_port), (int(ip_address(ends[1])), port)]
+    (a, port_a), (b, port_b) = sorted(there)
+    return FLOW_KEY.codec.pack(0, a, 0, b, port_a, port_b, _UDP, 4, 0)
+
+
+def _tag(packed: bytes) -> int:
+    words = unpack("=5Q", packed)
+    hashed: int = sum(word * by for word, by in zip(words, _FACTORS, strict=True)) & _WORD
+    return hashed >> 64 - _TAG_BITS
