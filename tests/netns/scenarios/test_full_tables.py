@@ -33,7 +33,7 @@ ONE, ANOTHER = 0xFFFE, 0xFFFF
 
 @pytest.fixture
 def mesh(kind: AttachKind) -> Iterator[Mesh]:
-    """Bob, on guard; Alice is hostile, and Carol is not."""
+    """Bob, who runs Krait; Alice is hostile, and Carol is not."""
     with Lab(full_mesh(*NODES)) as lab:
         mesh = Mesh(lab, kind)
         # An error about what never became whole would be one more packet of Bob's.
@@ -56,7 +56,7 @@ def arrived(mesh: Mesh, name: str) -> None:
 
 def moved_since(mesh: Mesh, before: Counter[str]) -> Counter[str]:
     """What was counted at Bob's, but for pings, of which some may be on their way for long."""
-    moved = mesh.guard("bob").counted() - before
+    moved = mesh.warden("bob").counted() - before
     return Counter({name: n for name, n in moved.items() if name != "rule ping"})
 
 
@@ -68,9 +68,9 @@ def status(mesh: Mesh) -> dict[str, Any]:
 @BOTH_KINDS
 def test_a_peer_over_its_budget_is_stopped_and_named_and_no_other_is(mesh: Mesh) -> None:
     enforce(mesh, "{opens: 1, burst: 100}")
-    guard = mesh.guard("bob")
+    warden = mesh.warden("bob")
     mesh["bob"].spawn(SILENT).wait_for_output("ready")
-    before = guard.counted()
+    before = warden.counted()
     mesh["alice"].succeed([*PAIRS, "opens", "1000", "80", ends(mesh, "alice")])
     arrived(mesh, "alice")
     moved = moved_since(mesh, before)
@@ -85,7 +85,7 @@ def test_a_peer_over_its_budget_is_stopped_and_named_and_no_other_is(mesh: Mesh)
 @BOTH_KINDS
 def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Mesh) -> None:
     enforce(mesh, "{opens: unlimited}")
-    guard, bob = mesh.guard("bob"), mesh["bob"]
+    warden, bob = mesh.warden("bob"), mesh["bob"]
     bob.spawn(SILENT).wait_for_output("ready")
     to_bob = target("udp/90", mesh.hosts["bob"][0])
     with Flow(mesh["carol"], bob, to_bob, interval_s=0.005) as live:
@@ -93,14 +93,14 @@ def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Me
         count = 2 * UNANSWERED
         mesh["alice"].succeed([*PAIRS, "opens", str(count), "80", ends(mesh, "alice")])
         arrived(mesh, "alice")
-        assert guard.passed("web") > UNANSWERED + 1000
-        assert not guard.drops()  # opening went on for everybody
+        assert warden.passed("web") > UNANSWERED + 1000
+        assert not warden.drops()  # opening went on for everybody
         most = max(received(live.report()))
         wait_until(lambda: min(received(live.report())) > most + 20, live.report)
         assert not live.report().error
     # What was pushed out is as if it had never been: Bob's late answer is an open of his own.
     mine, hers = (mesh.hosts[name][0] for name in ("bob", "alice"))
-    before = guard.counted()
+    before = warden.counted()
     answers = [ip4(mine, hers, UDP, udp(80, port)) for port in range(1, 101)]
     bob.succeed([*PACKETS, "frames", "wg0", *(each.hex() for each in answers)])
     assert moved_since(mesh, before) == {"denied": 100, "rule default": 100}
@@ -109,7 +109,7 @@ def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Me
 @BOTH_KINDS
 def test_datagrams_without_end_push_out_each_other_and_open_nothing(mesh: Mesh) -> None:
     enforce(mesh, "{}")
-    guard = mesh.guard("bob")
+    warden = mesh.warden("bob")
     mesh["bob"].spawn(SILENT).wait_for_output("ready")
     hers, his = (mesh.hosts[name][0] for name in ("carol", "bob"))
     whole = udp(40000, 80, bytes(24))
@@ -120,9 +120,9 @@ def test_datagrams_without_end_push_out_each_other_and_open_nothing(mesh: Mesh) 
     first, rest = ((whole[:16], 0x2000), (whole[16:], 16 // 8))
 
     def send(*frames: bytes) -> Counter[str]:
-        before = guard.counted()
+        before = warden.counted()
         mesh["carol"].succeed([*PACKETS, "frames", "wg0", *(each.hex() for each in frames)])
-        wait_until(lambda: moved_since(mesh, before).total() >= len(frames), guard.counted)
+        wait_until(lambda: moved_since(mesh, before).total() >= len(frames), warden.counted)
         return moved_since(mesh, before)
 
     assert send(piece(*first, ONE), piece(*rest, ONE)) == {"rule web": 2}
@@ -136,10 +136,10 @@ def test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why(mesh: 
     enforce(mesh, "{}")
     mesh.serve("bob", 80, 81)
     mesh.succeed("alice", "bob", "tcp/80", "udp/80")
-    guard, before = mesh.guard("bob"), status(mesh)["policy"]
+    warden, before = mesh.warden("bob"), status(mesh)["policy"]
     ports = ", ".join(f"tcp/{2 * port}" for port in range(1000, 1000 + MAX_LIST_LENGTH + 1))
     more = f"name: more, from: a, to: b, ports: [tcp/81, {ports}]"
-    guard.take(mesh.document(NODES, [more]))
+    warden.take(mesh.document(NODES, [more]))
 
     def faults() -> list[str]:
         return [each["message"] for each in status(mesh)["agent"]["faults"]]
@@ -148,7 +148,7 @@ def test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why(mesh: 
     assert "port intervals for one pair of identities" in faults()[0]
     assert status(mesh)["policy"] == before
     assert status(mesh)["condition"] == "enforcing"
-    counted = guard.counted()
+    counted = warden.counted()
     mesh.succeed("alice", "bob", "tcp/80", "udp/80")
     mesh.fail("alice", "bob", "tcp/81", drops={"bob": "denied"})
     assert moved_since(mesh, counted).keys() == {"rule web", "denied", "rule default"}
