@@ -10,7 +10,7 @@ from typing import assert_never
 
 import structlog
 
-from krait.agent.guard import Action, Discard, Load, Mark, Observed, Post, Relieve, plan
+from krait.agent.guard import Action, Discard, Load, Observed, Post, Relieve, SetMarks, plan
 from krait.agent.ports import Guards
 from krait.common.errors import KraitError
 from krait.kernel.link import Link
@@ -110,7 +110,7 @@ class Guarding:
             case Load(guard):
                 self._guards.load(guard.marks)
                 self._marked = guard
-            case Mark(guard):
+            case SetMarks(guard):
                 self._guards.mark(guard.marks)
                 self._marked = guard
             case Post(ifindex, name):

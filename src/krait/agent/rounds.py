@@ -24,8 +24,8 @@ from krait.agent.managed.diff import Stage
 from krait.agent.managed.keeper import Away
 from krait.agent.places import Behind, Elsewhere, Gone
 from krait.agent.reading import Reading
-from krait.agent.rehearsal import Rehearsal
 from krait.agent.setup import Setup
+from krait.agent.shadow_file import ShadowFile
 from krait.common import collector
 from krait.common.errors import KraitError
 from krait.kernel.files import sweep, writing
@@ -47,7 +47,7 @@ class Rounds:
         self._lookout = Lookout(setup.eyes)
         self._intent = Intent(setup.enforcement)
         self._reading = Reading(setup.document, setup.kept, setup.interface)
-        self._rehearsal = Rehearsal(setup.shadow, setup.interface)
+        self._shadow = ShadowFile(setup.shadow, setup.interface)
         self._faults = Faults()
         self._leading, self._renewing = Backoff(), Backoff()
         self._unrenewed: KraitError | None = None
@@ -217,9 +217,9 @@ class Rounds:
             self._sight = sight = self._lookout.look(now_s)
             self._faults.note("interface", sight.fault)
             if self._enforcement.committed is not None:  # what counts comes first
-                self._intent.shadow = self._rehearsal.look(now_s)
+                self._intent.shadow = self._shadow.look(now_s)
             desired = self._intent.of(sight, now_s)
-            self._faults.note("shadow", self._rehearsal.fault or self._intent.unrehearsed)
+            self._faults.note("shadow", self._shadow.fault or self._intent.unrehearsed)
             self._faults.note("policy", self._intent.fault)
             self._faults.note("commit", self._intent.refused)
             observed = self._enforcement.observe(

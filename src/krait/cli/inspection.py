@@ -243,11 +243,11 @@ def _shadow_title(found: Inspection) -> str:
 
 def _shadow_rows(found: Inspection) -> list[tuple[str, str]]:
     """What would have become of packets."""
-    told = {name: rehearsal(each) for name, each in inspect.rehearsed(found).items()}
+    told = {name: outcomes(each) for name, each in inspect.rehearsed(found).items()}
     return [(short(name), text) for name, text in told.items() if text]
 
 
-def rehearsal(each: Mapping[Rehearsal, Count]) -> str:
+def outcomes(each: Mapping[Rehearsal, Count]) -> str:
     """What would have become of packets, in words; empty where there were none."""
     cuts, opens = each[Rehearsal.CUTS].packets, each[Rehearsal.OPENS].packets
     told = [f"would drop {plural(cuts, 'packet')} that passed"] if cuts else []

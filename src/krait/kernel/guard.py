@@ -8,7 +8,7 @@ from typing import Self
 
 from krait.common import guard as abi
 from krait.common.errors import SystemRefused
-from krait.common.guard import GuardReason, Mark
+from krait.common.guard import GuardMark, GuardReason
 from krait.kernel.bpf.btf import check_enum, check_layouts
 from krait.kernel.bpf.bundle import pin_together
 from krait.kernel.bpf.map import Map
@@ -61,11 +61,11 @@ class GuardLoad:
         return program_id(self.program.fd)
 
     @property
-    def marks(self) -> dict[Network, Mark]:
+    def marks(self) -> dict[Network, GuardMark]:
         """What is marked, read back."""
         return {cidr: mark for name in _PREFIXES for cidr, mark in self._read(name)}
 
-    def mark(self, marks: Mapping[Network, Mark]) -> None:
+    def mark(self, marks: Mapping[Network, GuardMark]) -> None:
         """Mark these, and nothing else; first what is new, so that no packet slips in between.
 
         Raises MapFull if there are more than the guard has room for: some are marked then.
@@ -96,13 +96,13 @@ class GuardLoad:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, name: str) -> Iterator[tuple[Network, Mark]]:
+    def _read(self, name: str) -> Iterator[tuple[Network, GuardMark]]:
         layout = _PREFIXES[name].codec
         for keys, values in self._maps[name].items():
             for number, (length, *address) in enumerate(layout.iter_unpack(keys)):
                 at = number * _MARK_BYTES
                 mark = int.from_bytes(values[at : at + _MARK_BYTES], "little")
-                yield ip_network((bytes(address), length)), Mark(mark)
+                yield ip_network((bytes(address), length)), GuardMark(mark)
 
 
 def is_whole(directory: Path) -> bool:

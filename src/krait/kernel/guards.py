@@ -14,7 +14,7 @@ from errno import ENODEV, ENOENT, ENOLINK
 from itertools import count
 from pathlib import Path
 
-from krait.common.guard import GUARD_VERSION, GuardReason, Mark
+from krait.common.guard import GUARD_VERSION, GuardMark, GuardReason
 from krait.kernel import clsact
 from krait.kernel.bpf.bundle import remove_pins
 from krait.kernel.bpf.errors import BpfRefused
@@ -56,7 +56,7 @@ class Guards:
         """Whether there are loads of another version, or half ones."""
         return any(path != self._load for path in self._loads())
 
-    def load(self, marks: Mapping[Network, Mark]) -> None:
+    def load(self, marks: Mapping[Network, GuardMark]) -> None:
         """Load the guard, marked; nothing runs it yet. One that was there is replaced."""
         require_bpffs(self._pins)
         with GuardLoad.load() as load, writing(self._pins):
@@ -66,7 +66,7 @@ class Guards:
             remove_pins(self._load)
             load.pin(self._load)
 
-    def mark(self, marks: Mapping[Network, Mark]) -> None:
+    def mark(self, marks: Mapping[Network, GuardMark]) -> None:
         """Hold every interface to these."""
         with GuardLoad.open(self._load) as load:
             load.mark(marks)
