@@ -235,6 +235,17 @@ def test_one_that_refuses_it_is_named_and_the_others_have_it() -> None:
     assert kernel.on() == {ETH0.ifindex, ETH1.ifindex}
 
 
+def test_each_interface_that_refuses_it_has_its_own_reason_and_one_of_many_is_told_once() -> None:
+    full = SystemRefused("no room for a filter", hint="Make room.")
+    held = SystemRefused("another tool holds it", hint="End that tool.")
+    told = Unguarded({"eth0": full, "eth1": held, "eth2": full})
+    assert told.message == (
+        "degraded: no guard on eth0, eth2: no room for a filter; "
+        "no guard on eth1: another tool holds it"
+    )
+    assert told.hint == "Make room. End that tool."
+
+
 def test_many_interfaces_take_several_rounds_that_follow_at_once_and_so_does_the_end() -> None:
     links = [Link(number, f"veth{number}", "veth", 1500, up=True) for number in range(10, 50)]
     kernel = Kernel(links=links)
