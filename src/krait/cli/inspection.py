@@ -88,6 +88,7 @@ def report(found: Inspection) -> Json:
             "committed_s": record.committed_s if record else None,
             "document": record.source if record else None,
             "sha256": record.sha256 if record else None,
+            "guard": record.guard if record else None,
         },
         "agent": {
             "pid": found.pid,

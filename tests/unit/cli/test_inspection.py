@@ -212,6 +212,7 @@ def test_programs_get_everything_as_json(found: Inspection) -> None:
         "committed_s": 1000.0,
         "document": "/etc/krait/wg0.yaml",
         "sha256": "ab",
+        "guard": False,
     }
     assert told["agent"]["pid"] == 4711
     assert told["agent"]["faults"][0]["message"] == "wg0.yaml:3:5: unknown tag"
