@@ -3,8 +3,9 @@
 
 from collections.abc import Mapping
 
+from krait.agent.actions import Action, Load
 from krait.agent.backoff import Backoff
-from krait.agent.diff import Action, Load, Observed
+from krait.agent.diff import Observed
 from krait.common.errors import KraitError
 from krait.kernel.seat import AttachKind
 

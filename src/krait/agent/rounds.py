@@ -15,8 +15,9 @@ import structlog
 
 from krait.agent import state
 from krait.agent.account import Account
+from krait.agent.actions import Action, Commit, Load
 from krait.agent.desired import Desired, Source
-from krait.agent.diff import Action, Commit, Load, Observed, plan
+from krait.agent.diff import Observed, plan
 from krait.agent.faults import Faults
 from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from krait.agent.diff import Attach
+from krait.agent.actions import Attach
 from krait.agent.paths import Paths
 from krait.common.reason import Reason
 from krait.kernel.generations import Generations

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from krait.agent.diff import Attach
+from krait.agent.actions import Attach
 from krait.agent.paths import Paths
 from krait.agent.state import read_records
 from krait.common.reason import Reason

@@ -27,10 +27,8 @@ REASONS = {
 
 
 def pure_modules() -> list[Path]:
-    named = (
-        SOURCE / "agent" / f"{name}.py"
-        for name in ("backoff", "desired", "diff", "guard", "refusal")
-    )
+    of_the_agent = ("actions", "backoff", "desired", "diff", "guard", "refusal")
+    named = (SOURCE / "agent" / f"{name}.py" for name in of_the_agent)
     everything = (
         path for package in ("common", "policy") for path in (SOURCE / package).rglob("*.py")
     )
