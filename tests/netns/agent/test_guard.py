@@ -14,7 +14,8 @@ from krait.common.guard import GuardReason
 from krait.kernel.capability import NEEDED
 from krait.kernel.guard import GuardLoad
 from krait.kernel.seat import AttachKind
-from krait.lab.namespace import End, NamespaceMachine
+from krait.lab.cable import End
+from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
 from tests.netns.agent.conftest import (
     BOB,

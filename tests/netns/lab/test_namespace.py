@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from krait.common.errors import SystemRefused
+from krait.lab.cable import End, wire
 from krait.lab.machine import CommandFailed, CommandTimedOut
-from krait.lab.namespace import End, NamespaceMachine, require, wire
+from krait.lab.namespace import NamespaceMachine, require
 from tests.patience import wait_until
 
 Pair = tuple[NamespaceMachine, NamespaceMachine]

@@ -22,9 +22,10 @@ from krait.common.reason import Reason
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
+from krait.lab.cable import End
 from krait.lab.machine import Machine, Process
 from krait.lab.mesh import Lab, full_mesh
-from krait.lab.namespace import End, NamespaceMachine
+from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import FlowReport, Protocol, Target, ask, serve
 from tests.netns.agent.conftest import Agent, drops_on
 from tests.patience import PATIENCE_S, wait_until

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from krait.kernel.seat import AttachKind
+from krait.lab.cable import address_added
 from krait.lab.mesh import Lab, MeshPeer, hub_and_spokes
-from krait.lab.namespace import address_added
 from tests.netns.agent.conftest import BOTH_KINDS
 from tests.netns.scenarios.conftest import Mesh
 from tests.patience import wait_until

@@ -14,7 +14,8 @@ from krait.agent.inspect import Inspection
 from krait.agent.managed.orders import Orders, Standing, Trial, boot_id
 from krait.agent.state import Fault, Live
 from krait.cli import output
-from krait.cli.inspection import enforces, report, show
+from krait.cli.inspection import enforces, show
+from krait.cli.inspection_report import report
 from krait.common.guard import GuardReason
 from krait.common.reason import Reason
 from krait.kernel.generation import Count
