@@ -43,6 +43,16 @@ class Gone(KraitError):
         )
 
 
+class Away(KraitError):
+    """The device that Krait made has another name, or is in another network namespace."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(
+            f"the device that was {interface} was renamed or moved away: none is made beside it",
+            hint=f"give it the name {interface} back, or delete it",
+        )
+
+
 class Place:
     """The place of one interface's filter, as one round after the other finds it."""
 

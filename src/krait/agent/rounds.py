@@ -22,8 +22,7 @@ from krait.agent.faults import Faults
 from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.managed.diff import Stage
-from krait.agent.managed.keeper import Away
-from krait.agent.places import Place
+from krait.agent.places import Away, Place
 from krait.agent.reading import Reading
 from krait.agent.refusal import Refusal
 from krait.agent.setup import Setup
