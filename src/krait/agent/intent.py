@@ -13,6 +13,7 @@ from krait.agent.backoff import Backoff
 from krait.agent.desired import Clock, Desired, Source, desire
 from krait.agent.ends import Ends
 from krait.agent.lookout import Sight
+from krait.agent.standing import Standing
 from krait.common.errors import KraitError
 from krait.policy.model import Network
 from krait.policy.view import Interface
@@ -43,7 +44,7 @@ class Intent:
         self._answer: Desired | None = None
         self._warned: tuple[str, ...] = ()
         self._failed: Desired | None = None
-        self._backoff = Backoff()
+        self._backoff, self._standing = Backoff(), Standing()
 
     def of(self, sight: Sight, now_s: float) -> Desired | None:
         """What should be in force; None while it cannot be told: leave what is.
@@ -68,7 +69,8 @@ class Intent:
             self.refused = None
         if self.refused is None or self._backoff.is_due(now_s):
             return self._answer
-        return self._enforcement.committed
+        committed = self._enforcement.committed
+        return committed and self._standing.of(committed, self._enforcement.numbers, now_s)
 
     @property
     def unrehearsed(self) -> KraitError | None:
@@ -77,6 +79,10 @@ class Intent:
 
     def put_off(self, desired: Desired, error: KraitError, now_s: float) -> None:
         """It could not be put in force: try again later, and ever later."""
+        if desired is not self._answer:  # it is what stands in for that
+            self.refused = error
+            self._standing.put_off(now_s)
+            return
         if desired != self._failed:
             self._backoff.reset()
         self._failed, self.refused = desired, error
