@@ -45,9 +45,9 @@ class Rounds:
         self._enforcement = setup.enforcement
         self._keeper = setup.keeper and setup.keeper(wake)
         self._lookout = Lookout(setup.eyes)
-        self._intent = Intent(setup.enforcement)
+        self._intent = Intent(setup.enforcement, wake)
         self._reading = Reading(setup.document, setup.kept, setup.interface)
-        self._rehearsal = Rehearsal(setup.shadow, setup.interface)
+        self._rehearsal = Rehearsal(setup.shadow, setup.interface, wake)
         self._faults = Faults()
         self._leading, self._renewing = Backoff(), Backoff()
         self._unrenewed: KraitError | None = None

@@ -55,6 +55,7 @@ def _at(committed: Desired, clock: Clock, known: Numbers) -> Desired | None:
             shadow=committed.shadow,
             clock=clock,
             rehearse=bool(committed.compiled.shadow),
+            room=committed.need.shadow_rules > 0,
         )
     except KraitError:
         return None
