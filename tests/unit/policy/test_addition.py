@@ -175,13 +175,45 @@ def test_the_first_node_is_put_where_nobody_is_yet(layout: str) -> None:
         ("nodes: []\npolicy: {}", "nodes: expected a mapping"),
         ("nodes: {}\nnodes: {}\npolicy: {}", 'duplicate key "nodes"'),
         ("nodes: {}\npolicy: {rules: [{from: web, to: db}]}", 'unknown tag or node "db"'),
-        ("{nodes: {}, policy: {}}", "would be wrong with new in it"),
+        ("{nodes: {}}", "lacks `policy`"),
+        ("{policy: {}, nodes: {}, nods: {}}", "nods"),
     ],
 )
 def test_a_first_node_mends_nothing_else(text: str, message: str) -> None:
     with pytest.raises(UsageError) as told:
         add(text.encode(), "krait.yaml", NEW)
     assert message in told.value.message
+
+
+IN_BRACES = {
+    "nobody": "{interface: wg0, nodes: {»new: {public_key: B, tags: [web]}«}, policy: {}}\n",
+    "no nodes": "{policy: {}, interface: wg0», nodes: {new: {public_key: B, tags: [web]}}« }\n",
+    "a comma at the end": "{policy: {}», nodes: {new: {public_key: B, tags: [web]}}«,}",
+    "nothing": "{nodes:< ~>» {new: {public_key: B, tags: [web]}}«, policy: {}}",
+    "no value": "{nodes:< >» {new: {public_key: B, tags: [web]}}«, policy: {}}",
+    "JSON": """{
+  "nodes": {»new: {public_key: B, tags: [web]}«
+  },
+  "policy": {}
+}""",
+    "comments": """
+# the mesh
+{
+  policy: {},  # no rules
+  nodes: {»new: {public_key: B, tags: [web]}«  # to come
+  }
+}
+""",
+}
+
+
+@pytest.mark.parametrize("layout", IN_BRACES.values(), ids=IN_BRACES.keys())
+def test_the_first_node_of_a_document_in_braces_is_put_inside_of_them(layout: str) -> None:
+    layout = re.sub(r"\bB\b", key(7), layout)
+    before, inserted, after = re.split("[»«]", layout)
+    added = add((re.sub("[<>]", "", before) + after).encode(), "krait.yaml", NEW)
+    assert added.data.decode() == re.sub("<.*>", "", before) + inserted + after
+    assert [node.name for node in added.document.nodes] == ["new"]
 
 
 def test_a_node_has_all_that_was_said_of_it() -> None:
