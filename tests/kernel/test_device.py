@@ -98,6 +98,10 @@ def test_a_device_goes_up_and_down_and_changes_its_mtu_and_keeps_its_mark() -> N
     assert look("kr0").up
     device.set_mtu(ifindex, 1380)
     assert look("kr0").mtu == 1380
+    for on in (True, False, True):
+        device.set_multicast(ifindex, on=on)
+        assert look("kr0").multicast == on
+        assert look("kr0").up
     device.set_down(ifindex)
     link = look("kr0")
     assert not link.up

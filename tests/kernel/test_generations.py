@@ -201,6 +201,22 @@ def test_a_load_after_another_goes_on_with_its_flows_and_counters(loaded: Datapa
         after.close()
 
 
+def test_a_load_after_another_goes_on_with_what_peers_have_left_of_their_budgets(
+    generations: Generations,
+) -> None:
+    before = generations.load(SMALLEST)
+    spent = abi.BUDGET.codec.pack(7, 123)
+    last = (SMALLEST.peers - 1).to_bytes(4, "little")
+    generations.open(before).maps["budgets"].update(last, spent)
+    after = generations.load(replace(SMALLEST, peers=4 * SMALLEST.peers), after=before)
+    budgets = generations.open(after).maps["budgets"]
+    assert budgets.lookup(last) == spent
+    alone = generations.open(generations.load(SMALLEST)).maps["budgets"]
+    assert alone.lookup(last) == bytes(8)
+    generations.open(after).forget("budgets", [SMALLEST.peers - 1])
+    assert budgets.lookup(last) == bytes(8)
+
+
 def test_a_forgotten_number_counts_anew(loaded: Datapath) -> None:
     count(loaded.maps["rules"], 3, packets=5)
     count(loaded.maps["rules"], 4, packets=5)

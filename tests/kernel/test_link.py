@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from ipaddress import ip_interface
 
 import pytest
@@ -80,7 +81,10 @@ def test_an_interface_is_seen_with_its_kind_state_and_addresses() -> None:
     ip("address add fd7a:6b72::1/64 dev v0")
     addresses = tuple(map(ip_interface, ("10.8.0.1/24", "10.8.0.9/32", "fd7a:6b72::1/64")))
     ifindex = socket.if_nametoindex("v0")
-    assert observe_link("v0") == Link(ifindex, "v0", "veth", 1420, up=False, addresses=addresses)
+    expected = Link(ifindex, "v0", "veth", 1420, up=False, addresses=addresses, multicast=True)
+    assert observe_link("v0") == expected
+    ip("link set v0 multicast off")
+    assert observe_link("v0") == replace(expected, multicast=False)
     ip("link set v0 up")
     link = observe_link("v0")
     assert link is not None

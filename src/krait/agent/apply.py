@@ -339,7 +339,8 @@ def _newest(generations: Sequence[Generation]) -> Generation | None:
 def _forget(tables: Tables, former: Numbers, now: Numbers) -> None:
     """A number that means somebody else now counts anew. Number 0 is never reused."""
     tables.forget("rules", _taken_over(former.rules, now.rules))
-    tables.forget("peers", _taken_over(former.peers, now.peers))
+    for table in ("peers", "budgets"):
+        tables.forget(table, _taken_over(former.peers, now.peers))
     tables.forget(
         "shadow_rules",
         (

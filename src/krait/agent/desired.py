@@ -78,14 +78,16 @@ def desire(
     shadow: Source | None = None,
     clock: Clock = NO_CLOCK,
     rehearse: bool = True,
+    room: bool = False,
 ) -> Desired:
     """Compile a document for an interface; who has a number in `known` keeps it.
 
     `withheld` prefixes, and what the document places inside them, are nobody's for now. `before` is
     another answer, which saves time where it is near; this one does not depend on it. The policy of
     `shadow`, or the document's own audit rules, are rehearsed, unless it is not to `rehearse`.
-    Rules that have ended by the `clock` are left out. Raises UsageError if the document does not
-    name this node or cannot be represented, with the shadow or without.
+    Where nothing is, `room` may be left for the shadow's rules that are known. Rules
+    that have ended by the `clock` are left out. Raises UsageError if the document does not name
+    this node or cannot be represented, with the shadow or without.
     """
     document, tried = lifetime.at(source.document, clock.now_s), None
     shadow_warnings: tuple[str, ...] = ()
@@ -103,13 +105,17 @@ def desire(
     if withheld:
         view = withhold(view, _withheld(view, interface, withheld))
     compiled = compile_policy(document, view, known, tried, rehearse=rehearse)
-    compiled = replace(compiled, clock_ns=clock.boot_ns)
+    compiled, size = replace(compiled, clock_ns=clock.boot_ns), need(compiled)
+    if room and not compiled.shadow:
+        numbers = replace(compiled.numbers, shadow_rules=known.shadow_rules)
+        compiled = replace(compiled, numbers=numbers)
+        size = replace(size, shadow_rules=len(known.shadow_rules) + 1)
     nodes = {node.public_key: node for node in source.document.nodes if node.public_key}
     in_order = cache(lambda tags: tuple(sorted(tags)))  # most nodes share theirs
     return Desired(
         source=source,
         compiled=compiled,
-        need=need(compiled),
+        need=size,
         peers={
             peer.public_key: Named(node.name, in_order(node.tags))
             for peer in interface.peers

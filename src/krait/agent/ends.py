@@ -18,10 +18,11 @@ _STEP_NS = 100_000_000
 class Ends:
     """Of one document after the other; equal answers mean that nothing has ended since."""
 
-    def __init__(self) -> None:
+    def __init__(self, boot_ns: int = NO_CLOCK.boot_ns) -> None:
+        """`boot_ns` is of a clock that counts for as long as none is a step away from it."""
         self._source: Source | None = None
         self._ends: tuple[int, ...] = ()
-        self._clock = NO_CLOCK
+        self._clock = Clock(NO_CLOCK.now_s, boot_ns)
 
     def clock(self, source: Source) -> Clock:
         """By which to work out what is desired: the moment of the last end that has passed."""

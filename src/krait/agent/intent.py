@@ -1,30 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent means to put in force, given the document it read and the interface it saw.
 
-Held back for a while where the kernel did not take it.
+What counts goes first: without a shadow, which follows once it is worked out. What the kernel did
+not take is held back for a while.
 """
+
+from collections.abc import Callable
+
+import structlog
 
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source
 from krait.agent.fitting import Fitting, Question
 from krait.agent.lookout import Sight
 from krait.agent.refusal import Refusal
-from krait.agent.rehearsing import Rehearsing
+from krait.agent.rehearsing import Rehearsing, Score
+from krait.agent.standing import Standing
 from krait.common.errors import KraitError
+
+_log = structlog.get_logger()
 
 
 class Intent:
     """What is desired by the document, or what is in force while the kernel refuses that."""
 
-    def __init__(self, enforcement: Enforcement) -> None:
+    def __init__(self, enforcement: Enforcement, wake: Callable[[], None]) -> None:
+        """`wake` is called, from another thread, when a shadow was worked out."""
         self.source: Source | None = None
         """The document read last."""
         self.shadow: Source | None = None
         """The document to rehearse."""
         self._enforcement = enforcement
-        self._fitting = Fitting(lambda: enforcement.numbers)
-        self._rehearsing = Rehearsing()
-        self._refusal = Refusal()
+        self._fitting, self._rehearsing = Fitting(enforcement), Rehearsing(wake)
+        self._refusal, self._standing = Refusal(), Standing()
+        self._given: tuple[object, Desired | None] = None, None  # and what counts by it
+        self._done: object = None  # what counts by what is in force
+        self._warned: tuple[str, ...] = ()
 
     @property
     def fault(self) -> KraitError | None:
@@ -34,7 +45,8 @@ class Intent:
     @property
     def unrehearsed(self) -> KraitError | None:
         """Why the shadow is not rehearsed; the document read last is in force all the same."""
-        return self._rehearsing.fault
+        unfit = self._rehearsing.unfit if self.shadow else None
+        return unfit or self._rehearsing.no_tables
 
     @property
     def refused(self) -> KraitError | None:
@@ -48,21 +60,50 @@ class Intent:
         """
         if self.source is None or sight.interface is None:
             return None
-        asked = Question(self.source, sight.interface, sight.withheld, self.shadow)
-        self._rehearsing.turn_to(asked, now_s)
-        answer = self._fitting.answer(asked, self._rehearsing)
-        committed = self._enforcement.committed
-        is_committed = answer == committed
-        if is_committed:
-            self._rehearsing.came_into_force()
-        if is_committed or not self._refusal.is_of(answer):
+        asked = Question(self.source, sight.interface, sight.withheld)
+        self._rehearsing.turn_to((asked, self.shadow), now_s)
+        own_audit_rules = self._rehearsing.is_on and self.shadow is None
+        counts = self._fitting.answer(asked, rehearse=own_audit_rules)
+        answer, committed = self._rehearsed(counts), self._enforcement.committed
+        self._warn(answer)
+        if not self._refusal.is_of(answer) or answer == committed:
             self._refusal.lift()
-        return committed if self._refusal.holds(now_s) else answer
+        if not self._refusal.holds(now_s):
+            return answer
+        return committed and self._standing.of(committed, self._enforcement.numbers, now_s)
 
     def put_off(self, desired: Desired, error: KraitError, now_s: float) -> None:
         """It could not be put in force: try again later, and ever later."""
-        self._refusal.note(desired, error, now_s)
+        if desired is self._given[1]:
+            self._refusal.note(desired, error, now_s)
+        else:  # it is what stands in for that
+            self._refusal.error = error
+            self._standing.put_off(now_s)
 
     def put_off_rehearsal(self, error: KraitError, now_s: float) -> None:
         """There are no tables for a shadow: put the rest in force, and try this again later."""
         self._rehearsing.put_off(error, now_s)
+
+    def _rehearsed(self, answer: Desired | None) -> Desired | None:
+        """What to give: first what counts, then that with its shadow."""
+        committed, by = self._enforcement.committed, self._fitting.counts
+        given_by, given = self._given
+        if given is not None and given == committed:
+            self._done = given_by
+        if answer is not None and self.shadow is not None and self._rehearsing.is_on:
+            if self._done == by:
+                clock, known = self._fitting.clock(answer.source), self._enforcement.numbers
+                score = Score(answer, self.shadow, clock, known)
+                answer = self._rehearsing.of(score, (by, self.shadow), committed)
+        elif answer == committed:
+            self._rehearsing.came_into_force()
+        self._given = by, answer
+        return answer
+
+    def _warn(self, answer: Desired | None) -> None:
+        """Tell what is new of its warnings; `status` shows them all."""
+        if answer is not None:
+            for each in answer.warnings:
+                if each not in self._warned:
+                    _log.warning(each)
+            self._warned = answer.warnings

@@ -44,9 +44,9 @@ class Rounds:
         self._enforcement = setup.enforcement
         self._keeper = setup.keeper and setup.keeper(wake)
         self._lookout = Lookout(setup.eyes)
-        self._intent = Intent(setup.enforcement)
+        self._intent = Intent(setup.enforcement, wake)
         self._reading = Reading(setup.document, setup.kept, setup.interface, self._take)
-        self._shadow = ShadowFile(setup.shadow, setup.interface)
+        self._shadow = ShadowFile(setup.shadow, setup.interface, wake)
         self._faults = Faults()
         self._place = Place(setup.interface, setup.enforcement.kind)
         self._renewal = Refusal()  # of a load whose only gain is this version's programs

@@ -8,9 +8,15 @@ read took three quarters of the time, and looking again later, at any moment, te
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 _MUCH = 10_000
 """So many new containers, lists and such, would be felt by whoever is interrupted to walk them."""
+
+
+_lock = Lock()
+_inside = 0
+"""Who pauses it now, of all threads: the last one of them ends the pause."""
 
 
 @contextmanager
@@ -20,13 +26,29 @@ def paused(*, then_sweep: bool = False) -> Iterator[None]:
     It is freed as ever once nobody refers to it, but for cycles: a process that goes on for long
     sweeps, which walks everything once, cycles of earlier times included.
     """
-    if not gc.isenabled():
+    if not (_inside or gc.isenabled()):
         yield
         return
-    gc.disable()
+    _enter()
     try:
         yield
     finally:
+        _leave(then_sweep)
+
+
+def _enter() -> None:
+    global _inside
+    with _lock:
+        _inside += 1
+        gc.disable()
+
+
+def _leave(then_sweep: bool) -> None:
+    global _inside
+    with _lock:
+        _inside -= 1
+        if _inside:
+            return
         if len(gc.get_objects(generation=0)) > _MUCH:
             if then_sweep:
                 gc.unfreeze()

@@ -42,7 +42,7 @@ _NEWLINK, _DELLINK, _NEWADDR, _DELADDR = 16, 17, 20, 21
 _LINK = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, change
 _NAME, _MTU, _LINKINFO, _GROUP = 3, 4, 18, 27  # IFLA_*
 _INFO_KIND = 1
-_IFF_UP = 1
+_IFF_UP, _IFF_MULTICAST = 0x1, 0x1000
 
 _ADDRESS_HEADER = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
 _ADDRESS, _LOCAL = 1, 2  # IFA_*
@@ -123,6 +123,11 @@ def set_down(ifindex: int) -> None:
 def set_mtu(ifindex: int, mtu: int) -> None:
     """In bytes; below 1280 the kernel takes its IPv6 addresses away. Raises as `set_up`."""
     _change(ifindex, attributes=attribute(_MTU, U32.pack(mtu)))
+
+
+def set_multicast(ifindex: int, *, on: bool) -> None:
+    """Whether it says that it can do multicast, which it does anyhow. Raises as `set_up`."""
+    _change(ifindex, flags=_IFF_MULTICAST if on else 0, change=_IFF_MULTICAST)
 
 
 def add_addresses(ifindex: int, addresses: Sequence[Address]) -> None:

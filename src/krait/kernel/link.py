@@ -40,7 +40,7 @@ _NAME, _MTU, _LINKINFO, _GROUP, _EXT_MASK = 3, 4, 18, 27, 29  # IFLA_*
 _NEW_NAMESPACE = 45  # IFLA_NEW_NETNSID
 _INFO_KIND = 1
 _NO_STATISTICS = attribute(_EXT_MASK, U32.pack(1 << 3))  # RTEXT_FILTER_SKIP_STATS
-_IFF_UP, _IFF_RUNNING = 0x1, 0x40
+_IFF_UP, _IFF_RUNNING, _IFF_MULTICAST = 0x1, 0x40, 0x1000
 
 _ADDRESS_HEADER = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
 _ADDRESS, _LOCAL = 1, 2  # IFA_*
@@ -84,6 +84,8 @@ class Link:
     """It is up and has a carrier: for a tun device, a process that drives it."""
     group: int = 0
     """0 unless somebody set it; see `krait.kernel.device.is_ours`."""
+    multicast: bool = False
+    """It says of itself that it can do multicast."""
 
 
 class Change(Enum):
@@ -271,6 +273,7 @@ def _link(body: memoryview) -> Link:
         up=bool(flags & _IFF_UP),
         running=bool(flags & _IFF_RUNNING),
         group=U32.unpack(fields[_GROUP])[0],
+        multicast=bool(flags & _IFF_MULTICAST),
     )
 
 

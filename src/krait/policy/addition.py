@@ -135,6 +135,8 @@ def _begun(text: str, newcomer: Newcomer) -> str:
     """The text with the newcomer as its first node: below `nodes`, or both at the end."""
     start, text = _bare(text)
     root: Any = yaml.compose(text, Loader=_LOADER)  # it was read: no aliases, no depth
+    if root.flow_style:
+        return start + _begun_in_braces(text, root, newcomer)
     between = "\r\n" if "\r\n" in text else "\n"
     for key, value in root.value:
         if key.value == "nodes":
@@ -148,6 +150,19 @@ def _begun(text: str, newcomer: Newcomer) -> str:
     indent = " " * (column + _INDENT)
     lines = [f"{indent}{line}" for line in block(newcomer, _INDENT)]
     return f"{start}{between.join((head, *lines))}{between if newline else ''}{tail}"
+
+
+def _begun_in_braces(text: str, root: Any, newcomer: Newcomer) -> str:  # noqa: ANN401
+    """Of a document that is all in braces: inside those of `nodes`, or with such behind all."""
+    for key, value in root.value:
+        if key.value == "nodes":
+            if isinstance(value, yaml.MappingNode):
+                at = value.start_mark.index + 1
+                return f"{text[:at]}{flow(newcomer)}{text[at:]}"
+            head, tail = text[: value.start_mark.index].rstrip(), text[value.end_mark.index :]
+            return f"{head} {{{flow(newcomer)}}}{tail}"
+    end = _end(text, root.value[-1][1])
+    return f"{text[:end]}, nodes: {{{flow(newcomer)}}}{text[end:]}"
 
 
 def _inserted(text: str, newcomer: Newcomer) -> str:

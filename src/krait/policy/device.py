@@ -64,6 +64,7 @@ class WantedDevice:
     unreachable: tuple[Network, ...]
     mesh: tuple[Network, ...] = ()  # its ranges, which are nobody else's on this machine, but for
     behind: tuple[Network, ...] = ()  # what is reached by another interface of it
+    multicast: bool = False  # whether groups are reached through it
 
 
 def wanted(document: Document, node: str, *, interface: str | None = None) -> WantedDevice:
@@ -110,6 +111,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         unreachable=(*mesh.cidrs, *subnets),
         mesh=mesh.cidrs,
         behind=tuple(_behind(document, own)),
+        multicast=bool(document.multicast) and len(peers) == 1,
     )
 
 

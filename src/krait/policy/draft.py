@@ -13,6 +13,7 @@ from ipaddress import ip_network
 
 from krait.common.errors import UsageError
 from krait.policy import values
+from krait.policy.formatted import written
 from krait.policy.model import Network
 from krait.policy.view import Interface, InterfaceAddress, Peer
 
@@ -27,7 +28,6 @@ _NEVER = tuple(map(ip_network, ("169.254.0.0/16", "224.0.0.0/3", "fe80::/10", "f
 _NO_KEY = bytes(32)
 _NAME_CHARACTERS = 63
 _TAKEN = re.compile(rf"peer[0-9]+|{MESH}|{ROUTED}|{LAN}|{INTERNET}|all|any|self")
-_PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)$)[a-z][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +179,18 @@ def _opening(scene: Scene, entries: tuple[_Entry, ...]) -> Iterator[str]:
     yield "#"
     yield f"# A peer of {scene.name} that is not listed here gets nothing through."
     yield "version: 1"
-    yield f"interface: {scalar(scene.name)}"
+    yield f"interface: {written(scene.name)}"
     if ranges := mesh(scene.interface):
         yield "mesh:"
-        yield f"  cidr: [{', '.join(map(_cidr, ranges))}]"
+        yield f"  cidr: [{', '.join(written(str(each)) for each in ranges)}]"
 
 
 def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
     yield ""
     yield "nodes:"
     for entry in entries:
-        yield f"  {scalar(entry.name)}:" + (f"  # {entry.remark}" if entry.remark else "")
-        yield f'    public_key: "{b64encode(entry.public_key).decode()}"'
+        yield f"  {written(entry.name)}:" + (f"  # {entry.remark}" if entry.remark else "")
+        yield f"    public_key: {written(b64encode(entry.public_key).decode())}"
         yield f"    tags: [{MESH}]"
         if entry.transit:
             yield "    # IP forwarding is on, so peers may reach each other through this machine."
@@ -205,7 +205,7 @@ def _route(cidr: Network, tag: str) -> str:
     remark = ""
     if any(_holds(each, cidr) for each in _NEVER):
         remark = "  # link-local or multicast: never passes"
-    return f"- {{cidr: {_cidr(cidr)}, tags: [{tag}]}}{remark}"
+    return f"- {{cidr: {written(str(cidr))}, tags: [{tag}]}}{remark}"
 
 
 def _policy(entries: tuple[_Entry, ...]) -> Iterator[str]:
@@ -220,12 +220,3 @@ def _policy(entries: tuple[_Entry, ...]) -> Iterator[str]:
         yield "  tests:  # `krait check` runs them; a document that fails one is refused"
         for tag in tested:
             yield f"    - {{from: [{MESH}], to: [{tag}], expect: allow}}"
-
-
-def _cidr(cidr: Network) -> str:
-    return f'"{cidr}"' if cidr.version == 6 else str(cidr)
-
-
-def scalar(text: str) -> str:
-    """In quotes where YAML could read something else than text; the text holds none itself."""
-    return text if _PLAIN.fullmatch(text) else f'"{text}"'

@@ -224,8 +224,12 @@ def _begun(lines: list[str]) -> list[str]:
     return list(dropwhile(lambda line: not line, lines))
 
 
+def written(text: str, *, in_line: bool = True) -> str:
+    """A text in quotes where YAML needs them. `in_line`: inside of brackets."""
+    return _word(Word(text, plain=False), in_line=in_line)
+
+
 def _word(word: Word, *, in_line: bool) -> str:
-    """`in_line`: inside of brackets."""
     if _stands_alone(word.text, in_line) and (word.plain or _is_text(word.text)):
         return word.text
     return json.dumps(word.text, ensure_ascii=False)

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from krait.policy.draft import scalar
+from krait.policy.formatted import written
 from krait.policy.model import Address
 
 
@@ -22,22 +22,22 @@ class Newcomer:
 
 def block(newcomer: Newcomer, step: int) -> Iterator[str]:
     """A line for each field, `step` spaces deeper than the name."""
-    yield f"{scalar(newcomer.name)}:"
+    yield f"{written(newcomer.name)}:"
     yield from (f"{' ' * step}{key}: {value}" for key, value in _fields(newcomer))
 
 
 def flow(newcomer: Newcomer) -> str:
     """All of it in one line."""
     fields = ", ".join(f"{key}: {value}" for key, value in _fields(newcomer))
-    return f"{scalar(newcomer.name)}: {{{fields}}}"
+    return f"{written(newcomer.name)}: {{{fields}}}"
 
 
 def _fields(newcomer: Newcomer) -> Iterator[tuple[str, str]]:
-    yield "public_key", f'"{b64encode(newcomer.public_key).decode()}"'
+    yield "public_key", written(b64encode(newcomer.public_key).decode())
     if newcomer.tags:
-        yield "tags", f"[{', '.join(map(scalar, newcomer.tags))}]"
-    addresses = [f'"{each}"' if each.version == 6 else str(each) for each in newcomer.addresses]
+        yield "tags", f"[{', '.join(map(written, newcomer.tags))}]"
+    addresses = [written(str(each)) for each in newcomer.addresses]
     if addresses:
         yield "address", addresses[0] if len(addresses) == 1 else f"[{', '.join(addresses)}]"
     if newcomer.endpoint:
-        yield "endpoint", f'"{newcomer.endpoint}"'
+        yield "endpoint", written(newcomer.endpoint)

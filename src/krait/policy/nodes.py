@@ -7,10 +7,8 @@ from functools import partial
 from ipaddress import ip_network
 from typing import TypeVar
 
-from krait.common.errors import UsageError
 from krait.policy import values
 from krait.policy.model import (
-    EVERYTHING_BITS,
     Address,
     Labels,
     Mark,
@@ -20,6 +18,7 @@ from krait.policy.model import (
     Route,
 )
 from krait.policy.problems import quoted, suggestion
+from krait.policy.ranges import mesh_range, overlap
 from krait.policy.reader import Reader
 from krait.policy.selectors import Names
 from krait.policy.yaml_source import Mapping, Scalar, Tree
@@ -28,22 +27,6 @@ T = TypeVar("T")
 
 MAX_RANGES = 64
 """Of a mesh: each address is looked for in all of them."""
-
-_SPECIAL: dict[Network, str] = {
-    ip_network(cidr): what
-    for cidr, what in (
-        ("0.0.0.0/8", "unspecified"),  # RFC 791: this network
-        ("127.0.0.0/8", "loopback"),
-        ("169.254.0.0/16", "link-local"),
-        ("224.0.0.0/4", "multicast"),
-        ("255.255.255.255/32", "broadcast"),
-        ("::/128", "unspecified"),
-        ("::1/128", "loopback"),
-        ("fe80::/10", "link-local"),
-        ("ff00::/8", "multicast"),
-    )
-}
-"""What is no node's, whatever its document says (RFC 6890)."""
 
 DEVICE_KEYS = frozenset({"listen_port", "mtu", "keepalive", "preshared_key_file"})
 """What `krait up` sets: a node says it for itself, the mesh for the nodes that do not."""
@@ -78,9 +61,9 @@ def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
         )
         return None
     cidrs: list[Network] = []
-    for at, cidr in reader.values(fields.get("cidr"), "cidr", _range):
+    for at, cidr in reader.values(fields.get("cidr"), "cidr", mesh_range):
         for other in cidrs:
-            if _overlap(cidr, other):
+            if overlap(cidr, other):
                 reader.problems.add(at, f"cidr: {cidr} overlaps {other}")
         cidrs.append(cidr)
     device = _Device(reader, fields, ipv6=any(cidr.version == 6 for cidr in cidrs))
@@ -169,13 +152,15 @@ class _Section:
         via = read(fields.get("via"), "via", values.name)
         if via and isinstance(at := fields["via"], Scalar):
             self.vias[name] = at
-        ipv6 = self.mesh is not None and any(cidr.version == 6 for cidr in self.mesh.cidrs)
+        addresses = self._addresses(key, fields)
+        carried = (*addresses, *(self.mesh.cidrs if self.mesh else ()))
+        ipv6 = any(each.version == 6 for each in carried)
         device = _Device(self.reader, fields, ipv6=ipv6)
         return Node(
             name,
             self._public_key(key, fields),
             self._tags(fields.get("tags")),
-            self._addresses(key, fields.get("address")),
+            addresses,
             self._routes(key, fields.get("routes")),
             read(fields.get("endpoint"), "endpoint", values.endpoint),
             device.preshared_key_file(),
@@ -238,8 +223,9 @@ class _Section:
             self.tags.setdefault(tag, at)
         return frozenset(tag for _, tag in tags)
 
-    def _addresses(self, node: Scalar, tree: Tree | None) -> tuple[Address, ...]:
-        addresses = self.reader.values(tree, "address", values.address)
+    def _addresses(self, node: Scalar, fields: dict[str, Tree]) -> tuple[Address, ...]:
+        addresses = self.reader.values(fields.get("address"), "address", values.address)
+        mtu = self.mesh.mtu if self.mesh and "mtu" not in fields else None
         for at, address in addresses:
             self._own(node, at, ip_network(address), "address")
             outside = self.mesh and not any(address in cidr for cidr in self.mesh.cidrs)
@@ -247,6 +233,12 @@ class _Section:
                 ranges = ", ".join(map(str, self.mesh.cidrs))
                 self.reader.problems.add(
                     at, f"address: {address} is outside the mesh", f"the mesh is {ranges}"
+                )
+            elif address.version == 6 and mtu and mtu < values.LEAST_MTU6:
+                self.reader.problems.add(
+                    at,
+                    f"address: {address} needs an MTU of {values.LEAST_MTU6}, the mesh has {mtu}",
+                    "raise `mtu` there, or give this node one of its own",
                 )
         return tuple(address for _, address in addresses)
 
@@ -275,23 +267,3 @@ class _Section:
                 f"{what}: {quoted(at.text)} already belongs to {owner.text}",
                 f"it is listed in line {first.line}",
             )
-
-
-def _range(text: str) -> Network:
-    """A range that nodes can have addresses in, all of it."""
-    cidr = values.network(text)
-    if cidr.prefixlen <= EVERYTHING_BITS:
-        raise UsageError(
-            f"{cidr} is every address, or half of them",
-            hint="write the range that the nodes have their addresses from",
-        )
-    for theirs, what in _SPECIAL.items():
-        if _overlap(cidr, theirs):
-            raise UsageError(
-                f"{cidr} holds {what} addresses, {theirs}", hint="choose a private range"
-            )
-    return cidr
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.overlaps(other)

@@ -35,7 +35,7 @@ MOST_KEEPALIVE_S = 0xFFFF
 NO_KEEPALIVE = "off"
 
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
-_LEAST_MTU6 = 1280
+LEAST_MTU6 = 1280
 
 
 def name(text: str) -> str:
@@ -149,7 +149,7 @@ def mtu(text: str, *, ipv6: bool) -> int:
     (RFC 8200), without which Linux turns IPv6 off on the device. At most what fits into one UDP
     datagram: 65535 less 20 for IPv4, 8 for UDP and 32 for WireGuard.
     """
-    least = _LEAST_MTU6 if ipv6 else LEAST_MTU
+    least = LEAST_MTU6 if ipv6 else LEAST_MTU
     if not _NUMBER.fullmatch(text) or not least <= int(text) <= MOST_MTU:
         family = ", as IPv6 needs 1280" if ipv6 else ""
         raise UsageError(

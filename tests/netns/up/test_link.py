@@ -26,5 +26,21 @@ def test_a_link_has_its_link_local_addresses_and_takes_groups_to_the_other_end(s
     wait_until(lambda: passed(site, "bob") >= before + 3, lambda: str(site.drops("bob")))
 
 
+def test_the_interface_says_that_it_can_do_multicast_while_it_leads_to_groups(site: Site) -> None:
+    nodes = {name: fields for name, fields in site.nodes().items() if name != "carol"}
+    with_groups = site.document(RULES, nodes)
+    without = site.document(RULES.partition("multicast:")[0], nodes)
+    site.start(without, "alice")
+    assert not has_multicast(site)
+    site.write("alice", with_groups)
+    wait_until(lambda: has_multicast(site))
+    site.write("alice", without)
+    wait_until(lambda: not has_multicast(site))
+
+
+def has_multicast(site: Site) -> bool:
+    return "MULTICAST" in site["alice"].succeed("ip link show wg0")
+
+
 def passed(site: Site, name: str) -> int:
     return int(site.status(name)["rules"]["ping"]["packets"])

@@ -63,6 +63,7 @@ class Tables:
     capacity: Capacity
     in_force: InForce = field(default_factory=lambda: InForce(0, 0))
     written: dict[int, Image] = field(default_factory=dict)
+    forgotten: dict[str, tuple[int, ...]] = field(default_factory=dict)
     altered: tuple[str, ...] = ()
     """Tables that somebody else writes after each commit."""
 
@@ -111,7 +112,9 @@ class Tables:
 
     def forget(self, table: str, numbers: Iterable[int]) -> None:
         self.kernel.check("forget")
-        assert all(numbers), table
+        forgotten = tuple(numbers)
+        assert all(forgotten), table
+        self.forgotten[table] = (*self.forgotten.get(table, ()), *forgotten)
 
 
 class FakeLoads:

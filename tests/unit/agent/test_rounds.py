@@ -3,6 +3,7 @@
 
 from base64 import b64encode
 from dataclasses import replace
+from ipaddress import ip_interface
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +16,7 @@ from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import NO_KEY
 from tests.unit.agent.clock import Clock
 from tests.unit.agent.edits import A_RULE, BROKEN, STRANGER, WHOLE
-from tests.unit.agent.ports import Refused, Stage
+from tests.unit.agent.ports import LINK, PEERS, Refused, Stage
 
 
 def test_an_agent_that_starts_while_wireguard_is_mute_reads_its_document_and_goes_on_when_it_speaks(
@@ -313,3 +314,15 @@ def test_an_agent_that_starts_before_the_interface_has_a_key_shuts_it_and_waits(
     stage.kernel.public_key = key
     agent.play()
     assert (stage.revision, stage.live.enforcing, stage.faults) == (1, True, [])
+
+
+def test_a_peer_that_takes_over_a_number_has_counters_and_a_budget_of_its_own(
+    stage: Stage, agent: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tables,) = stage.kernel.loaded.values()
+    tables.forgotten.clear()
+    newcomer = replace(PEERS[1], public_key=bytes((77,)) * 32)
+    monkeypatch.setattr("tests.unit.agent.ports.PEERS", (PEERS[0], newcomer, *PEERS[2:]))
+    stage.kernel.link = replace(LINK, addresses=(*LINK.addresses, ip_interface("fe80::9/64")))
+    agent.play()
+    assert (tables.forgotten["peers"], tables.forgotten["budgets"]) == ((2,), (2,))

@@ -2,6 +2,7 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from threading import Event, Thread
 
 import pytest
 
@@ -67,3 +68,21 @@ def test_a_sweep_frees_cycles_of_this_and_of_earlier_times() -> None:
         del earlier, now
     assert [each() for each in gone] == [None, None]
     assert lists
+
+
+def test_a_pause_lasts_until_the_last_of_two_threads_is_out_of_it() -> None:
+    is_in, may_leave = Event(), Event()
+
+    def other() -> None:
+        with collector.paused():
+            is_in.set()
+            assert may_leave.wait(60)
+
+    thread = Thread(target=other)
+    with collector.paused():
+        thread.start()
+        assert is_in.wait(60)
+    assert not gc.isenabled()
+    may_leave.set()
+    thread.join()
+    assert gc.isenabled()

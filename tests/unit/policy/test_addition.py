@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from krait.common.errors import UsageError
 from krait.policy.addition import add, next_free
 from krait.policy.document import load
+from krait.policy.formatted import formatted
 from krait.policy.newcomer import Newcomer
 from tests.documents import key, mesh, nodes, policy
 
@@ -24,7 +25,7 @@ nodes:
     public_key: A
     tags: [x]
 »  new:
-    public_key: "B"
+    public_key: B
     tags: [web]
 «policy: {}
 """,
@@ -35,7 +36,7 @@ nodes:
         tags:
         - x  # the tag
 »    new:
-        public_key: "B"
+        public_key: B
         tags: [web]
 «        # no tag
 
@@ -52,7 +53,7 @@ nodes:
     public_key: A
 »
   new:
-    public_key: "B"
+    public_key: B
     tags: [web]
 «
 
@@ -65,7 +66,7 @@ nodes:
     tags: >-
       x
 »  new:
-    public_key: "B"
+    public_key: B
     tags: [web]
 «
 
@@ -76,16 +77,16 @@ nodes:
   b:
     public_key: C
   a: {public_key: A}   # the first
-»  new: {public_key: "B", tags: [web]}
+»  new: {public_key: B, tags: [web]}
 «policy: {}
 """,
     "the end of the file": """
 policy: {}
 nodes:
   a: {public_key: A}»
-  new: {public_key: "B", tags: [web]}«""",
+  new: {public_key: B, tags: [web]}«""",
     "in one line": """
-nodes: {a: {public_key: A}», new: {public_key: "B", tags: [web]}« }  # all
+nodes: {a: {public_key: A}», new: {public_key: B, tags: [web]}« }  # all
 policy: {}
 """,
     "in braces": """
@@ -93,15 +94,15 @@ nodes: {
   a: {
     public_key: A
   }»,
-  new: {public_key: "B", tags: [web]}«,  # a
+  new: {public_key: B, tags: [web]}«,  # a
 }
 policy: {}
 """,
     "JSON": """
-{"policy": {}, "nodes": {"a": {"public_key": "A"}», new: {public_key: "B", tags: [web]}«}}
+{"policy": {}, "nodes": {"a": {"public_key": "A"}», new: {public_key: B, tags: [web]}«}}
 """,
     "a byte order mark and long letters": """\ufeff# ünïcödé € 🐍
-nodes: {a: {public_key: A}», new: {public_key: "B", tags: [web]}«}
+nodes: {a: {public_key: A}», new: {public_key: B, tags: [web]}«}
 policy: {}
 """,
 }
@@ -124,7 +125,7 @@ mesh: {cidr: 10.8.0.0/24}
 policy: {}
 »nodes:
   new:
-    public_key: "B"
+    public_key: B
     tags: [web]
     address: 10.8.0.1
 «""",
@@ -132,7 +133,7 @@ policy: {}
 mesh: {cidr: 10.8.0.0/24}
 nodes:  # to come»
   new:
-    public_key: "B"
+    public_key: B
     tags: [web]
     address: 10.8.0.1«
 
@@ -142,7 +143,7 @@ policy: {}
     "an empty mapping": """
   nodes:< {}>   # to come»
     new:
-      public_key: "B"
+      public_key: B
       tags: [web]«
   policy: {}
 """,
@@ -150,7 +151,7 @@ policy: {}
 policy: {}
 nodes:< ~>»
   new:
-    public_key: "B"
+    public_key: B
     tags: [web]«""",
 }
 FIRST["lines of DOS"] = FIRST["nobody"].replace("\n", "\r\n")
@@ -158,7 +159,7 @@ FIRST["lines of DOS"] = FIRST["nobody"].replace("\n", "\r\n")
 
 @pytest.mark.parametrize("layout", FIRST.values(), ids=FIRST.keys())
 def test_the_first_node_is_put_where_nobody_is_yet(layout: str) -> None:
-    layout = layout.replace('"B"', f'"{key(7)}"')
+    layout = re.sub(r"\bB\b", key(7), layout)
     before, inserted, after = re.split("[»«]", layout)
     text = re.sub("[<>]", "", before) + after
     expected = re.sub("<.*>", "", before) + inserted + after
@@ -174,7 +175,8 @@ def test_the_first_node_is_put_where_nobody_is_yet(layout: str) -> None:
         ("nodes: []\npolicy: {}", "nodes: expected a mapping"),
         ("nodes: {}\nnodes: {}\npolicy: {}", 'duplicate key "nodes"'),
         ("nodes: {}\npolicy: {rules: [{from: web, to: db}]}", 'unknown tag or node "db"'),
-        ("{nodes: {}, policy: {}}", "would be wrong with new in it"),
+        ("{nodes: {}}", "lacks `policy`"),
+        ("{policy: {}, nodes: {}, nods: {}}", "nods"),
     ],
 )
 def test_a_first_node_mends_nothing_else(text: str, message: str) -> None:
@@ -183,12 +185,53 @@ def test_a_first_node_mends_nothing_else(text: str, message: str) -> None:
     assert message in told.value.message
 
 
+IN_BRACES = {
+    "nobody": "{interface: wg0, nodes: {»new: {public_key: B, tags: [web]}«}, policy: {}}\n",
+    "no nodes": "{policy: {}, interface: wg0», nodes: {new: {public_key: B, tags: [web]}}« }\n",
+    "a comma at the end": "{policy: {}», nodes: {new: {public_key: B, tags: [web]}}«,}",
+    "nothing": "{nodes:< ~>» {new: {public_key: B, tags: [web]}}«, policy: {}}",
+    "no value": "{nodes:< >» {new: {public_key: B, tags: [web]}}«, policy: {}}",
+    "JSON": """{
+  "nodes": {»new: {public_key: B, tags: [web]}«
+  },
+  "policy": {}
+}""",
+    "comments": """
+# the mesh
+{
+  policy: {},  # no rules
+  nodes: {»new: {public_key: B, tags: [web]}«  # to come
+  }
+}
+""",
+}
+
+
+@pytest.mark.parametrize("layout", IN_BRACES.values(), ids=IN_BRACES.keys())
+def test_the_first_node_of_a_document_in_braces_is_put_inside_of_them(layout: str) -> None:
+    layout = re.sub(r"\bB\b", key(7), layout)
+    before, inserted, after = re.split("[»«]", layout)
+    added = add((re.sub("[<>]", "", before) + after).encode(), "krait.yaml", NEW)
+    assert added.data.decode() == re.sub("<.*>", "", before) + inserted + after
+    assert [node.name for node in added.document.nodes] == ["new"]
+
+
 def test_a_node_has_all_that_was_said_of_it() -> None:
     newcomer = Newcomer("new", KEY, ("web", "prod"), (), "new.example.org:51820")
     node = load(add(EXAMPLE.read_bytes(), "small.yaml", newcomer).data, "small.yaml").nodes[-1]
     assert (node.name, node.public_key, node.endpoint) == ("new", KEY, newcomer.endpoint)
     assert node.tags == {"web", "prod"}
     assert node.addresses == (ip_address("10.8.0.4"), ip_address("fd7a:6b72::4"))
+
+
+@pytest.mark.parametrize("public_key", [KEY, b"\xfb" * 32])
+@pytest.mark.parametrize("name", ["new", "null", "1e3"])
+def test_what_is_added_has_quotes_where_fmt_has_them(public_key: bytes, name: str) -> None:
+    addresses = (ip_address("10.8.0.77"), ip_address("fd7a:6b72::77"))
+    newcomer = Newcomer(name, public_key, ("web", "no"), addresses, "[2001:db8::1]:51820")
+    data = formatted(EXAMPLE.read_bytes(), "small.yaml")
+    added = add(data, "small.yaml", newcomer).data
+    assert formatted(added, "small.yaml") == added
 
 
 def test_an_address_that_is_given_stands_for_its_range_alone() -> None:

@@ -83,11 +83,14 @@ def test_link_local_addresses_are_on_the_device_and_in_allowed_ips() -> None:
 
 def test_what_goes_to_a_group_goes_to_the_only_peer() -> None:
     groups = 'interface: wg0\nmulticast: {g: {address: [224.0.0.5, "ff02::/16"]}}\n'
-    assert allowed(wanted(read(*PAIR[1:], "a: address: 10.8.0.1", top=groups), "b")) == {
-        "a": "10.8.0.1/32 224.0.0.5/32 ff02::/16"
-    }
-    three = (*PAIR[1:], "a: address: 10.8.0.1", "c: address: 10.8.0.3")
-    assert allowed(wanted(read(*three, top=groups), "b")) == {
+    two = (*PAIR[1:], "a: address: 10.8.0.1")
+    found = wanted(read(*two, top=groups), "b")
+    assert allowed(found) == {"a": "10.8.0.1/32 224.0.0.5/32 ff02::/16"}
+    assert found.multicast
+    assert not wanted(read(*two, top="interface: wg0\n"), "b").multicast
+    found = wanted(read(*two, "c: address: 10.8.0.3", top=groups), "b")
+    assert not found.multicast
+    assert allowed(found) == {
         "a": "10.8.0.1/32",
         "c": "10.8.0.3/32",
     }

@@ -131,6 +131,13 @@ def test_an_mtu_has_the_bounds_of_what_the_mesh_carries(cidr: str, mtu: int) -> 
     assert found.mtu == mtu
 
 
+@pytest.mark.parametrize("fields", ["", ", address: 10.8.0.7", ", address: 'fe80::7', mtu: 1280"])
+def test_a_mesh_with_a_small_mtu_has_ipv6_where_a_node_has_a_larger_one(fields: str) -> None:
+    mesh = "mesh: {cidr: 10.8.0.0/16, mtu: 1000}"
+    text = f"{mesh}\nnodes: {{a: {{public_key: {key(1)}{fields}}}}}\npolicy: {{}}\n"
+    assert read(text).nodes[0].mtu in (None, 1280)
+
+
 def test_a_longer_route_inside_another_nodes_route_is_allowed() -> None:
     assert read(nodes("routes: [10.9.8.0/24]")).nodes[0].routes[0].cidr == ip_network("10.9.8.0/24")
 

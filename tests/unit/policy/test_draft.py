@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """To adopt a draft changes nothing: whatever passes the interface today has an owner and may."""
 
+import re
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
@@ -15,6 +16,7 @@ from krait.policy.advice import advise
 from krait.policy.document import load
 from krait.policy.draft import Scene, draft, own_name
 from krait.policy.evaluate import decide_all
+from krait.policy.formatted import formatted
 from krait.policy.model import Address, Document, Network
 from krait.policy.pair import pair_class
 from krait.policy.values import name as valid_name
@@ -92,6 +94,10 @@ def scenes(draw_: st.DrawFn) -> Scene:
         tuple(others),
         draw_(st.frozensets(st.sampled_from((4, 6)))),
     )
+
+
+def quoted(text: str) -> list[str]:
+    return sorted(re.findall(r'"[^"\n]*"', re.sub(r"(?m)(^| )#.*", "", text)))
 
 
 def load_draft(scene: Scene) -> Document:
@@ -255,3 +261,9 @@ def test_an_interface_without_a_key_is_refused() -> None:
 def test_an_interface_whose_name_no_document_can_hold_is_refused() -> None:
     with pytest.raises(UsageError, match="not an interface name"):
         draft(replace(a_scene(), name="wg:0"))
+
+
+@given(scenes())
+def test_it_has_quotes_where_fmt_has_them(scene: Scene) -> None:
+    text = draft(scene)
+    assert quoted(formatted(text.encode(), "draft.yaml").decode()) == quoted(text)

@@ -86,6 +86,14 @@ BAD = {
         nodes(f"mtu: {HERE}1279", rest="mesh: {cidr: [10.8.0.0/16, 'fd00::/64']}\n"),
         '"1279" is not an MTU',
     ),
+    "an mtu too small for a node's own IPv6": (
+        nodes(f"address: 'fe80::1', mtu: {HERE}1279", rest="mesh: {cidr: 10.8.0.0/16}\n"),
+        '"1279" is not an MTU',
+    ),
+    "a mesh's mtu too small for a node's IPv6": (
+        nodes(f"address: [{HERE}'fe80::1']", rest="mesh: {cidr: 10.8.0.0/16, mtu: 1279}\n"),
+        "address: fe80::1 needs an MTU of 1280, the mesh has 1279",
+    ),
     "an mtu beyond a datagram": (
         mesh(f"{{cidr: 10.8.0.0/24, mtu: {HERE}65476}}"),
         '"65476" is not an MTU',

@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Doing one step, by who can."""
 
-from krait.agent.managed.diff import Addresses, Configure, Listen, Make, Routes, SetMtu, Step, Up
+from krait.agent.managed.diff import (
+    Addresses,
+    Configure,
+    Listen,
+    Make,
+    Routes,
+    SetMtu,
+    SetMulticast,
+    Step,
+    Up,
+)
 from krait.agent.managed.ports import Maker
 from krait.common.errors import KraitError
 from krait.kernel.link import Link
@@ -24,6 +34,8 @@ def apply(step: Step, link: Link | None, maker: Maker) -> Link | None:
             maker.change_routes(ifindex, lead, gone, new)
         case SetMtu(mtu):
             maker.set_mtu(_there(link).ifindex, mtu)
+        case SetMulticast(on):
+            maker.set_multicast(_there(link).ifindex, on=on)
         case Listen(port):
             maker.listen(_there(link), port)
         case Up():

@@ -136,6 +136,16 @@ class SetMtu:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMulticast:
+    """Have the device say that it can do multicast, or not; some routing daemons ask."""
+
+    on: bool
+
+    def __str__(self) -> str:
+        return f"set multicast {'on' if self.on else 'off'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Listen:
     """Take another UDP port: a step of its own, for others may have it, and nothing waits."""
 
@@ -153,18 +163,13 @@ class Up:
         return "up"
 
 
-Step = Make | Configure | Addresses | Routes | SetMtu | Listen | Up
+Step = Make | Configure | Addresses | Routes | SetMtu | SetMulticast | Listen | Up
 
 
 def plan(stage: Stage, wish: Wish, seen: Seen) -> tuple[Step, ...]:
     """What to do to reach a stage; nothing if it is reached."""
-    match stage:
-        case Stage.SHRINK:
-            return tuple(_shrink(wish, seen))
-        case Stage.GROW:
-            return tuple(_grow(wish, seen))
-        case Stage.RAISE:
-            return tuple(_raise(wish, seen))
+    steps = {Stage.SHRINK: _shrink, Stage.GROW: _grow, Stage.RAISE: _raise}
+    return tuple(steps[stage](wish, seen))
 
 
 def _shrink(wish: Wish, seen: Seen) -> Iterator[Step]:
@@ -227,6 +232,8 @@ def _raise(wish: Wish, seen: Seen) -> Iterator[Step]:
         return
     if seen.link.mtu != wish.mtu:
         yield SetMtu(wish.mtu)
+    if seen.link.multicast != wish.device.multicast:
+        yield SetMulticast(wish.device.multicast)
     port = wish.device.listen_port
     if port is not None and port != seen.device.listen_port:
         yield Listen(port)
@@ -241,11 +248,8 @@ def _less(peer: Peer, wanted: WantedPeer | None) -> PeerChange | None:
         return PeerChange(peer.public_key, remove=True)
     keeps = set(wanted.allowed_ips)
     kept = tuple(each for each in peer.allowed_ips if each in keeps)
-    return (
-        None
-        if len(kept) == len(peer.allowed_ips)
-        else PeerChange(peer.public_key, allowed_ips=kept)
-    )
+    less = PeerChange(peer.public_key, allowed_ips=kept)
+    return None if len(kept) == len(peer.allowed_ips) else less
 
 
 def _more(wanted: WantedPeer, peer: Peer | None, wish: Wish, seen: Seen) -> PeerChange | None:

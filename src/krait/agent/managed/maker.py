@@ -180,6 +180,9 @@ class KernelMaker:
     def set_mtu(self, ifindex: int, mtu: int) -> None:
         device.set_mtu(ifindex, mtu)
 
+    def set_multicast(self, ifindex: int, *, on: bool) -> None:
+        device.set_multicast(ifindex, on=on)
+
     def set_up(self, ifindex: int) -> None:
         device.set_up(ifindex)
 

@@ -104,6 +104,9 @@ class Maker(Protocol):
     def set_mtu(self, ifindex: int, mtu: int) -> None:
         """In bytes."""
 
+    def set_multicast(self, ifindex: int, *, on: bool) -> None:
+        """Whether it says that it can do multicast."""
+
     def set_up(self, ifindex: int) -> None:
         """From here on it carries traffic."""
 

@@ -12,6 +12,7 @@ from krait.agent.managed.diff import (
     Routes,
     Seen,
     SetMtu,
+    SetMulticast,
     Step,
     Up,
     Wish,
@@ -61,6 +62,9 @@ class Bench:
             case SetMtu(mtu):
                 assert self.link is not None
                 self.link = replace(self.link, mtu=mtu)
+            case SetMulticast(on):
+                assert self.link is not None
+                self.link = replace(self.link, multicast=on)
             case Listen(port):
                 assert self.device is not None
                 self.device = replace(self.device, listen_port=port)

@@ -13,6 +13,7 @@ from krait.agent.managed.diff import (
     Make,
     Routes,
     SetMtu,
+    SetMulticast,
     Up,
     Wish,
 )
@@ -159,6 +160,10 @@ class Machine:
     def set_mtu(self, ifindex: int, mtu: int) -> None:
         assert ifindex == IFINDEX
         self.bench.do(SetMtu(mtu))
+
+    def set_multicast(self, ifindex: int, *, on: bool) -> None:
+        assert ifindex == IFINDEX
+        self.bench.do(SetMulticast(on))
 
     def set_up(self, ifindex: int) -> None:
         assert ifindex == IFINDEX

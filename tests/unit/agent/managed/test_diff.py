@@ -54,6 +54,7 @@ def wishes(draw: st.DrawFn) -> Wish:
             routes=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
             unreachable=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
             mesh=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
+            multicast=draw(st.booleans()),
         ),
         private_key=PRIVATE,
         preshared_keys={key: SHARED for key in keys if draw(st.booleans())},
@@ -75,7 +76,10 @@ def benches(draw: st.DrawFn) -> Bench:
                 bench.routes[lead].clear()
         return bench
     addresses = tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True)))
-    bench.link = Link(IFINDEX, "wg0", "wireguard", 1420, draw(st.booleans()), addresses)
+    bench.link = Link(
+        *(IFINDEX, "wg0", "wireguard", 1420, draw(st.booleans()), addresses),
+        multicast=draw(st.booleans()),
+    )
     peers = tuple(
         Peer(
             key,
@@ -116,6 +120,7 @@ def test_the_stages_lead_to_what_is_wanted_and_then_nothing_is_left_to_do(bench:
     assert device.public_key == OWN
     assert wish.device.listen_port in (None, device.listen_port)
     assert wish.device.mtu in (None, link.mtu)
+    assert link.multicast == wish.device.multicast
     assert bench.leads() == {lead: wish.routes(lead) for lead in Lead}
     peers = {peer.public_key: peer for peer in device.peers}
     assert peers.keys() == {peer.public_key for peer in wish.device.peers}
