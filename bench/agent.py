@@ -17,10 +17,10 @@ from typing import Self
 
 from bench import document
 from krait.lab.namespace import NamespaceMachine
+from krait.lab.tunnel import CONFINED
 
 INTERFACE = "wg0"
 KRAIT = ["krait"]
-_CONFINED = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin")
 _FILE = "/run/mesh.yaml"
 _LIMIT_S = 120.0
 
@@ -47,7 +47,7 @@ class Host:
     def make_interface(self) -> None:
         """As another tool would: a WireGuard interface that holds the peers of the document."""
         machine = self.machine
-        machine.spawn([*_CONFINED, "wireguard-go", "-f", INTERFACE])
+        machine.spawn([*CONFINED, "wireguard-go", "-f", INTERFACE])
         machine.wait_until_succeeds(["wg", "show", INTERFACE])
         machine.succeed(
             ["wg", "setconf", INTERFACE, "/dev/stdin"],

@@ -2,7 +2,7 @@
 """What packets that are dropped cost, and what they cost others: `python -m bench.flood`.
 
 First the filter alone, by BPF_PROG_TEST_RUN. Then whole machines of namespaces: Alice floods Bob,
-who is on guard, and Carol talks with him all the while. Where WireGuard is wireguard-go, its
+who runs Krait, and Carol talks with him all the while. Where WireGuard is wireguard-go, its
 cryptography and its system calls are most of what a packet costs: that part says what a flood does
 to such a machine, not what the filter does.
 """
@@ -85,7 +85,7 @@ class Victim:
         self._bob.spawn([*TORRENT, "sink", str(TCP_PORT)]).wait_for_output("ready")
         self._wireguard = self._pid_of("wireguard-go") if lab.userspace else 0
 
-    def guard(self) -> None:
+    def enforce(self) -> None:
         self._bob.write(_CONFIG, _document(self._lab))
         agent = self._bob.spawn(["krait", "--iface", "wg0", "--config", _CONFIG])
         self._bob.wait_until_succeeds("krait status wg0 --json | grep -q '\"enforcing\"'")
@@ -168,7 +168,7 @@ def machines() -> Iterator[tuple[str, ...]]:
         victim = Victim(lab)
         bare = (Attack("no flood, no Krait", port=0), Attack("a flood, no Krait"))
         yield from _rows(victim, bare)
-        victim.guard()
+        victim.enforce()
         yield from _rows(victim, (NONE, *ATTACKS))
 
 

@@ -85,7 +85,7 @@ class Victim:
 
 
 @contextmanager
-def guarded(limits: str = "{}") -> Iterator[Victim]:
+def victim_with(limits: str = "{}") -> Iterator[Victim]:
     victim = Victim(policy(limits))
     try:
         yield victim
@@ -115,7 +115,7 @@ def alive(victim: Victim, peer: str, count: int) -> int:
 
 def test_opens_that_nobody_answers_push_out_no_flow_that_was_answered() -> None:
     random = Random(1)  # noqa: S311 - any ports will do
-    with guarded("{opens: unlimited}") as victim:
+    with victim_with("{opens: unlimited}") as victim:
         converse(victim, HONEST, KEPT)
         for _ in range(ATTACK):
             port, other = random.randrange(1, 1 << 16), random.randrange(1, 1 << 16)
@@ -126,7 +126,7 @@ def test_opens_that_nobody_answers_push_out_no_flow_that_was_answered() -> None:
 
 def test_syns_that_nobody_answers_and_pings_push_out_no_flow_that_was_answered() -> None:
     random = Random(2)  # noqa: S311
-    with guarded("{opens: unlimited}") as victim:
+    with victim_with("{opens: unlimited}") as victim:
         converse(victim, HONEST, KEPT)
         for number in range(ATTACK):
             assert victim.arrives(HOSTILE, tcp(random.randrange(1, 1 << 16), 80, SYN), TCP)
@@ -137,7 +137,7 @@ def test_syns_that_nobody_answers_and_pings_push_out_no_flow_that_was_answered()
 
 
 def test_a_peer_that_opens_more_than_a_peer_may_is_stopped_and_named() -> None:
-    with guarded("{opens: 1, burst: 100}") as victim:
+    with victim_with("{opens: 1, burst: 100}") as victim:
         passed = sum(victim.arrives(HOSTILE, udp(port, 53)) for port in range(1, 1001))
         assert 100 <= passed < 200
         assert victim.drops() == {Reason.OPEN_LIMIT: 1000 - passed}
@@ -148,14 +148,14 @@ def test_a_peer_that_opens_more_than_a_peer_may_is_stopped_and_named() -> None:
 
 
 def test_the_limit_of_one_peer_is_no_limit_of_another() -> None:
-    with guarded("{opens: 1, burst: 100}") as victim:
+    with victim_with("{opens: 1, burst: 100}") as victim:
         for port in range(1, 1001):
             victim.arrives(HOSTILE, udp(port, 53))
         converse(victim, HONEST, 50)
 
 
 def test_what_this_node_opens_is_not_limited() -> None:
-    with guarded("{opens: 1, burst: 1}") as victim:
+    with victim_with("{opens: 1, burst: 1}") as victim:
         for port in range(1, 200):
             assert victim.sends(HONEST, udp(port, 123))
         assert victim.arrives(HONEST, udp(7, 53))
@@ -165,7 +165,7 @@ def test_what_this_node_opens_is_not_limited() -> None:
 
 @pytest.mark.parametrize("limits", ["{}", "{opens: 1, burst: 1}"], ids=["default", "one"])
 def test_packets_of_a_flow_cost_nothing_of_what_a_peer_may_open(limits: str) -> None:
-    with guarded(limits) as victim:
+    with victim_with(limits) as victim:
         assert victim.arrives(HONEST, tcp(40000, 80, SYN), TCP)
         for _ in range(5_000):
             assert victim.arrives(HONEST, tcp(40000, 80, ACK), TCP)
@@ -174,7 +174,7 @@ def test_packets_of_a_flow_cost_nothing_of_what_a_peer_may_open(limits: str) -> 
 
 
 def test_a_peer_that_is_answered_needs_a_table_of_flows_to_push_out_anothers() -> None:
-    with guarded("{opens: unlimited}") as victim:
+    with victim_with("{opens: unlimited}") as victim:
         converse(victim, HONEST, KEPT)
         room = FLOWS - KEPT - 2 * FREE_LIST * (os.cpu_count() or 1)
         converse(victim, HOSTILE, room)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.common.guard import PREFIX4, GuardReason, Mark
+from krait.common.guard import PREFIX4, GuardMark, GuardReason
 from krait.kernel.bpf.errors import MapFull
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.program import program_info
@@ -30,12 +30,12 @@ BEHIND, BEHIND6 = "10.8.0.70", "fd00:8::5:1"
 MARKS = {
     ip_network(cidr): mark
     for cidr, mark in {
-        "10.8.0.0/24": Mark.MESH,
-        "10.8.0.64/27": Mark.NOTHING,
-        f"{OWN}/32": Mark.MESH | Mark.OWN,
-        "fd00:8::/64": Mark.MESH,
-        "fd00:8::5:0/112": Mark.NOTHING,
-        f"{OWN6}/128": Mark.MESH | Mark.OWN,
+        "10.8.0.0/24": GuardMark.MESH,
+        "10.8.0.64/27": GuardMark.NOTHING,
+        f"{OWN}/32": GuardMark.MESH | GuardMark.OWN,
+        "fd00:8::/64": GuardMark.MESH,
+        "fd00:8::5:0/112": GuardMark.NOTHING,
+        f"{OWN6}/128": GuardMark.MESH | GuardMark.OWN,
     }.items()
 }
 
@@ -193,7 +193,10 @@ def test_without_marks_everything_passes() -> None:
 
 def test_marks_are_read_back_and_what_is_not_wanted_goes(guard: GuardLoad) -> None:
     assert guard.marks == MARKS
-    fewer = {ip_network("10.9.0.0/16"): Mark.MESH, ip_network("10.8.0.0/24"): Mark.NOTHING}
+    fewer = {
+        ip_network("10.9.0.0/16"): GuardMark.MESH,
+        ip_network("10.8.0.0/24"): GuardMark.NOTHING,
+    }
     guard.mark(fewer)
     assert guard.marks == fewer
     assert verdict(guard, ip4(LAN, OWN, UDP), IPV4) is GOES_ON
@@ -204,15 +207,15 @@ def test_a_mark_that_another_tool_made_is_read_back_and_goes(
 ) -> None:
     guard.pin(folder / "bpf" / "guard")
     with Map.open_pinned(folder / "bpf" / "guard" / "marks4") as marks:
-        marks.update(PREFIX4.codec.pack(16, 10, 9, 8, 7), bytes((Mark.OWN, 0, 0, 0)))
-    assert guard.marks == {**MARKS, ip_network("10.9.0.0/16"): Mark.OWN}
+        marks.update(PREFIX4.codec.pack(16, 10, 9, 8, 7), bytes((GuardMark.OWN, 0, 0, 0)))
+    assert guard.marks == {**MARKS, ip_network("10.9.0.0/16"): GuardMark.OWN}
     guard.mark(MARKS)
     assert guard.marks == MARKS
 
 
 def test_more_marks_than_there_is_room_for_are_refused() -> None:
     with GuardLoad.load() as loaded, pytest.raises(MapFull):
-        loaded.mark(dict.fromkeys(ip_network("10.0.0.0/8").subnets(new_prefix=25), Mark.MESH))
+        loaded.mark(dict.fromkeys(ip_network("10.0.0.0/8").subnets(new_prefix=25), GuardMark.MESH))
 
 
 def test_the_verifier_walks_few_instructions(guard: GuardLoad, figures: Figures) -> None:

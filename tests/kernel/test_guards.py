@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from krait.common.errors import SystemRefused
-from krait.common.guard import GuardReason, Mark
+from krait.common.guard import GuardMark, GuardReason
 from krait.kernel import clsact
 from krait.kernel.bpf.link import TcxLink, tcx_query
 from krait.kernel.guard import GuardLoad
@@ -30,8 +30,8 @@ need_tools("ip", "tc")
 
 OWN, OTHER, LAN, HERE = "10.8.0.1", "10.8.0.2", "192.0.2.7", "192.0.2.1"
 MARKS = {
-    ip_network("10.8.0.0/24"): Mark.MESH,
-    ip_network(f"{OWN}/32"): Mark.MESH | Mark.OWN,
+    ip_network("10.8.0.0/24"): GuardMark.MESH,
+    ip_network(f"{OWN}/32"): GuardMark.MESH | GuardMark.OWN,
 }
 NOBODY = 1 << 30
 PAGED_LINEAR_BYTES = 1

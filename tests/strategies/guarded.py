@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from random import Random
 from struct import pack
 
-from krait.common.guard import Mark
+from krait.common.guard import GuardMark
 from krait.policy.model import Address, Network
 from tests.strategies.packets import DESTINATION_OPTIONS, HOP_BY_HOP, Extension, icmp, ip4, ip6, udp
 
@@ -25,7 +25,7 @@ _EXTENSIONS = (HOP_BY_HOP, DESTINATION_OPTIONS, 43, 44, 51)
 class Guarded:
     """What is marked, and addresses in it and beside it."""
 
-    marks: Mapping[Network, Mark]
+    marks: Mapping[Network, GuardMark]
     addresses4: Sequence[Address]
     addresses6: Sequence[Address]
 
@@ -43,17 +43,17 @@ class Frame:
 
 def guarded(random: Random) -> Guarded:
     """One node's marks, as `guard_of` would make them."""
-    found: dict[Network, Mark] = {}
+    found: dict[Network, GuardMark] = {}
     near: dict[int, list[Address]] = {4: [*map(ip_address, LAN4)], 6: [*map(ip_address, LAN6)]}
     for base in ("10.8.0.0", "fd00:8::"):
         for mesh in _ranges(random, base):
-            found[mesh] = Mark.MESH
+            found[mesh] = GuardMark.MESH
             behind = _inside(random, mesh, 5)
             if random.random() < 0.7:
-                found[behind] = Mark.NOTHING
-                found[_inside(random, behind, 99)] = Mark.MESH  # another node's
+                found[behind] = GuardMark.NOTHING
+                found[_inside(random, behind, 99)] = GuardMark.MESH  # another node's
             own = _inside(random, random.choice((mesh, behind)), 99)
-            found[own] = Mark.MESH | Mark.OWN
+            found[own] = GuardMark.MESH | GuardMark.OWN
     for cidr in found:
         first, last = cidr[0], cidr[-1]
         near[cidr.version] += [first, last, cidr[cidr.num_addresses // 2]]

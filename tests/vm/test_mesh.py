@@ -24,7 +24,7 @@ from krait.lab.virtual.machine import VirtualMachine
 from krait.lab.virtual.qemu import Board
 from tests.netns.agent.conftest import Agent
 from tests.netns.flows import is_silent
-from tests.netns.scenarios.conftest import CONFIG, Guard, Mesh, received, target
+from tests.netns.scenarios.conftest import CONFIG, Mesh, Warden, received, target
 from tests.patience import wait_until
 from tests.vm.bulk import BULK_PORT, throughput_mbit_s
 from tests.vm.conftest import KIND, Figures, booted
@@ -66,7 +66,7 @@ class GuestAgent(Agent):
         return super().wait_for(event, after=after)
 
 
-class GuestGuard(Guard):
+class GuestWarden(Warden):
     """Krait in a guest, whose tables are read from inside."""
 
     def __init__(self, machine: NamespaceMachine, kind: AttachKind) -> None:
@@ -99,9 +99,9 @@ class GuestGuard(Guard):
 class GuestMesh(Mesh):
     """A mesh of guests, each with its kernel's way to attach."""
 
-    def guard(self, name: str) -> GuestGuard:
-        found = self.guards.setdefault(name, GuestGuard(self.lab[name], KIND[RUNS[name]]))
-        assert isinstance(found, GuestGuard)
+    def warden(self, name: str) -> GuestWarden:
+        found = self.wardens.setdefault(name, GuestWarden(self.lab[name], KIND[RUNS[name]]))
+        assert isinstance(found, GuestWarden)
         return found
 
 
@@ -148,17 +148,17 @@ def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figure
         figures(f"alice to bob, policy on both: {mbit_s:.1f} Mbit/s of TCP")
 
     with lab.subtest("without its agent a machine enforces on, and the next one takes over"):
-        mesh.guard("bob").kill()
+        mesh.warden("bob").kill()
         mesh.succeed("carol", "bob", "tcp/81")
         mesh.fail("bob", "carol", "tcp/80", drops={"bob": "denied"})
-        mesh.guard("bob").come_back(mesh.document(NODES, [PING, WEB, LIVE]))
+        mesh.warden("bob").come_back(mesh.document(NODES, [PING, WEB, LIVE]))
         mesh.fail("carol", "bob", "tcp/81", drops={"bob": "denied"})
-        mesh.guard("bob").enforce(policy)
+        mesh.warden("bob").enforce(policy)
         mesh.succeed("carol", "bob", "tcp/81")
 
     with lab.subtest("a machine whose power is cut comes back"):
         lab["carol"].crash()
-        del mesh.guards["carol"]
+        del mesh.wardens["carol"]
         started_s = time.monotonic()
         lab.restart("carol")
         mesh.enforce(policy, "carol")
@@ -181,7 +181,7 @@ def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figure
         mesh.enforce(mesh.document(NODES, [PING, WEB, CAROL]), "alice")
         assert is_silent(tcp, 50)
         assert is_silent(udp, 50)
-        assert mesh.guard("alice").drops().keys() == {"denied"}
+        assert mesh.warden("alice").drops().keys() == {"denied"}
 
 
 def live(mesh: GuestMesh, probe: str) -> Flow:

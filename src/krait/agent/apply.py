@@ -16,20 +16,9 @@ from typing import Any, TypeVar, assert_never
 import structlog
 
 from krait.agent import state
+from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
 from krait.agent.desired import Desired
-from krait.agent.diff import (
-    Action,
-    Attach,
-    Commit,
-    Detach,
-    Drop,
-    Load,
-    Observed,
-    Pin,
-    Swap,
-    Unlink,
-    choose,
-)
+from krait.agent.diff import Observed, choose
 from krait.agent.diff import Tables as Planned
 from krait.agent.ports import Filter, Loads, Tables
 from krait.agent.reading_back import Drift, ReadingBack

@@ -37,7 +37,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SetMarks:
     """Hold every interface to what is wanted."""
 
     guard: Guard = field(repr=False)
@@ -78,7 +78,7 @@ class Discard:
         return f"remove {'other versions of ' if self.outdated else ''}the guard"
 
 
-Action = Load | Mark | Post | Relieve | Discard
+Action = Load | SetMarks | Post | Relieve | Discard
 
 
 def plan(wanted: Guard | None, observed: Observed, kind: AttachKind) -> tuple[Action, ...]:
@@ -100,7 +100,7 @@ def _withdraw(observed: Observed) -> Iterator[Action]:
 
 def _keep(wanted: Guard, observed: Observed, program_id: int, kind: AttachKind) -> Iterator[Action]:
     if wanted != observed.marked:
-        yield Mark(wanted)
+        yield SetMarks(wanted)
     yield from (Relieve(ifindex, AttachKind.TCX) for ifindex in observed.posts.lost)
     for ifindex, name in observed.devices.items():
         seats = observed.posts.seats.get(ifindex, ())

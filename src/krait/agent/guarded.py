@@ -40,9 +40,14 @@ def look(name: str, real: Adapters, paths: Paths) -> Guarded | None:
     return Guarded(on, tuple(missing), real.guards.drops())
 
 
-def shortfall(guard: Guarded | None, alive: Live | None) -> str:
-    """What is wrong with the guard; where there is none, by the word of the living agent."""
+def shortfall(guard: Guarded | None, alive: Live | None, *, is_wanted: bool) -> str:
+    """What is wrong with the guard; where there is none, by the word of the living agent.
+
+    `is_wanted`: by what was written down of the commit in force.
+    """
     if guard is not None and guard.missing:
         return f"no guard on {', '.join(guard.missing)}"
     fault = alive.fault_of("guard") if alive else None
-    return fault.message.removeprefix("degraded: ") if fault else ""
+    if fault is not None:
+        return fault.message.removeprefix("degraded: ")
+    return "the document wants a guard, and there is none" if is_wanted and guard is None else ""

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import structlog
 
-from krait.agent.guard import Action, Discard, Load, Mark, Observed, Post, Relieve, plan
+from krait.agent.guard import Action, Discard, Load, Observed, Post, Relieve, SetMarks, plan
 from krait.agent.ports import Guards
 from krait.common.errors import KraitError
 from krait.kernel.link import Link
@@ -28,12 +28,17 @@ _log = structlog.get_logger()
 
 
 class Unguarded(KraitError):
-    """Some interfaces lack the guard."""
+    """Some interfaces lack the guard, each for a reason of its own."""
 
-    def __init__(self, names: Iterable[str], why: KraitError) -> None:
+    def __init__(self, refused: Mapping[str, KraitError]) -> None:
+        """`refused` has the reasons, by the interface's name."""
+        names: dict[str, list[str]] = {}
+        for name, why in refused.items():
+            names.setdefault(why.message, []).append(name)
+        told = (f"no guard on {', '.join(those)}: {why}" for why, those in names.items())
+        hints = dict.fromkeys(each.hint for each in refused.values() if each.hint)
         super().__init__(
-            f"degraded: no guard on {', '.join(names)}: {why.message}",
-            hint=why.hint or "It is tried again.",
+            f"degraded: {'; '.join(told)}", hint=" ".join(hints) or "It is tried again."
         )
 
 
@@ -87,7 +92,7 @@ class Guarding:
                 break
         self.is_unfinished = not left
         if refused:
-            raise Unguarded(refused, next(iter(refused.values())))
+            raise Unguarded(refused)
         if self.is_unfinished:
             return None
         self._looks_for_filters = self._guards.kind is AttachKind.CLSACT and self.is_on
@@ -110,7 +115,7 @@ class Guarding:
             case Load(guard):
                 self._guards.load(guard.marks)
                 self._marked = guard
-            case Mark(guard):
+            case SetMarks(guard):
                 self._guards.mark(guard.marks)
                 self._marked = guard
             case Post(ifindex, name):

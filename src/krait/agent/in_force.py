@@ -14,7 +14,7 @@ from krait.policy.model import Document
 from krait.policy.yaml_source import MAX_BYTES
 
 
-class Sight(NamedTuple):
+class Governed(NamedTuple):
     """What is on an interface where a policy is in force."""
 
     found: Inspection
@@ -22,7 +22,7 @@ class Sight(NamedTuple):
     document: Document
 
 
-def look(interface: str, paths: Paths, *, hint: str) -> Sight:
+def look(interface: str, paths: Paths, *, hint: str) -> Governed:
     """What is on an interface, and the document that is in force there, agent or no agent.
 
     `hint` says what to ask instead where it cannot be told. Raises UsageError where no policy is in
@@ -43,7 +43,7 @@ def look(interface: str, paths: Paths, *, hint: str) -> Sight:
             "another, or is gone",
             hint=hint,
         )
-    return Sight(found, found.tables, document)
+    return Governed(found, found.tables, document)
 
 
 def _document(found: Inspection, paths: Paths) -> Document | None:

@@ -158,7 +158,9 @@ def condition(found: Inspection) -> tuple[Condition, str]:
         return Condition.DEGRADED, f"ahead of Krait: {ahead}"
     if not found.tables.armed:
         return Condition.WAITING, "nothing passes: no policy is in force"
-    if why := shortfall(found.guard, found.live if found.pid is not None else None):
+    alive = found.live if found.pid is not None else None
+    is_wanted = found.record is not None and found.record.guard
+    if why := shortfall(found.guard, alive, is_wanted=is_wanted):
         return Condition.DEGRADED, why
     return Condition.ENFORCING, ""
 

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from krait.agent import in_force
 from krait.agent.diff import choose
-from krait.agent.in_force import Sight
+from krait.agent.in_force import Governed
 from krait.agent.paths import Paths
 from krait.agent.wiring import adapters
 from krait.common.errors import SystemRefused
@@ -60,17 +60,17 @@ def live_flows(interface: str, paths: Paths, sought: Sought) -> Iterator[Flows]:
     the kernel does not let us look, or it is not known whose an address is.
     """
     hint = f"`krait status {interface}` tells what is known of it"
-    sight = in_force.look(interface, paths, hint=hint)
-    owner = _owners(sight, sought)
-    is_asked_for = asked_for(sight.document, sought)
+    here = in_force.look(interface, paths, hint=hint)
+    owner = _owners(here, sought)
+    is_asked_for = asked_for(here.document, sought)
     with closing(adapters(interface, paths).loads) as loads:
-        generation = choose(loads.found(), sight.found.seats)
+        generation = choose(loads.found(), here.found.seats)
         if generation is None:
             raise SystemRefused(f"the tables of {interface} are not pinned any more", hint=hint)
         tables = loads.open(generation)
-        record = sight.found.record
+        record = here.found.record
         rules = (DEFAULT_RULE, *(record.numbers.rules if record else ()))
-        revision = sight.tables.revision
+        revision = here.tables.revision
         seen = (told(flow, owner, rules, revision) for flow in tables.flows())
         yield Flows(interface, revision, filter(is_asked_for, seen))
 
@@ -87,9 +87,9 @@ def told(flow: LiveFlow, owner: Owner, rules: Sequence[str | None], revision: in
     )
 
 
-def _owners(sight: Sight, sought: Sought) -> Owner:
+def _owners(here: Governed, sought: Sought) -> Owner:
     """Whose an address is, by the document and WireGuard; without that, nobody is known."""
-    found, _, document = sight
+    found, _, document = here
     if found.device is not None and found.link is not None:
         view = resolve(document, found.device.as_policy_sees_it(found.link.addresses))
         principal = Survival(document.policy, view).owner

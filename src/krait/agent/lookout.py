@@ -43,6 +43,7 @@ class Lookout:
         self._mark: object = None
         self._interface = _Remembered()
         self._awaited: int | None = None  # the ifindex whose key was said to be waited for
+        self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
 
     def look(self, now_s: float) -> Sight:
         """Look once; `now_s` is monotonic. Raises SystemRefused if the kernel does not answer."""
@@ -69,9 +70,17 @@ class Lookout:
         """At the next look the interface appears, though it was there before."""
         self._forget(None)
 
-    def greeted(self, sight: Sight) -> None:
+    def appeared(self, ifindex: int, now_s: float) -> None:
+        """The kernel told of this interface just now."""
+        self._appeared = ifindex, now_s
+
+    def greeted(self, sight: Sight, now_s: float) -> None:
         """The interface that appeared is shut: from here on it is one like any other."""
         self._forget(sight.ifindex)
+        name, facts = sight.link.name if sight.link else "", {}
+        if self._appeared is not None and self._appeared[0] == sight.ifindex:
+            facts = {"shut_after_ms": round((now_s - self._appeared[1]) * 1e3, 1)}
+        _log.info(f"{name} appeared and is shut", ifindex=sight.ifindex, **facts)
 
     def next_s(self, now_s: float) -> float:
         """When to look again though nothing happens: in so many seconds."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Protocol
 
-from krait.common.guard import GuardReason, Mark
+from krait.common.guard import GuardMark, GuardReason
 from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
 from krait.kernel.generation import Count, Generation, InForce, Moment
@@ -140,10 +140,10 @@ class Guards(Protocol):
     def outdated(self) -> bool:
         """Whether there are loads of other versions, or half ones."""
 
-    def load(self, marks: Mapping[Network, Mark]) -> None:
+    def load(self, marks: Mapping[Network, GuardMark]) -> None:
         """Load and pin it, marked; nothing runs it yet."""
 
-    def mark(self, marks: Mapping[Network, Mark]) -> None:
+    def mark(self, marks: Mapping[Network, GuardMark]) -> None:
         """Mark these, and nothing else."""
 
     def observe(self, devices: Iterable[int], *, filters: bool) -> Posts:

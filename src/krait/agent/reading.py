@@ -22,12 +22,18 @@ _log = structlog.get_logger()
 class Reading:
     """The document of one interface. Moments are monotonic, in seconds."""
 
-    def __init__(self, path: Path, kept: Path, interface: str) -> None:
-        """`kept` is where what was in force last lies."""
+    def __init__(
+        self, path: Path, kept: Path, interface: str, take: Callable[[Source], None]
+    ) -> None:
+        """`kept` is where what was in force last lies.
+
+        `take` puts a document to use; it raises KraitError for one that cannot be used.
+        """
         self.taken: Source | None = None
         """The one that counts."""
         self.attempts = 0
         self._path, self._kept, self._interface = path, kept, interface
+        self._take = take
         self._unheard = source.Unheard(path)
         self._untaken: Source | None = None
         self._backoff = Backoff()
@@ -52,8 +58,8 @@ class Reading:
         """When to try again to take what was read, in so many seconds; None: there is no such."""
         return None if self._untaken is None else self._backoff.due_in_s(now_s)
 
-    def read(self, now_s: float, take: Callable[[Source], None], *, if_missing: str) -> None:
-        """Read it, or take again what was read; `take` raises KraitError for what cannot be used.
+    def read(self, now_s: float, *, is_enforcing: bool) -> None:
+        """Read it, or take again what was read; `is_enforcing`: a policy is in force already.
 
         Raises what `source.read` and `take` raise; then what counted so far still does.
         """
@@ -61,13 +67,14 @@ class Reading:
             self._untaken, self._must_read = None, False
             self.attempts += 1
             self._unheard.reading()
-            found = source.read(self._path, self._interface, self.taken, if_missing=if_missing)
+            restore = self._how_to_restore(is_enforcing=is_enforcing)
+            found = source.read(self._path, self._interface, self.taken, if_missing=restore)
         else:
             found = self._untaken
         if found == self.taken:
             return
         try:
-            take(found)
+            self._take(found)
         except KraitError:
             if found != self._untaken:
                 self._backoff.reset()
@@ -77,10 +84,26 @@ class Reading:
         self.taken, self._untaken = found, None
         _log.info("document read", path=found.path, sha256=found.sha256[:12])
 
-    def go_back(self, take: Callable[[Source], None]) -> None:
+    def read_or_go_back(self, now_s: float, *, is_enforcing: bool) -> KraitError | None:
+        """What is wrong with the document, though what was in force last may count now."""
+        try:
+            self.read(now_s, is_enforcing=is_enforcing)
+        except KraitError as error:
+            self._go_back()
+            return error
+        return None
+
+    def _go_back(self) -> None:
         """Have what was in force last count, of before a reboot perhaps; if that can be used."""
         with suppress(KraitError):
             found = source.read(self._kept, self._interface)
-            take(found)
+            self._take(found)
             self.taken = found
             _log.warning("going on with the document that was in force last")
+
+    def _how_to_restore(self, *, is_enforcing: bool) -> str:
+        """What to do without a document while a policy is in force; empty: none is."""
+        hint = "restore it; until then the policy in force stays"
+        if self._kept.exists():
+            return f"{hint} (a copy of it: {self._kept})"
+        return hint if is_enforcing else ""

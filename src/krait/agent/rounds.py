@@ -13,23 +13,22 @@ from functools import partial
 
 import structlog
 
-from krait.agent import source, state
-from krait.agent.backoff import Backoff
+from krait.agent import state
+from krait.agent.account import Account
+from krait.agent.actions import Action, Commit, Load
 from krait.agent.desired import Desired, Source
-from krait.agent.diff import Action, Commit, Load, Observed, plan
+from krait.agent.diff import Observed, plan
 from krait.agent.faults import Faults
 from krait.agent.intent import Intent
 from krait.agent.lookout import INTERVAL_S, Lookout, Sight
 from krait.agent.managed.diff import Stage
-from krait.agent.managed.keeper import Away
-from krait.agent.places import Behind, Elsewhere, Gone
+from krait.agent.places import Away, Place
 from krait.agent.reading import Reading
-from krait.agent.rehearsal import Rehearsal
+from krait.agent.refusal import Refusal
 from krait.agent.setup import Setup
+from krait.agent.shadow_file import ShadowFile
 from krait.common import collector
 from krait.common.errors import KraitError
-from krait.kernel.files import sweep, writing
-from krait.kernel.seat import AttachKind
 
 _PLANS = 6  # a start needs three; more would mean that somebody works against us
 
@@ -46,27 +45,21 @@ class Rounds:
         self._keeper = setup.keeper and setup.keeper(wake)
         self._lookout = Lookout(setup.eyes)
         self._intent = Intent(setup.enforcement, wake)
-        self._reading = Reading(setup.document, setup.kept, setup.interface)
-        self._rehearsal = Rehearsal(setup.shadow, setup.interface, wake)
+        self._reading = Reading(setup.document, setup.kept, setup.interface, self._take)
+        self._shadow = ShadowFile(setup.shadow, setup.interface, wake)
         self._faults = Faults()
-        self._leading, self._renewing = Backoff(), Backoff()
-        self._unrenewed: KraitError | None = None
-        self._appeared: tuple[int, float] | None = None  # ifindex, and when the kernel told
-        self._kept: Source | None = None
-        self._since_s = time.time()
-        self._told: state.Live | None = None
+        self._place = Place(setup.interface, setup.enforcement.kind)
+        self._renewal = Refusal()  # of a load whose only gain is this version's programs
+        self._account = Account(setup.kept, setup.live)
         self._sight = Sight(None)
-        self._is_elsewhere = False
-        self._has_moved = False
 
     @collector.paused(then_sweep=True)
     def start(self) -> None:
         """The first round, whose errors end it unless an earlier agent's policy is in force."""
-        for each in (self._setup.kept, self._setup.live):
-            sweep(each)
+        self._account.sweep()
         self._sight = self._lookout.look(time.monotonic())
         self._enforcement.start(self._sight.ifindex)
-        if self._enforcement.is_enforcing(self._sight.ifindex):
+        if self._is_enforcing:
             if (error := self._read_or_go_back()) is not None:
                 self._faults.note("document", error)
             self.play()
@@ -107,12 +100,12 @@ class Rounds:
 
     def appeared(self, ifindex: int) -> None:
         """The kernel told of this interface just now."""
-        self._appeared = ifindex, time.monotonic()
-        self._has_moved = False
+        self._lookout.appeared(ifindex, time.monotonic())
+        self._place.appeared()
 
     def moved(self) -> None:
         """The kernel told just now that the interface is in another network namespace."""
-        self._has_moved = self._enforcement.kind is AttachKind.CLSACT  # a TCX link goes along
+        self._place.moved()
 
     def trouble(self, subject: str, error: KraitError | None) -> None:
         """What is wrong with how events are heard of; None: nothing is any more."""
@@ -136,6 +129,10 @@ class Rounds:
             return f"waiting for {name}, armed"
         faults = f"; {len(self._faults)} faults: krait status {name}" if self._faults else ""
         return f"{name}: revision {self._enforcement.revision} in force{faults}"
+
+    @property
+    def _is_enforcing(self) -> bool:
+        return self._enforcement.is_enforcing(self._sight.ifindex)
 
     def _begin(self) -> None:
         if (error := self._read_or_go_back()) is not None:
@@ -170,17 +167,10 @@ class Rounds:
             self._faults.note("tables", error)
 
     def _read_or_go_back(self) -> KraitError | None:
-        """What is wrong with the document, though another one may count now."""
-        try:
-            self._read()
-        except KraitError as error:
-            self._reading.go_back(self._take)
-            return error
-        return None
+        return self._reading.read_or_go_back(time.monotonic(), is_enforcing=self._is_enforcing)
 
     def _read(self) -> None:
-        restore = self._how_to_restore()
-        self._reading.read(time.monotonic(), self._take, if_missing=restore)
+        self._reading.read(time.monotonic(), is_enforcing=self._is_enforcing)
 
     def _take(self, found: Source) -> None:
         """This document counts from here on; not if it is none that the device can be made from."""
@@ -190,13 +180,6 @@ class Rounds:
             self._keeper.adopt(found)
         self._intent.source = found
 
-    def _how_to_restore(self) -> str:
-        """What to do without a document while a policy is in force; empty: none is."""
-        hint, kept = "restore it; until then the policy in force stays", self._setup.kept
-        if kept.exists():
-            return f"{hint} (a copy of it: {kept})"
-        return hint if self._enforcement.is_enforcing(self._sight.ifindex) else ""
-
     def _write(self) -> None:
         """What a disk refuses is tried again; it holds nothing up."""
         self._faults.attempt("records", self._enforcement.write_down)
@@ -205,11 +188,10 @@ class Rounds:
 
     def _keep(self) -> None:
         committed = self._enforcement.committed
-        if committed is None or committed.source == self._kept:
+        if committed is None or self._account.has_kept(committed.source):
             return
         if not self._setup.is_on_trial():
-            source.keep(self._setup.kept, committed.source)
-            self._kept = committed.source
+            self._account.keep(committed.source)
 
     def _enforce(self) -> None:
         for _ in range(_PLANS):
@@ -217,22 +199,23 @@ class Rounds:
             self._sight = sight = self._lookout.look(now_s)
             self._faults.note("interface", sight.fault)
             if self._enforcement.committed is not None:  # what counts comes first
-                self._intent.shadow = self._rehearsal.look(now_s)
+                self._intent.shadow = self._shadow.look(now_s)
             desired = self._intent.of(sight, now_s)
-            self._faults.note("shadow", self._rehearsal.fault or self._intent.unrehearsed)
+            self._faults.note("shadow", self._shadow.fault or self._intent.unrehearsed)
             self._faults.note("policy", self._intent.fault)
             self._faults.note("commit", self._intent.refused)
             observed = self._enforcement.observe(
-                sight.ifindex, fresh=sight.fresh, yields=not self._leading.is_due(now_s)
+                sight.ifindex, fresh=sight.fresh, yields=self._place.yields(now_s)
             )
-            observed = replace(observed, outdated_stays=not self._renewing.is_due(now_s))
+            observed = replace(observed, outdated_stays=self._renewal.holds(now_s))
             self._note_renewal(observed)
             actions = plan(desired, observed, self._enforcement.kind)
-            self._judge_places(observed, actions, now_s)
+            for subject, fault in self._place.judge(observed, actions, now_s).items():
+                self._faults.note(subject, fault)
             if not self._apply(actions, observed, desired):
                 return
             if sight.fresh:
-                self._greeted(sight)
+                self._lookout.greeted(sight, time.monotonic())
             elif not actions:
                 return
         raise KraitError(
@@ -244,11 +227,11 @@ class Rounds:
         """Bring a device of ours to what is wanted; it grows and goes up behind the filter only."""
         if self._keeper is None:
             return
-        if self._sight.ifindex is None and self._is_elsewhere:
+        if self._sight.ifindex is None and self._place.is_elsewhere:
             raise Away(self._setup.interface)
         for stage in Stage:
             self._lower_if_bare()  # first: what is wrong with a stage must not leave it open
-            is_behind = self._enforcement.is_enforcing(self._sight.ifindex)
+            is_behind = self._is_enforcing
             if stage is not Stage.SHRINK and not is_behind:
                 return
             if self._keeper.reach(stage, self._sight, time.monotonic()):
@@ -270,33 +253,8 @@ class Rounds:
     def _note_renewal(self, observed: Observed) -> None:
         """Whether the programs that run are another build's, for want of a load of ours."""
         if observed.tables is None or observed.tables.current:
-            self._unrenewed = None
-            self._renewing.reset()
-        self._faults.note("programs", self._unrenewed)
-
-    def _judge_places(self, observed: Observed, actions: tuple[Action, ...], now_s: float) -> None:
-        """Say where Krait is not first, and where it still is though it is not wanted there."""
-        where = self._where_else(observed)
-        self._is_elsewhere = where is not None
-        self._faults.note("elsewhere", where)
-        reloads = any(isinstance(each, Load) for each in actions)
-        if observed.ahead and reloads and self._enforcement.kind is AttachKind.TCX:
-            self._leading.failed(now_s)  # if it is the last time, nobody will ask
-            return
-        self._faults.note("order", Behind(observed.ahead) if observed.ahead else None)
-
-    def _where_else(self, observed: Observed) -> KraitError | None:
-        if observed.elsewhere:
-            return Elsewhere(self._setup.interface)
-        is_away = self._has_moved and observed.ifindex is None
-        return Gone(self._setup.interface) if is_away else None
-
-    def _greeted(self, sight: Sight) -> None:
-        self._lookout.greeted(sight)
-        now_s, facts = time.monotonic(), {}
-        if self._appeared is not None and self._appeared[0] == sight.ifindex:
-            facts = {"shut_after_ms": round((now_s - self._appeared[1]) * 1e3, 1)}
-        _log.info(f"{self._setup.interface} appeared and is shut", ifindex=sight.ifindex, **facts)
+            self._renewal = Refusal()
+        self._faults.note("programs", self._renewal.error)
 
     def _apply(
         self, actions: tuple[Action, ...], observed: Observed, desired: Desired | None
@@ -312,8 +270,7 @@ class Rounds:
                 if desired is None or is_emptying or not isinstance(action, Load | Commit):
                     raise
                 if renews and isinstance(action, Load):  # the policy goes on by the old programs
-                    self._unrenewed = error
-                    self._renewing.failed(time.monotonic())
+                    self._renewal.note(Load, error, time.monotonic())
                     return False
                 if desired.compiled.shadow and isinstance(action, Load):
                     self._intent.put_off_rehearsal(error, time.monotonic())
@@ -324,20 +281,18 @@ class Rounds:
         return True
 
     def _tell(self) -> None:
-        live = state.Live(
-            pid=os.getpid(),
-            since_s=self._since_s,
-            kind=self._enforcement.kind.value,
-            enforcing=self._enforcement.is_enforcing(self._sight.ifindex),
-            revision=self._enforcement.revision,
-            faults=self._faults.known,
-            warnings=self._enforcement.warnings,
-            withheld=tuple(sorted(map(str, self._sight.withheld))),
-            node=self._keeper.node if self._keeper else "",
-            document=self._reading.taken.path if self._reading.taken else "",
-            readings=self._reading.attempts,
+        self._account.tell(
+            state.Live(
+                pid=os.getpid(),
+                since_s=self._account.since_s,
+                kind=self._enforcement.kind.value,
+                enforcing=self._is_enforcing,
+                revision=self._enforcement.revision,
+                faults=self._faults.known,
+                warnings=self._enforcement.warnings,
+                withheld=tuple(sorted(map(str, self._sight.withheld))),
+                node=self._keeper.node if self._keeper else "",
+                document=self._reading.taken.path if self._reading.taken else "",
+                readings=self._reading.attempts,
+            )
         )
-        if live != self._told:
-            with writing(self._setup.live):
-                state.write_live(self._setup.live, live)
-            self._told = live

@@ -48,6 +48,8 @@ class Record:
     """By public key; a peer that is not here has no name in the document."""
     shadow: str = ""
     """Path of the document that is rehearsed; empty: none is, or the audit rules of `source`."""
+    guard: bool = False
+    """The guard is to be on the other interfaces; False also where an older agent did not say."""
     text: str = field(init=False, repr=False, compare=False)
     """The same as JSON: it is written twice, and of a large mesh that takes its time."""
 
@@ -65,8 +67,16 @@ def record(revision: int, committed_s: float, desired: Desired | None, known: Nu
         return Record(revision, committed_s, "", "", known)
     source = desired.source
     numbers = desired.compiled.numbers
-    shadow = desired.shadow.path if desired.shadow else ""
-    return Record(revision, committed_s, source.path, source.sha256, numbers, desired.peers, shadow)
+    return Record(
+        revision=revision,
+        committed_s=committed_s,
+        source=source.path,
+        sha256=source.sha256,
+        numbers=numbers,
+        peers=desired.peers,
+        shadow=desired.shadow.path if desired.shadow else "",
+        guard=desired.guard is not None,
+    )
 
 
 def read_records(path: Path, tell: Tell = lambda _: None) -> Records:
@@ -143,6 +153,7 @@ def _written(each: Record) -> dict[str, object]:
         "source": each.source,
         "sha256": each.sha256,
         "shadow": each.shadow,
+        "guard": each.guard,
         "identities": [None if labels is None else sorted(labels) for labels in numbers.identities],
         "rules": list(numbers.rules),
         "peers": [key and _text(key) for key in numbers.peers],
@@ -197,6 +208,7 @@ def _record(found: object) -> Record:
         ),
         peers={_key(key): _named(who) for key, who in _mapping(top["names"]).items()},
         shadow=_string(top.get("shadow", "")),
+        guard=_of(bool, top.get("guard", False)),
     )
 
 

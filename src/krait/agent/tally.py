@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from krait.agent import in_force, inspect
-from krait.agent.in_force import Sight
+from krait.agent.in_force import Governed
 from krait.agent.paths import Paths
 from krait.common.abi import Rehearsal
 from krait.kernel.generation import Count, Moment
@@ -59,9 +59,9 @@ def tally(interface: str, paths: Paths) -> Tally:
     return count_up(in_force.look(interface, paths, hint=hint), time.time())
 
 
-def count_up(sight: Sight, now_s: float = -inf) -> Tally:
+def count_up(seen: Governed, now_s: float = -inf) -> Tally:
     """The tally of what was seen on an interface; `now_s` is the wall clock, for rules that end."""
-    found, tables, document = sight
+    found, tables, document = seen
     counts = inspect.rules(found)
     idle = {each.rule.name: each for each in idle_rules(lifetime.at(document, now_s))}
     is_of_another = found.record is not None and found.record.shadow

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which interface a verb is about that is left out where there is only one."""
+"""What several verbs are asked alike: the interface, the document."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 
 from krait.agent.inspect import instances
 from krait.agent.paths import Paths
@@ -12,6 +13,16 @@ def interface_option(parser: ArgumentParser) -> None:
     """Give a verb the option `--iface`; see `interface_of`."""
     parser.add_argument(
         "--iface", metavar="IFACE", help="the interface; may be left out where Krait is on one"
+    )
+
+
+def config_option(parser: ArgumentParser) -> None:
+    """Give a verb the option `--config`: a document that is searched for if none is named."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="the document (default: /etc/krait/IFACE.yaml, then /etc/krait/krait.yaml)",
     )
 
 

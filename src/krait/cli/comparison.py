@@ -12,7 +12,8 @@ from krait.policy import flow as flows
 from krait.policy import ports
 from krait.policy.compare import ClassChange, Comparison, Row, Without
 from krait.policy.explain import words
-from krait.policy.model import Labels, PortSpan, Rule
+from krait.policy.identities import in_words
+from krait.policy.model import PortSpan, Rule
 from krait.policy.parties import Parties
 from krait.policy.problems import printable
 from krait.policy.settings import NodeChange
@@ -58,7 +59,7 @@ def _nodes(comparison: Comparison) -> Iterator[list[str]]:
     settings = comparison.settings
     for opens, some in ((True, settings.came), (False, settings.went)):
         for node in some:
-            yield _painted(opens, f"node {node.name} ({_tags(node.tags)})")
+            yield _painted(opens, f"node {node.name} ({in_words(node.tags)})")
     for change in settings.changed:
         yield [*output.pieces(f"~ node {_changed(change)}", output.WIDTH, indent="    ")]
     if settings.other:
@@ -68,7 +69,7 @@ def _nodes(comparison: Comparison) -> Iterator[list[str]]:
 def _changed(change: NodeChange) -> str:
     said = [key for key in change.fields if key != "tags"]
     if "tags" in change.fields:
-        said.insert(0, f"tags {_tags(change.now)} (were {_tags(change.before)})")
+        said.insert(0, f"tags {in_words(change.now)} (were {in_words(change.before)})")
     return f"{change.name}: {', '.join(said)}"
 
 
@@ -158,7 +159,7 @@ def _flows(comparison: Comparison, seen: Foresight) -> None:
     if seen.cuts.total:
         output.line(f"flows cut: {seen.cuts.total:,}")
         rows = [
-            (f"{count:,}", " to ".join(map(_tags, pair)))
+            (f"{count:,}", " to ".join(map(in_words, pair)))
             for pair, count in list(seen.cuts.pairs.items())[:_LISTED]
         ]
         output.table(rows, indent="    ")
@@ -213,7 +214,3 @@ def _paragraph(text: str) -> None:
 def _short(names: Sequence[str]) -> str:
     more = [f"{len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
     return ", ".join([*names[:_NAMED], *more])
-
-
-def _tags(labels: Labels) -> str:
-    return "+".join(sorted(labels)) or "no tags"

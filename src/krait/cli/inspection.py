@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An inspected interface, for people and for programs (docs/cli.md has the keys)."""
+"""An inspected interface, for people."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -12,12 +11,11 @@ from krait.agent.inspect import Condition, Inspection, PeerSeen, condition
 from krait.agent.state import Live
 from krait.cli import guarded, output
 from krait.cli.amounts import ago, last_seen, plural, size
-from krait.cli.output import Json, Style, paint
+from krait.cli.output import Style, paint
 from krait.common.abi import Rehearsal, Rejection
 from krait.common.reason import EXPLANATIONS
-from krait.kernel.generation import NO_TIME, Count, Moment
+from krait.kernel.generation import NO_TIME, Count
 from krait.kernel.hook import Hook
-from krait.kernel.wireguard import Device, NotWireguard
 from krait.policy.problems import printable
 
 T = TypeVar("T")
@@ -59,61 +57,6 @@ def show(found: Inspection, now_s: float) -> None:
     _section("rejections", _rejection_rows(found))
     _section("dropped", _drop_rows(found))
     _section("dropped by the guard", guarded.rows(found.guard))
-
-
-def report(found: Inspection) -> Json:
-    """The same for programs; keys are only ever added."""
-    word, why = condition(found)
-    live, tables, record = found.live, found.tables, found.record
-    now = tables.now if tables else NO_TIME
-    drops = tables.drops if tables else {}
-    return {
-        "interface": found.interface,
-        "namespace": found.namespace,
-        "condition": word,
-        "why": why,
-        "enforced": enforces(found),
-        "wireguard": _implementation(found.device),
-        "unseen": _unseen(found.unseen),
-        "hooks": {
-            hook.value: [
-                {"kind": seat.kind.value, "first": not seat.ahead, "ahead": seat.ahead}
-                for seat in seats
-            ]
-            for hook, seats in found.seats.items()
-        },
-        "policy": {
-            "revision": tables.revision if tables else 0,
-            "in_force": bool(tables and tables.armed),
-            "named": record is not None,
-            "committed_s": record.committed_s if record else None,
-            "document": record.source if record else None,
-            "sha256": record.sha256 if record else None,
-        },
-        "agent": {
-            "pid": found.pid,
-            "faults": [asdict(fault) for fault in live.faults] if live else [],
-            "warnings": live.warnings if live else [],
-        },
-        "withheld": live.withheld if live else [],
-        "made": _ordered(found),
-        "trial": _tried(found),
-        "peers": [_peer(each, now) for each in inspect.peers(found)],
-        "rules": {name: _count(count, now) for name, count in inspect.rules(found).items()},
-        "shadow": {
-            "document": (record.shadow or None) if record else None,
-            "rules": {
-                name: {outcome.name.lower(): _count(count, now) for outcome, count in each.items()}
-                for name, each in inspect.rehearsed(found).items()
-            },
-        },
-        "rejections": {
-            each.name.lower(): _count(count, now)
-            for each, count in (found.tables.rejections if found.tables else {}).items()
-        },
-        "drops": {reason.label: _count(count, now) for reason, count in drops.items()},
-        "guard": guarded.report(found.guard),
-    }
 
 
 def _facts(found: Inspection, now_s: float) -> Iterator[tuple[str, str]]:
@@ -248,11 +191,11 @@ def _shadow_title(found: Inspection) -> str:
 
 def _shadow_rows(found: Inspection) -> list[tuple[str, str]]:
     """What would have become of packets."""
-    told = {name: rehearsal(each) for name, each in inspect.rehearsed(found).items()}
+    told = {name: outcomes(each) for name, each in inspect.rehearsed(found).items()}
     return [(short(name), text) for name, text in told.items() if text]
 
 
-def rehearsal(each: Mapping[Rehearsal, Count]) -> str:
+def outcomes(each: Mapping[Rehearsal, Count]) -> str:
     """What would have become of packets, in words; empty where there were none."""
     cuts, opens = each[Rehearsal.CUTS].packets, each[Rehearsal.OPENS].packets
     told = [f"would drop {plural(cuts, 'packet')} that passed"] if cuts else []
@@ -299,49 +242,3 @@ def _most(counts: Mapping[T, Count]) -> list[tuple[T, Count]]:
 def short(name: str) -> str:
     """A name from wherever, cut to what a column takes."""
     return printable(name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…")
-
-
-def _implementation(device: Device | None) -> str | None:
-    if device is None:
-        return None
-    return "userspace" if device.userspace else "kernel"
-
-
-def _unseen(error: NotWireguard | None) -> Json:
-    return None if error is None else {"message": error.message, "hint": error.hint}
-
-
-def _peer(seen: PeerSeen, now: Moment) -> Json:
-    peer = seen.peer
-    return {
-        "public_key": b64encode(peer.public_key).decode(),
-        "name": seen.name,
-        "tags": seen.tags,
-        "identity": seen.identity,
-        "endpoint": peer.endpoint,
-        "allowed_ips": [str(cidr) for cidr in peer.allowed_ips],
-        "latest_handshake_s": peer.latest_handshake_s or None,
-        "rx_bytes": peer.rx_bytes,
-        "tx_bytes": peer.tx_bytes,
-        "dropped": _count(seen.dropped, now) if seen.dropped else None,
-    }
-
-
-def _ordered(found: Inspection) -> Json:
-    orders = found.standing.orders
-    if orders is None:
-        return None
-    node = found.live.node if found.live else None
-    return {"document": orders.config, "node": node, "userspace": orders.userspace}
-
-
-def _tried(found: Inspection) -> Json:
-    trial = found.standing.trial
-    if trial is None:
-        return None
-    before = trial.before.config if trial.before else None
-    return {"left_s": max(trial.left_s(), 0.0), "before": before}
-
-
-def _count(count: Count, now: Moment) -> Json:
-    return {"packets": count.packets, "bytes": count.bytes, "age_s": count.age_s(now)}

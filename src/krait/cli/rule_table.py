@@ -7,7 +7,7 @@ from typing import NamedTuple
 from krait.agent.tally import Counted, Tally
 from krait.cli import output
 from krait.cli.amounts import amount, last_seen, size
-from krait.cli.inspection import rehearsal, short
+from krait.cli.inspection import outcomes, short
 from krait.cli.output import Json, Style, paint
 from krait.kernel.generation import Count, Moment
 from krait.policy import lifetime
@@ -88,7 +88,7 @@ def _rows(found: Tally, *, unused: bool) -> Iterator[Row]:
 def _row(each: Counted, now: Moment) -> Row:
     name, action, count = short(each.rule.name), _action(each), each.count
     if each.rehearsed is not None:
-        told_of = rehearsal(each.rehearsed)
+        told_of = outcomes(each.rehearsed)
         remark = "; ".join(filter(None, (_remark(each), told_of)))
         return Row((name, action, "-", "-", "rehearsed"), remark, faint=not told_of)
     if count is None:

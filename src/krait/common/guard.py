@@ -43,7 +43,7 @@ MEANINGS: Mapping[GuardReason, str] = MappingProxyType(
 )
 
 
-class Mark(IntFlag):
+class GuardMark(IntFlag):
     """What is said of a prefix; the longest that holds an address counts alone."""
 
     NOTHING = 0
@@ -66,7 +66,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = MappingProxyType(
             **{f"KRAIT_GUARD_{each.name}": each for each in GuardReason},
             "KRAIT_GUARD_REASONS": len(GuardReason),
         },
-        "krait_guard_mark": {f"KRAIT_GUARD_{each.name}": each for each in Mark},
+        "krait_guard_mark": {f"KRAIT_GUARD_{each.name}": each for each in GuardMark},
         "krait_guard_constant": {"KRAIT_GUARD_MARKS": MAX_MARKS},
     }
 )

@@ -15,15 +15,13 @@ that left keeps its filter (docs/adr/0008).
 import socket
 from collections.abc import Iterator, Set
 from contextlib import ExitStack, suppress
-from errno import ENODEV, ENOLINK
 from itertools import count
 from pathlib import Path
 
 from krait.common.errors import SystemRefused
 from krait.kernel import clsact
-from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.folder import make_private
-from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
+from krait.kernel.bpf.link import Attached, TcxLink, names, tcx_present, tcx_supported
 from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.bpf.program import program_id
 from krait.kernel.files import writing
@@ -59,14 +57,14 @@ class InterfaceFilter:
         tcx, filters = self._tcx(ifindex, hook), clsact.query(ifindex, hook)
         link_ids = self._link_ids(hook)
         seats = [
-            Seat(AttachKind.TCX, each.program_id, _programs(tcx[:place]))
+            Seat(AttachKind.TCX, each.program_id, names(tcx[:place]))
             for place, each in enumerate(tcx)
             if each.link_id in link_ids
         ]
         others = tuple(each for each in tcx if each.link_id not in link_ids)
         running = [each for each in filters if each.chain == 0]
         seats += [
-            Seat(AttachKind.CLSACT, each.program_id, _programs(others) + _filters(running[:place]))
+            Seat(AttachKind.CLSACT, each.program_id, names(others) + _filters(running[:place]))
             for place, each in enumerate(running)
             if each.ours
         ]
@@ -108,10 +106,10 @@ class InterfaceFilter:
             if pin.exists():
                 with TcxLink.open_pinned(pin) as link:
                     pin.unlink()
-                    _sever(link)
+                    link.detach()
         if (held := self._held.pop(hook, None)) is not None:
             with held:
-                _sever(held)
+                held.detach()
 
     def is_pinned(self) -> bool:
         """Whether what is attached outlives this process."""
@@ -164,7 +162,7 @@ class InterfaceFilter:
                 if self._holds_elsewhere(pin, ifindex, hook):
                     with TcxLink.open_pinned(pin) as link:
                         pin.unlink()
-                        _sever(link)
+                        link.detach()
             for other, _ in _filters_elsewhere(ifindex, hook, programs):
                 clsact.detach(other, hook)
                 clsact.remove_qdisc(other)
@@ -193,7 +191,7 @@ class InterfaceFilter:
             for name, each in zip(names, earlier, strict=True):
                 if name not in (pin, unfinished):  # this device had left, and is back
                     name.unlink()
-                _sever(each)  # the kernel would do it a little after the last name goes
+                each.detach()  # the kernel would do it a little after the last name goes
 
     def _set_aside(self, ifindex: int, hook: Hook) -> None:
         """A device that left must not lose its link to the one that has its name now."""
@@ -248,14 +246,7 @@ class InterfaceFilter:
             return link.info().severed
 
     def _tcx(self, ifindex: int, hook: Hook) -> tuple[Attached, ...]:
-        if not self._has_tcx:
-            return ()
-        try:
-            return tcx_query(ifindex, hook)
-        except BpfRefused as error:
-            if error.errno == ENODEV:
-                return ()
-            raise
+        return tcx_present(ifindex, hook) if self._has_tcx else ()
 
     def _pin(self, hook: Hook) -> Path:
         return self._pins / f"link_{hook.value}"
@@ -275,18 +266,6 @@ def _filters_elsewhere(
         if other != ifindex:
             found = clsact.query(other, hook)
             yield from ((other, f.program_id) for f in found if f.ours and f.program_id in programs)
-
-
-def _sever(link: TcxLink) -> None:
-    try:
-        link.detach()
-    except BpfRefused as error:
-        if error.errno != ENOLINK:
-            raise
-
-
-def _programs(attached: tuple[Attached, ...]) -> tuple[str, ...]:
-    return tuple(f"program {each.program_id}" for each in attached)
 
 
 def _filters(filters: list[clsact.Filter]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Self
 
 from krait.common import guard as abi
 from krait.common.errors import SystemRefused
-from krait.common.guard import GuardReason, Mark
+from krait.common.guard import GuardMark, GuardReason
 from krait.kernel.bpf.btf import check_enum, check_layouts
 from krait.kernel.bpf.bundle import pin_together
 from krait.kernel.bpf.map import Map
@@ -61,12 +61,12 @@ class GuardLoad:
         return program_id(self.program.fd)
 
     @property
-    def marks(self) -> dict[Network, Mark]:
+    def marks(self) -> dict[Network, GuardMark]:
         """What is marked, read back."""
         return {cidr: mark for name in _PREFIXES for cidr, mark in self._read(name)}
 
-    def mark(self, marks: Mapping[Network, Mark]) -> None:
-        """Mark these, and nothing else, by `changes`.
+    def mark(self, marks: Mapping[Network, GuardMark]) -> None:
+        """GuardMark these, and nothing else, by `changes`.
 
         Raises MapFull if there are more than the guard has room for: some are marked then.
         """
@@ -94,19 +94,19 @@ class GuardLoad:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, name: str) -> Iterator[tuple[Network, Mark]]:
+    def _read(self, name: str) -> Iterator[tuple[Network, GuardMark]]:
         layout = _PREFIXES[name].codec
         for keys, values in self._maps[name].items():
             for number, (length, *address) in enumerate(layout.iter_unpack(keys)):
                 at = number * _MARK_BYTES
                 mark = int.from_bytes(values[at : at + _MARK_BYTES], "little")
                 # What lies behind a prefix counts for nothing, and another tool may leave it there.
-                yield ip_network((bytes(address), length), strict=False), Mark(mark)
+                yield ip_network((bytes(address), length), strict=False), GuardMark(mark)
 
 
 def changes(
-    there: Mapping[Network, Mark], wanted: Mapping[Network, Mark]
-) -> Iterator[tuple[Network, Mark | None]]:
+    there: Mapping[Network, GuardMark], wanted: Mapping[Network, GuardMark]
+) -> Iterator[tuple[Network, GuardMark | None]]:
     """What to mark, and what no more (None), one after the other. Pure.
 
     In between, however far it came, each address has the mark that it had or the one that it gets:

@@ -10,16 +10,16 @@ import re
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from errno import ENODEV, ENOENT, ENOLINK
+from errno import ENOENT
 from itertools import count
 from pathlib import Path
 
-from krait.common.guard import GUARD_VERSION, GuardReason, Mark
+from krait.common.guard import GUARD_VERSION, GuardMark, GuardReason
 from krait.kernel import clsact
 from krait.kernel.bpf.bundle import remove_pins
 from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.folder import make_private
-from krait.kernel.bpf.link import Attached, TcxLink, tcx_query, tcx_supported
+from krait.kernel.bpf.link import Attached, TcxLink, names, tcx_present, tcx_supported
 from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.claim import claim
 from krait.kernel.files import writing
@@ -56,7 +56,7 @@ class Guards:
         """Whether there are loads of another version, or half ones."""
         return any(path != self._load or not is_whole(path) for path in self._loads())
 
-    def load(self, marks: Mapping[Network, Mark]) -> None:
+    def load(self, marks: Mapping[Network, GuardMark]) -> None:
         """Load the guard, marked; nothing runs it yet. One that was there is replaced."""
         require_bpffs(self._pins)
         with GuardLoad.load() as load, writing(self._pins):
@@ -66,7 +66,7 @@ class Guards:
             remove_pins(self._load)
             load.pin(self._load)
 
-    def mark(self, marks: Mapping[Network, Mark]) -> None:
+    def mark(self, marks: Mapping[Network, GuardMark]) -> None:
         """Hold every interface to these."""
         with GuardLoad.open(self._load) as load:
             load.mark(marks)
@@ -89,7 +89,7 @@ class Guards:
         for ifindex in {*devices, *links, *here}:
             tcx = self._tcx(ifindex)
             seats = [
-                Seat(AttachKind.TCX, each.program_id, _names(tcx[:place]))
+                Seat(AttachKind.TCX, each.program_id, names(tcx[:place]))
                 for place, each in enumerate(tcx)
                 if each.link_id == links.get(ifindex)
             ]
@@ -117,7 +117,7 @@ class Guards:
         pin = self._pin(ifindex)
         with suppress(FileNotFoundError), _open(pin) as link:
             pin.unlink()
-            _sever(link)
+            link.detach()
 
     def drop(self, *, outdated: bool) -> None:
         """Unpin the load, or only those that `outdated` finds; what is attached runs on."""
@@ -177,20 +177,13 @@ class Guards:
     def _filters(self, ifindex: int, tcx: tuple[Attached, ...]) -> list[Seat]:
         there = [f for f in clsact.query(ifindex, Hook.INGRESS, name=self._name) if not f.chain]
         return [
-            Seat(AttachKind.CLSACT, each.program_id, _names(tcx) + _strangers(there[:place]))
+            Seat(AttachKind.CLSACT, each.program_id, names(tcx) + _strangers(there[:place]))
             for place, each in enumerate(there)
             if each.ours
         ]
 
     def _tcx(self, ifindex: int) -> tuple[Attached, ...]:
-        if not self._has_tcx:
-            return ()
-        try:
-            return tcx_query(ifindex, Hook.INGRESS)
-        except BpfRefused as error:
-            if error.errno == ENODEV:
-                return ()
-            raise
+        return tcx_present(ifindex, Hook.INGRESS) if self._has_tcx else ()
 
     def _pin(self, ifindex: int) -> Path:
         return self._pins / f"guard_{ifindex}"
@@ -204,18 +197,6 @@ def _open(pin: Path) -> TcxLink:
         if error.errno == ENOENT:
             raise FileNotFoundError(pin) from error
         raise
-
-
-def _sever(link: TcxLink) -> None:
-    try:
-        link.detach()
-    except BpfRefused as error:
-        if error.errno != ENOLINK:
-            raise
-
-
-def _names(attached: Iterable[Attached]) -> tuple[str, ...]:
-    return tuple(f"program {each.program_id}" for each in attached)
 
 
 def _strangers(filters: Iterable[clsact.Filter]) -> tuple[str, ...]:

@@ -7,25 +7,21 @@ The machines meet on an underlay, a bridge in a namespace of its own: 192.0.2.0/
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
-from pathlib import Path
 from typing import Self
 
-from krait.common.errors import SystemRefused
 from krait.lab import keeper
 from krait.lab import machine as verbs
-from krait.lab.machine import TIMEOUT_S, CommandFailed, CommandTimedOut, Machine, Report, silent
-from krait.lab.namespace import End, NamespaceMachine, address_added, require, wire
+from krait.lab.cable import End, address_added, wire
+from krait.lab.machine import TIMEOUT_S, CommandFailed, Machine, Report, silent
+from krait.lab.namespace import NamespaceMachine, require
 from krait.lab.traffic import Protocol, Target, ask
+from krait.lab.tunnel import Key, make_interface
 
 LISTEN_PORT = 51820
 _MESH = ("10.8.0.0/24", "fd7a:6b72::/64")
 _UNDERLAY = ("192.0.2.0/24", "2001:db8::/64")
-
-_CONFINED = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin")
-"""A userspace WireGuard needs no more, and one that may do more than an agent hides from it which
-device it drives: /proc shows a process's descriptors to those who may do as much (ptrace(2))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +73,6 @@ def hub_and_spokes(hub: str, *spokes: str) -> tuple[MeshNode, ...]:
     )
 
 
-def is_served(interface: str) -> list[str]:
-    """The command that succeeds once a userspace WireGuard listens for `wg`.
-
-    `wg` itself is no way to ask: it deletes a socket that is bound and does not listen yet, taking
-    it for one that was left behind. 10000 is the kernel's flag of one that listens, __SO_ACCEPTCON.
-    """
-    return ["grep", "-q", f" 00010000 .*/wireguard/{interface}[.]sock$", "/proc/net/unix"]
-
-
 class Lab:
     """Machines on an underlay, and the mesh that `nodes` describe: a context manager.
 
@@ -107,7 +94,7 @@ class Lab:
         self._report = report
         self._switch = NamespaceMachine("underlay")
         self._underlay: dict[str, int] = {}  # host number, for each machine on the underlay
-        self._keys: dict[str, _Key] = {}
+        self._keys: dict[str, Key] = {}
         self._userspace = False
         self._kept = False
 
@@ -214,7 +201,7 @@ class Lab:
         )
         for node in self.nodes.values():
             self.add(node.name, on_underlay=True)
-            self._keys[node.name] = _Key.generate(self._switch)
+            self._keys[node.name] = Key.generate(self._switch)
         self._report(f"{len(self.nodes)} machines on a bridge")
         for node in self.nodes.values():
             self._make_interface(node)
@@ -234,25 +221,7 @@ class Lab:
         self._switch.succeed(["ip", "link", "set", port, "master", "underlay"])
 
     def _make_interface(self, node: MeshNode) -> None:
-        machine = self[node.name]
-        code, _ = machine.execute(["ip", "link", "add", node.interface, "type", "wireguard"])
-        if code:
-            self._userspace = True
-            require("wireguard-go", "setpriv")
-            if not Path("/dev/net/tun").exists():
-                raise SystemRefused(
-                    "no WireGuard in this kernel, and no tun device for wireguard-go",
-                    hint="modprobe wireguard, or modprobe tun",
-                )
-            daemon = machine.spawn([*_CONFINED, "wireguard-go", "-f", node.interface])
-            try:
-                machine.wait_until_succeeds(is_served(node.interface))
-            except CommandTimedOut:
-                raise CommandFailed(
-                    f"{node.name}: wireguard-go made no {node.interface}",
-                    stdout=daemon.stdout,
-                    stderr=daemon.stderr,
-                ) from None
+        self._userspace |= not make_interface(self[node.name], node.interface)
 
     def _configure(self, node: MeshNode) -> None:
         machine = self[node.name]
@@ -275,17 +244,6 @@ class Lab:
             yield f"PublicKey = {self.public_key(peer.name)}"
             yield f"AllowedIPs = {', '.join(peer.allowed_ips)}"
             yield f"Endpoint = {underlay.ip}:{LISTEN_PORT}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    private: str = field(repr=False)
-    public: str
-
-    @classmethod
-    def generate(cls, machine: Machine) -> Self:
-        private = machine.succeed(["wg", "genkey"]).strip()
-        return cls(private, machine.succeed(["wg", "pubkey"], stdin=private).strip())
 
 
 def _ip_commands(node: MeshNode) -> Iterable[str]:

@@ -17,7 +17,7 @@ from krait.policy.alike import Alike, Columns, Concerned, Group, alike, groups
 from krait.policy.explain import every_open
 from krait.policy.intervals import Direction, direction
 from krait.policy.model import Document, PortSpan, Rule
-from krait.policy.pairing import is_open_for_a_time
+from krait.policy.pairing import class_of
 from krait.policy.rectangles import rectangles, unordered
 from krait.policy.settings import Settings, settings
 
@@ -133,14 +133,8 @@ class _Side:
         up, down = _between(one, other), _between(other, one)
         if up is None or down is None:
             return PairClass.MISSING
-        both = self._towards(up), self._towards(down)
-        if any(is_open_for_a_time(each, self.policy) for each in both):
-            return PairClass.STATEFUL
-        if all(each.uniform is not None and each.uniform[0] for each in both):
-            return PairClass.ALLOW_STATELESS
-        if all(each.opens_nothing for each in both):
-            return PairClass.DENY_BOTH
-        return PairClass.STATEFUL
+        found = class_of((self._towards(up), self._towards(down)), self.policy)
+        return PairClass.STATEFUL if found is PairClass.ENDING else found
 
     def apart(self, other: "_Side") -> int:
         """A bit for each rule that the other document does not enforce, by whatever name."""

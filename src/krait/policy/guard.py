@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, ip_network
 
-from krait.common.guard import Mark
+from krait.common.guard import GuardMark
 from krait.policy.model import Document, Network, is_within
 from krait.policy.view import HERE, Interface, InterfaceAddress, View, own_node
 
@@ -17,7 +17,7 @@ from krait.policy.view import HERE, Interface, InterfaceAddress, View, own_node
 class Guard:
     """What the other interfaces of a node are held to."""
 
-    marks: Mapping[Network, Mark]
+    marks: Mapping[Network, GuardMark]
     """The longest prefix that holds an address counts alone."""
     mesh: tuple[Network, ...]
     """The ranges: whoever has an address in one on another interface is cut off there."""
@@ -43,10 +43,10 @@ def guard_of(document: Document, interface: Interface, view: View) -> Guard | No
         *(cidr for each in interface.addresses for cidr in _answered(each, view)),
     }
     marks = {
-        **dict.fromkeys(view.mesh, Mark.MESH),
-        **dict.fromkeys(behind, Mark.NOTHING),
-        **dict.fromkeys(_of_others(view, behind), Mark.MESH),
-        **dict.fromkeys(own, Mark.MESH | Mark.OWN),
+        **dict.fromkeys(view.mesh, GuardMark.MESH),
+        **dict.fromkeys(behind, GuardMark.NOTHING),
+        **dict.fromkeys(_of_others(view, behind), GuardMark.MESH),
+        **dict.fromkeys(own, GuardMark.MESH | GuardMark.OWN),
     }
     return Guard(marks, view.mesh, behind)
 

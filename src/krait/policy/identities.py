@@ -30,6 +30,11 @@ def route_labels(route: Route) -> Labels | None:
     return route.tags or None
 
 
+def in_words(labels: Labels) -> str:
+    """An identity, for people."""
+    return "+".join(sorted(labels)) or "no tags"
+
+
 def identities(document: Document) -> tuple[Labels, ...]:
     """Every identity of the document, in the order of its nodes and groups."""
     return tuple(dict.fromkeys(_in_order(document)))

@@ -42,6 +42,17 @@ def is_open_for_a_time(direction: Direction, policy: Policy) -> bool:
     )
 
 
+def class_of(both: tuple[Direction, Direction], policy: Policy) -> PairClass:
+    """How packets between two identities are judged, from what each may open to the other."""
+    if any(is_open_for_a_time(each, policy) for each in both):
+        return PairClass.ENDING
+    if all(each.uniform is not None and each.uniform[0] for each in both):
+        return PairClass.ALLOW_STATELESS
+    if all(each.opens_nothing for each in both):
+        return PairClass.DENY_BOTH
+    return PairClass.STATEFUL
+
+
 MISSING_PAIR = Pair(PairClass.MISSING, (0, 0), ((), ()))
 
 
@@ -156,17 +167,16 @@ class Pairing:
     def _join(self, up: int, down: int) -> Pair:
         both = (self._towards(up), self._towards(down))
         first, second = (self._number(each.uniform[1]) if each.uniform else 0 for each in both)
-        if any(is_open_for_a_time(each, self._concern.policy) for each in both):
-            return Pair(PairClass.ENDING, (first, second), (self._packed(up), self._packed(down)))
-        if all(each.uniform is not None and each.uniform[0] for each in both):
-            return Pair(PairClass.ALLOW_STATELESS, (first, second), ((), ()))
-        if all(each.opens_nothing for each in both):
+        verdict_class = class_of(both, self._concern.policy)
+        lists: tuple[PortList, PortList] = ((), ())
+        if verdict_class is PairClass.DENY_BOTH:
             lists = (
                 () if both[0].uniform else self._packed(up),
                 () if both[1].uniform else self._packed(down),
             )
-            return Pair(PairClass.DENY_BOTH, (first, second), lists)
-        return Pair(PairClass.STATEFUL, (first, second), (self._packed(up), self._packed(down)))
+        elif verdict_class is not PairClass.ALLOW_STATELESS:
+            lists = self._packed(up), self._packed(down)
+        return Pair(verdict_class, (first, second), lists)
 
     def _rules(self, concerned: int) -> list[Rule]:
         return self._concern.chosen(concerned)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Self
 
 from krait.policy.alike import Group
+from krait.policy.identities import in_words
 from krait.policy.model import Labels, Rule
 
 EVERYONE = "*"
@@ -65,7 +66,7 @@ class Parties:
 def name_of(group: Group) -> Iterator[str]:
     """An identity by its tags; who has another than before, by name."""
     if group.now and not group.is_moved:
-        yield "+".join(sorted(group.now))
+        yield in_words(group.now)
         return
     yield from group.members[:_MEMBERS]
     if (more := len(group.members) - _MEMBERS) > 0:

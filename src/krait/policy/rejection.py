@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Part 9 of docs/packet-path.md: what the sender of a rejected packet is told, byte for byte.
 
-The reference for ebpf/krait/rejection.h, written from the page. Sources: RFC 9293, 3.10.7.1 (resets),
-RFC 792 and 1812 (ICMP), RFC 4443 (ICMPv6), RFC 1071 (checksums).
+The reference for ebpf/krait/rejection.h, written from the page.
+
+Sources: RFC 9293, 3.10.7.1 (resets), RFC 792 and 1812 (ICMP), RFC 4443 (ICMPv6), RFC 1071
+(checksums).
 """
 
 from struct import pack, unpack_from

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Set
 
 from krait.common.abi import FIRST_IDENTITY, PairClass
 from krait.policy.compile import Compiled
+from krait.policy.identities import in_words
 from krait.policy.model import Labels
 
 Identities = frozenset[Labels]
@@ -30,7 +31,7 @@ def warnings_of(before: Compiled, now: Compiled) -> tuple[str, ...]:
     pairs = become_stateful(before, now)
     if not pairs:
         return ()
-    named = ", ".join(" and ".join(sorted(map(_name, pair))) for pair in pairs[:_NAMED])
+    named = ", ".join(" and ".join(sorted(map(in_words, pair))) for pair in pairs[:_NAMED])
     more = f" and {len(pairs) - _NAMED:,} more" if len(pairs) > _NAMED else ""
     text = (
         f"flows are remembered from now on between {named}{more}: replies of UDP that is under "
@@ -47,7 +48,3 @@ def _pairs(compiled: Compiled, wanted: Set[PairClass]) -> Iterator[Identities]:
             other = labels[column]
             if pair.verdict_class in wanted and own is not None and other is not None:
                 yield frozenset((own, other))
-
-
-def _name(labels: Labels) -> str:
-    return "+".join(sorted(labels)) or "no tags"

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from krait.agent.guarding import Guarding
-from krait.common.guard import GUARD_VERSION, Mark
+from krait.common.guard import GUARD_VERSION, GuardMark
 from krait.kernel import clsact
 from krait.kernel.bpf.link import tcx_query
 from krait.kernel.guards import Guards
@@ -45,16 +45,16 @@ from tests.strategies.packets import ip4
 __all__ = ["folder"]  # a fixture
 
 RANGE, UDP = ip_network("10.8.0.0/24"), 17
-MINE = Mark.MESH | Mark.OWN
+MINE = GuardMark.MESH | GuardMark.OWN
 
 
-def guard(marks: dict[str, Mark]) -> Guard:
-    every = {"10.8.0.0/24": Mark.MESH, "10.8.0.1/32": MINE, **marks}
+def guard(marks: dict[str, GuardMark]) -> Guard:
+    every = {"10.8.0.0/24": GuardMark.MESH, "10.8.0.1/32": MINE, **marks}
     return Guard({ip_network(cidr): mark for cidr, mark in every.items()}, (RANGE,), ())
 
 
-BEFORE = guard({"10.7.0.0/24": Mark.MESH})
-AFTER = guard({"10.8.0.64/27": Mark.NOTHING, "10.8.0.70/32": Mark.MESH})
+BEFORE = guard({"10.7.0.0/24": GuardMark.MESH})
+AFTER = guard({"10.8.0.64/27": GuardMark.NOTHING, "10.8.0.70/32": GuardMark.MESH})
 LAN, HERE = "192.0.2.7", "192.0.2.1"
 NEVER = [ip4("10.8.0.9", HERE, UDP), ip4("10.8.0.70", HERE, UDP), ip4(LAN, "10.8.0.1", UDP)]
 """What both drop."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from krait.kernel.bpf.errors import BpfRefused
-from krait.kernel.bpf.link import Attached, TcxLink, tcx_query
+from krait.kernel.bpf.link import Attached, TcxLink, tcx_present, tcx_query
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import program_id
 from krait.kernel.hook import Hook
@@ -69,7 +69,16 @@ def test_a_detached_link_is_severed_though_it_is_pinned(
         link.pin(bpffs / "link")
         link.detach()
         assert link.info().severed
+        link.detach()  # it is off already
     assert tcx_query(tun.ifindex, Hook.INGRESS) == ()
+
+
+def test_on_an_interface_that_is_gone_there_is_nothing(tun: Tun) -> None:
+    ifindex = tun.ifindex
+    tun.close()
+    assert tcx_present(ifindex, Hook.INGRESS) == ()
+    with pytest.raises(BpfRefused):
+        tcx_query(ifindex, Hook.INGRESS)
 
 
 def test_a_link_is_severed_when_its_interface_goes(loaded: BpfObject, tun: Tun) -> None:

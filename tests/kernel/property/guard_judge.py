@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 
-from krait.common.guard import GuardReason, Mark
+from krait.common.guard import GuardMark, GuardReason
 from krait.kernel.bpf.testrun import ethernet, run
 from krait.kernel.guard import GuardLoad
 from krait.policy.model import Address, Network
@@ -24,7 +24,7 @@ class _TooShort(Exception):
 class Reference:
     """Goes by marks alone."""
 
-    def __init__(self, marks: Mapping[Network, Mark]) -> None:
+    def __init__(self, marks: Mapping[Network, GuardMark]) -> None:
         self._marks = sorted(marks.items(), key=lambda each: -each[0].prefixlen)
 
     def judge(self, frame: Frame) -> GuardReason:
@@ -47,7 +47,7 @@ class Reference:
         return self._arp(data) if kind == ARP else GuardReason.PASS
 
     def _ends(self, source: Address, destination: Address) -> GuardReason:
-        if Mark.MESH in self._mark(source):
+        if GuardMark.MESH in self._mark(source):
             return GuardReason.SOURCE
         return GuardReason.DESTINATION if self._is_own(destination) else GuardReason.PASS
 
@@ -59,7 +59,7 @@ class Reference:
         sender = IPv4Address(_take(data, 8 + hardware_bytes, 4))
         target = IPv4Address(_take(data, 12 + 2 * hardware_bytes, 4))
         is_asked = operation == 1 and self._is_own(target)
-        is_claimed = Mark.MESH in self._mark(sender)
+        is_claimed = GuardMark.MESH in self._mark(sender)
         return GuardReason.NEIGHBOUR if is_asked or is_claimed else GuardReason.PASS
 
     def _discovery(self, data: bytes, number: int, hop_limit: int) -> GuardReason:
@@ -76,16 +76,16 @@ class Reference:
             return GuardReason.PASS
         target = IPv6Address(_take(data, 8, 16))
         is_wrong = (
-            self._is_own(target) if kind == _SOLICITATION else Mark.MESH in self._mark(target)
+            self._is_own(target) if kind == _SOLICITATION else GuardMark.MESH in self._mark(target)
         )
         return GuardReason.NEIGHBOUR if is_wrong else GuardReason.PASS
 
     def _is_own(self, address: Address) -> bool:
-        return Mark.OWN in self._mark(address)
+        return GuardMark.OWN in self._mark(address)
 
-    def _mark(self, address: Address) -> Mark:
+    def _mark(self, address: Address) -> GuardMark:
         """Of the longest prefix that has it."""
-        return next((mark for cidr, mark in self._marks if address in cidr), Mark.NOTHING)
+        return next((mark for cidr, mark in self._marks if address in cidr), GuardMark.NOTHING)
 
 
 def _take(data: bytes, at: int, length: int) -> bytes:

@@ -15,16 +15,18 @@ from typing import Any
 
 import pytest
 
-from krait.agent.diff import Attach
+from krait.agent.actions import Attach
 from krait.agent.paths import Paths
 from krait.common.reason import Reason
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
+from krait.lab.cable import address_added
 from krait.lab.machine import TIMEOUT_S, CommandFailed, Process, unhurried
-from krait.lab.mesh import Lab, full_mesh, is_served
-from krait.lab.namespace import NamespaceMachine, address_added
+from krait.lab.mesh import Lab, full_mesh
+from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
+from krait.lab.tunnel import make_interface
 from tests.patience import PATIENCE_S, wait_until
 from tests.requirements import KINDS
 
@@ -184,13 +186,7 @@ class Node:
 
     def plug(self) -> None:
         """Make it again as it was before `unplug`, by the public tools."""
-        code, _ = self.machine.execute(["ip", "link", "add", "wg0", "type", "wireguard"])
-        if code:
-            # A confined agent may look at its descriptors only if it has no capability more.
-            only = "-all,+net_admin"
-            confined = ["setpriv", f"--bounding-set={only}", f"--inh-caps={only}"]
-            self.machine.spawn([*confined, "wireguard-go", "-f", "wg0"])
-            self.machine.wait_until_succeeds(is_served("wg0"))
+        make_interface(self.machine, "wg0")
         self.machine.succeed(["wg", "setconf", "wg0", "/dev/stdin"], stdin=self._configuration)
         addresses = " && ".join(
             f"ip {address_added(str(address), 'wg0')}"

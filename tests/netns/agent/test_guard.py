@@ -14,7 +14,8 @@ from krait.common.guard import GuardReason
 from krait.kernel.capability import NEEDED
 from krait.kernel.guard import GuardLoad
 from krait.kernel.seat import AttachKind
-from krait.lab.namespace import End, NamespaceMachine
+from krait.lab.cable import End
+from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
 from tests.netns.agent.conftest import (
     BOB,
@@ -188,6 +189,20 @@ def test_it_outlives_the_agent_comes_to_new_interfaces_and_goes_with_krait(
     node.machine.fail(["test", "-e", "/sys/fs/bpf/krait"])
     for device in ("lan0", "lan1", "eth0"):
         node.machine.fail(f"tc qdisc show dev {device} | grep clsact")
+
+
+@pytest.mark.usefixtures("lan")
+def test_one_that_somebody_removed_with_the_agent_dead_is_missed_by_the_word_of_the_document(
+    node: Node,
+) -> None:
+    agent = start(node, "lan0")
+    agent.process.kill(signal.SIGKILL)
+    agent.process.wait()
+    assert status(node)["condition"] == "enforcing"
+    node.machine.succeed("rm -r /sys/fs/bpf/krait/wg0/guard*")
+    told = status(node)
+    none = "the document wants a guard, and there is none"
+    assert (told["condition"], told["why"], told["guard"]) == ("degraded", none, None)
 
 
 @BOTH_KINDS

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from krait.agent.diff import Attach, Pin
+from krait.agent.actions import Attach, Pin
 from krait.agent.lookout import INTERVAL_S
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind

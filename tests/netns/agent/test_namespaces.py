@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from krait.agent.diff import Attach
+from krait.agent.actions import Attach
 from krait.kernel.bpf.link import TcxLink
 from krait.kernel.filter import supported_kind
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from krait.lab.machine import TIMEOUT_S, Outcome, Process
-from krait.lab.mesh import Lab, is_served
+from krait.lab.mesh import Lab
 from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import SILENCE_S
+from krait.lab.tunnel import CONFINED, is_served
 from tests.netns.agent.conftest import Agent
 from tests.patience import wait_until
 from tests.requirements import cannot_run
@@ -24,7 +25,6 @@ from tests.requirements import cannot_run
 # A userspace WireGuard's socket goes by the device's name alone (krait.kernel.wireguard.userspace).
 # So each namespace sees a folder of its own there; all else they share.
 _OWN_SOCKETS = 'mount --bind "/run/wireguard.$0" /run/wireguard && exec "$@"'
-_CONFINED = ["setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin"]
 _HOSTS = {"blue": 1, "green": 2}
 
 
@@ -46,7 +46,7 @@ class Space:
     def make_wireguard(self) -> str:
         """A wg0 with a key; its public one."""
         if self.run("ip", "link", "add", "wg0", "type", "wireguard").code:
-            daemon = [*_CONFINED, "wireguard-go", "-f", "wg0"]
+            daemon = [*CONFINED, "wireguard-go", "-f", "wg0"]
             self.processes.append(self.machine.spawn([*self.prefix, *daemon]))
             self.machine.wait_until_succeeds([*self.prefix, *is_served("wg0")])
         key = self.succeed("wg", "genkey")

@@ -7,7 +7,7 @@ import pytest
 
 from krait.kernel.seat import AttachKind
 from krait.lab.machine import Outcome
-from krait.lab.mesh import is_served
+from krait.lab.tunnel import make_interface
 from tests.documents import key
 from tests.netns.agent.conftest import CONFIG, OPEN_TCP, SHUT, Node
 from tests.requirements import NEEDS_TCX
@@ -151,12 +151,7 @@ def test_a_document_that_is_deleted_or_in_a_folder_that_is_switched_is_noticed(
 
 def test_a_name_with_a_dot_is_a_name(node: Node) -> None:
     machine, name = node.machine, "wg0.100"
-    kernel = not node.lab.userspace
-    if kernel:
-        machine.succeed(["ip", "link", "add", name, "type", "wireguard"])
-    else:
-        machine.spawn(["wireguard-go", "-f", name])
-        machine.wait_until_succeeds(is_served(name))
+    make_interface(machine, name)
     machine.succeed(f"wg genkey > /run/key && wg set {name} private-key /run/key")
     machine.succeed(f"krait init {name} > /run/{name}.yaml")
     agent = node.spawn_on(name, f"/run/{name}.yaml")

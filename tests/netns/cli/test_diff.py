@@ -36,9 +36,9 @@ def mesh() -> Iterator[Mesh]:
 
 
 def test_what_would_be_cut_is_told_and_is_cut(mesh: Mesh) -> None:
-    guard = mesh.guard("bob")
-    bob = guard.machine
-    guard.enforce(mesh.document(ENDS, [PING, LIVE]))
+    warden = mesh.warden("bob")
+    bob = warden.machine
+    warden.enforce(mesh.document(ENDS, [PING, LIVE]))
     with Flow(mesh["alice"], mesh["bob"], target("tcp/90", mesh.hosts["bob"][0])) as live:
         wait_until(lambda: min(received(live.report())) >= 20, live.report)
 
@@ -62,16 +62,16 @@ def test_what_would_be_cut_is_told_and_is_cut(mesh: Mesh) -> None:
 
         before = live.report()
         wait_until(lambda: live.report().forward.received > before.forward.received, live.report)
-        guard.enforce(mesh.document(ENDS, [PING]))
+        warden.enforce(mesh.document(ENDS, [PING]))
         wait_until(partial(is_silent, live, 20), live.report)
     assert bob.succeed(DIFF).startswith("nothing changes")
 
 
 def test_a_flow_that_its_other_side_opens_anew_is_told_to_be_cut_until_then(mesh: Mesh) -> None:
-    guard = mesh.guard("bob")
-    bob = guard.machine
+    warden = mesh.warden("bob")
+    bob = warden.machine
     there = "name: there, from: a, to: b, ports: udp/90"
-    guard.enforce(mesh.document(ENDS, [PING, there]))
+    warden.enforce(mesh.document(ENDS, [PING, there]))
     with Flow(mesh["alice"], mesh["bob"], target("udp/90", mesh.hosts["bob"][0])) as live:
         wait_until(lambda: min(received(live.report())) >= 20, live.report)
         bob.write(NEXT, mesh.document(ENDS, [PING, "name: back, from: b, to: a, ports: udp"]))
@@ -85,22 +85,22 @@ def test_a_flow_that_its_other_side_opens_anew_is_told_to_be_cut_until_then(mesh
 
 
 def test_a_node_that_leaves_takes_its_flows_along(mesh: Mesh) -> None:
-    guard = mesh.guard("bob")
-    guard.enforce(mesh.document(ENDS, [PING]))
+    warden = mesh.warden("bob")
+    warden.enforce(mesh.document(ENDS, [PING]))
     mesh.succeed("alice", "bob", "icmp")
-    guard.machine.write(NEXT, mesh.document({"bob": "tags: [b]"}, [IDLE]))
-    found = json.loads(guard.machine.run(f"{DIFF} --json").stdout)
+    warden.machine.write(NEXT, mesh.document({"bob": "tags: [b]"}, [IDLE]))
+    found = json.loads(warden.machine.run(f"{DIFF} --json").stdout)
     assert [each["name"] for each in found["nodes"]["went"]] == ["alice"]
     assert {each["reason"] for each in found["flows"]["longest"]} == {"unknown-peer"}
     assert found["flows"]["cut"] >= 2, "a ping of each family"
 
-    guard.enforce(mesh.document(ENDS, [LIVE]))
-    guard.machine.write(NEXT, mesh.document(ENDS, [LIVE]))
-    assert guard.machine.succeed(DIFF).startswith("nothing changes"), "they are dead already"
+    warden.enforce(mesh.document(ENDS, [LIVE]))
+    warden.machine.write(NEXT, mesh.document(ENDS, [LIVE]))
+    assert warden.machine.succeed(DIFF).startswith("nothing changes"), "they are dead already"
 
 
 def test_where_nothing_is_in_force_there_is_nothing_to_compare_with(mesh: Mesh) -> None:
-    bob = mesh.guard("bob").machine
+    bob = mesh.warden("bob").machine
     bob.write(NEXT, mesh.document(ENDS, [PING]))
     outcome = bob.run(DIFF)
     assert outcome.code == 2
@@ -115,7 +115,7 @@ def test_where_nothing_is_in_force_there_is_nothing_to_compare_with(mesh: Mesh) 
 
 
 def test_a_document_that_is_not_kept_is_found_where_it_was_read(mesh: Mesh) -> None:
-    bob = mesh.guard("bob").machine
+    bob = mesh.warden("bob").machine
     text = mesh.document(ENDS, [PING])
     mesh.enforce(text, "bob")
     bob.write(NEXT, text)

@@ -39,9 +39,9 @@ def of_port(machine: Machine, port: int) -> dict[str, Any]:
 
 
 def test_a_flow_is_told_by_who_speaks_and_by_the_rule_of_its_revision(mesh: Mesh) -> None:
-    guard = mesh.guard("bob")
-    bob = guard.machine
-    guard.enforce(mesh.document(ENDS, [PING, LIVE]))
+    warden = mesh.warden("bob")
+    bob = warden.machine
+    warden.enforce(mesh.document(ENDS, [PING, LIVE]))
     assert bob.run("krait flows").code == 1, "nobody has spoken"
     mesh.succeed("alice", "bob", "icmp")
     with Flow(mesh["alice"], mesh["bob"], target("tcp/90", mesh.hosts["bob"][0])) as live:
@@ -70,14 +70,14 @@ def test_a_flow_is_told_by_who_speaks_and_by_the_rule_of_its_revision(mesh: Mesh
         assert 'no node "carol"' in outcome.stderr
 
         mesh.succeed("alice", "bob", "icmp")
-        guard.enforce(mesh.document(ENDS, [WIDE, PING]))
+        warden.enforce(mesh.document(ENDS, [WIDE, PING]))
         wait_until(lambda: of_port(bob, 90)["rule"] == "wide", lambda: of_port(bob, 90))
         stale = [each for each in told(bob) if each["stale"]]
         assert stale, "no packet has come since that would have them judged anew"
         assert {(each["protocol"], each["rule"]) for each in stale} <= {(1, None), (58, None)}
         assert "to be judged anew" in bob.succeed("krait flows")
 
-        guard.enforce(mesh.document(ENDS, [PING]))
+        warden.enforce(mesh.document(ENDS, [PING]))
         wait_until(lambda: not of_port(bob, 90)["allowed"], lambda: of_port(bob, 90))
         assert of_port(bob, 90)["rule"] == "default"
         assert "    denied by the default, tcp-" in bob.succeed("krait flows")

@@ -4,9 +4,10 @@
 import json
 from dataclasses import replace
 
+from krait.lab.cable import End
 from krait.lab.machine import Machine, Outcome
 from krait.lab.mesh import Lab, MeshPeer, full_mesh, hub_and_spokes
-from krait.lab.namespace import End, NamespaceMachine
+from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
 from krait.policy.document import load
 from krait.policy.model import Document

@@ -41,9 +41,9 @@ def agent_of(machine: Machine) -> int | None:
 
 
 def test_counters_go_by_name_through_commits_and_agents(mesh: Mesh) -> None:
-    guard = mesh.guard("bob")
-    bob = guard.machine
-    guard.enforce(mesh.document(ENDS, [DNS, PING, SSH]))
+    warden = mesh.warden("bob")
+    bob = warden.machine
+    warden.enforce(mesh.document(ENDS, [DNS, PING, SSH]))
     mesh.succeed("alice", "bob", "icmp")
     mesh.fail("alice", "bob", "tcp/81", drops={"bob": "denied"})
     before = told(bob)
@@ -54,7 +54,7 @@ def test_counters_go_by_name_through_commits_and_agents(mesh: Mesh) -> None:
     assert before["default"]["packets"] >= 2
     assert (before["dns"]["packets"], before["dns"]["age_s"]) == (0, None)
 
-    guard.enforce(mesh.document(ENDS, [BAN, SSH, TRIAL, PING]))
+    warden.enforce(mesh.document(ENDS, [BAN, SSH, TRIAL, PING]))
     after = told(bob)
     assert list(after) == ["ban", "ssh", "trial", "ping", "default"]
     assert after["ping"]["packets"] == before["ping"]["packets"]
@@ -79,9 +79,9 @@ def test_counters_go_by_name_through_commits_and_agents(mesh: Mesh) -> None:
 
 
 def test_the_unused_are_told_apart_and_answer_a_script(mesh: Mesh) -> None:
-    guard = mesh.guard("bob")
-    bob = guard.machine
-    guard.enforce(mesh.document(ENDS, [PING, DNS]))
+    warden = mesh.warden("bob")
+    bob = warden.machine
+    warden.enforce(mesh.document(ENDS, [PING, DNS]))
     mesh.succeed("alice", "bob", "icmp")
     outcome = bob.run("krait rules --iface wg0 --unused")
     assert outcome.code == 1
@@ -89,7 +89,7 @@ def test_the_unused_are_told_apart_and_answer_a_script(mesh: Mesh) -> None:
     assert head.startswith("wg0: revision ")
     assert names.split() == ["rule", "action", "packets", "bytes", "last", "hit"]
     assert dns.split() == ["dns", "allow", "0", "0", "B", "never"]
-    guard.enforce(mesh.document(ENDS, [PING]))
+    warden.enforce(mesh.document(ENDS, [PING]))
     assert bob.succeed("krait rules --unused").startswith("every rule that concerns this node")
     text = bob.succeed("krait rules")
     assert max(map(len, text.splitlines())) <= 80
@@ -97,7 +97,7 @@ def test_the_unused_are_told_apart_and_answer_a_script(mesh: Mesh) -> None:
 
 
 def test_where_there_is_no_policy_there_are_no_rules_to_count(mesh: Mesh) -> None:
-    bob = mesh.guard("bob").machine
+    bob = mesh.warden("bob").machine
     outcome = bob.run("krait rules")
     assert outcome.code == 2
     assert "Krait is on no interface of this network namespace" in outcome.stderr

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from krait.lab.cable import End
 from krait.lab.machine import TIMEOUT_S, CommandFailed
 from krait.lab.mesh import Lab, MeshPeer, full_mesh, hub_and_spokes
-from krait.lab.namespace import End
 from krait.lab.traffic import SILENCE_S, Protocol, Target, ask
 
 

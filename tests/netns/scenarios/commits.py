@@ -18,9 +18,10 @@ from pathlib import Path
 
 import structlog
 
+from krait.agent.actions import Commit
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source, desire
-from krait.agent.diff import Commit, plan
+from krait.agent.diff import plan
 from krait.agent.paths import Paths
 from krait.agent.wiring import adapters
 from krait.kernel import wireguard

@@ -15,16 +15,17 @@ from typing import Any
 
 import pytest
 
-from krait.agent.diff import Attach
+from krait.agent.actions import Attach
 from krait.agent.paths import Paths
 from krait.agent.state import read_records
 from krait.common.reason import Reason
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
+from krait.lab.cable import End
 from krait.lab.machine import Machine, Process
 from krait.lab.mesh import Lab, full_mesh
-from krait.lab.namespace import End, NamespaceMachine
+from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import FlowReport, Protocol, Target, ask, serve
 from tests.netns.agent.conftest import Agent, drops_on
 from tests.patience import PATIENCE_S, wait_until
@@ -36,7 +37,7 @@ _UNASKED = (Reason.MULTICAST, Reason.LINK_LOCAL, Reason.REDIRECT)
 """What a kernel sends of its own accord, whenever it likes."""
 
 
-class Guard:
+class Warden:
     """Krait on wg0 of one machine."""
 
     def __init__(self, machine: NamespaceMachine, kind: AttachKind) -> None:
@@ -124,7 +125,7 @@ class Mesh:
 
     def __init__(self, lab: Lab, kind: AttachKind) -> None:
         self.lab = lab
-        self.guards: dict[str, Guard] = {}
+        self.wardens: dict[str, Warden] = {}
         self.hosts = {name: node.hosts for name, node in lab.nodes.items()}
         self._kind = kind
 
@@ -154,17 +155,17 @@ class Mesh:
         lines += ["policy:", "  rules:", *(f"    - {{{rule}}}" for rule in rules)]
         return "\n".join([*lines, ""])
 
-    def guard(self, name: str) -> Guard:
+    def warden(self, name: str) -> Warden:
         """Krait on a machine, which may not have it yet."""
-        return self.guards.setdefault(name, Guard(self.lab[name], self._kind))
+        return self.wardens.setdefault(name, Warden(self.lab[name], self._kind))
 
     def enforce(self, text: str, *names: str) -> None:
         """Put one document in force on machines, whether or not they had one before."""
-        guards = [self.guard(name) for name in names]
-        for guard in guards:
-            guard.take(text)
-        for guard in guards:
-            guard.wait_until_enforced()
+        wardens = [self.warden(name) for name in names]
+        for warden in wardens:
+            warden.take(text)
+        for warden in wardens:
+            warden.wait_until_enforced()
 
     def serve(self, name: str, *ports: int) -> Process:
         """Answer TCP and UDP on a machine."""
@@ -181,7 +182,7 @@ class Mesh:
         `drops` has the reason for each machine at which packets drop: all of them there, for that
         reason and for no other. An empty one says that what drops is not Krait's doing.
         """
-        before = {name: guard.drops() for name, guard in self.guards.items()}
+        before = {name: warden.drops() for name, warden in self.wardens.items()}
         answers = self._ask(source, to, probes, _SILENCE_S)
         assert "ok" not in answers.values(), answers
         least = len(answers) if drops else 0
@@ -196,8 +197,8 @@ class Mesh:
         """By how many packets each counter of each machine went up."""
         return {
             (name, why): count - before[name].get(why, 0)
-            for name, guard in self.guards.items()
-            for why, count in guard.drops().items()
+            for name, warden in self.wardens.items()
+            for why, count in warden.drops().items()
             if count > before[name].get(why, 0)
         }
 

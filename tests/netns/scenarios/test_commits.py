@@ -80,20 +80,20 @@ def told(process: Process) -> str:
 
 @BOTH_KINDS
 def test_no_packet_is_judged_by_a_mixture(mesh: Mesh, kind: AttachKind) -> None:
-    bob, guard = mesh["bob"], mesh.guard("bob")
+    bob, warden = mesh["bob"], mesh.warden("bob")
     bob.write("/run/turns/a.yaml", policy(mesh, "x", FIRST, "y"))
     bob.write("/run/turns/b.yaml", policy(mesh, "y", SECOND, "x"))
     committing = bob.spawn([*COMMITS, kind.value, "/run/turns", str(COUNT)])
     committing.wait_for_output("ready")
-    before = guard.counted()
+    before = warden.counted()
     with traffic(mesh) as (noting, senders):
-        wait_until(lambda: guard.counted()["rule open"] > before["rule open"])
+        wait_until(lambda: warden.counted()["rule open"] > before["rule open"])
         bob.succeed("touch /run/turns/go")
         committing.wait_for_output("]]", PATIENCE_S)
         triples = sum(int(told(sender)) for sender in senders)
         for name in SENDERS:  # what comes last: all before it has been judged
             mesh[name].succeed(["ping", "-c1", "-w30", mesh.hosts["bob"][0]])
-        moved = guard.counted() - before
+        moved = warden.counted() - before
         noted = json.loads(told(noting))
     stores = json.loads(committing.stdout.splitlines()[-1])
     assert len(stores) == COUNT + 1
@@ -126,4 +126,4 @@ def test_no_packet_is_judged_by_a_mixture(mesh: Mesh, kind: AttachKind) -> None:
     bob.succeed("touch /run/turns/mix")
     committing.wait_for_output("mixed")
     with traffic(mesh):
-        wait_until(lambda: guard.counted()["rule never"])  # it would have been seen
+        wait_until(lambda: warden.counted()["rule never"])  # it would have been seen

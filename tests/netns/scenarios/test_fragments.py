@@ -41,7 +41,7 @@ def test_large_udp_passes_a_rule_with_ports_and_no_other(pair: Mesh) -> None:
     pair.enforce(pair.document(NODES, RULES), "bob")
     # A kernel that is told of the first's end sends no more: her own is not to drop it.
     pair.enforce(pair.document(NODES, ["name: generous, from: a, to: b, ports: udp"]), "alice")
-    alice, bob = pair.guard("alice"), pair.guard("bob")
+    alice, bob = pair.warden("alice"), pair.warden("bob")
     for address in pair.hosts["bob"]:
         pair["alice"].succeed([*PACKETS, "large", address, "80"])
     assert not alice.drops()
@@ -68,8 +68,8 @@ def test_a_hub_relays_large_udp(spokes: Mesh) -> None:
     for address in spokes.hosts["south"]:
         spokes["north"].succeed([*PACKETS, "large", address, "80"])
     for name in SPOKES:
-        assert not spokes.guard(name).drops()
-    assert spokes.guard("hub").passed("bulk") >= 2 * 6 * 2
+        assert not spokes.warden(name).drops()
+    assert spokes.warden("hub").passed("bulk") >= 2 * 6 * 2
 
 
 FORGED = {
@@ -105,7 +105,7 @@ FORGED = {
 
 @pytest.fixture(scope="module")
 def victim() -> Iterator[Mesh]:
-    """Bob, on guard; Alice is hostile and runs no Krait."""
+    """Bob, who runs Krait; Alice is hostile and runs none."""
     with Lab(full_mesh("alice", "bob")) as lab:
         mesh = Mesh(lab, KINDS[0])
         mesh.serve("bob", 80, 81)
@@ -119,7 +119,7 @@ def victim() -> Iterator[Mesh]:
 def test_forged_fragments_drop(
     victim: Mesh, family: int, protocol: str, parts: list[str], drops: dict[str, int]
 ) -> None:
-    bob = victim.guard("bob")
+    bob = victim.warden("bob")
     before = bob.drops()
     ends = [victim.hosts[name][family] for name in ("alice", "bob")]
     victim["alice"].succeed([*PACKETS, "pieces", protocol, *ends, *parts])

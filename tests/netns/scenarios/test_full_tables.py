@@ -41,7 +41,7 @@ ONE, ANOTHER = 0xFFFE, 0xFFFF
 
 @pytest.fixture
 def mesh(kind: AttachKind) -> Iterator[Mesh]:
-    """Bob, on guard; Alice is hostile, and Carol is not."""
+    """Bob, who runs Krait; Alice is hostile, and Carol is not."""
     with Lab(full_mesh(*NODES)) as lab:
         mesh = Mesh(lab, kind)
         # An error about what never became whole would be one more packet of Bob's.
@@ -64,7 +64,7 @@ def arrived(mesh: Mesh, name: str) -> None:
 
 def moved_since(mesh: Mesh, before: Counter[str]) -> Counter[str]:
     """What was counted at Bob's, but for pings, of which some may be on their way for long."""
-    moved = mesh.guard("bob").counted() - before
+    moved = mesh.warden("bob").counted() - before
     return Counter({name: n for name, n in moved.items() if name != "rule ping"})
 
 
@@ -76,9 +76,9 @@ def status(mesh: Mesh) -> dict[str, Any]:
 @BOTH_KINDS
 def test_a_peer_over_its_budget_is_stopped_and_named_and_no_other_is(mesh: Mesh) -> None:
     enforce(mesh, "{opens: 1, burst: 100}")
-    guard = mesh.guard("bob")
+    warden = mesh.warden("bob")
     mesh["bob"].spawn(SILENT).wait_for_output("ready")
-    before = guard.counted()
+    before = warden.counted()
     mesh["alice"].succeed([*PAIRS, "opens", "1000", "80", ends(mesh, "alice")])
     arrived(mesh, "alice")
     moved = moved_since(mesh, before)
@@ -93,7 +93,7 @@ def test_a_peer_over_its_budget_is_stopped_and_named_and_no_other_is(mesh: Mesh)
 @BOTH_KINDS
 def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Mesh) -> None:
     enforce(mesh, "{opens: unlimited}")
-    guard, bob = mesh.guard("bob"), mesh["bob"]
+    warden, bob = mesh.warden("bob"), mesh["bob"]
     bob.spawn(SILENT).wait_for_output("ready")
     to_bob = target("udp/90", mesh.hosts["bob"][0])
     with Flow(mesh["carol"], bob, to_bob, interval_s=0.005) as live:
@@ -101,14 +101,14 @@ def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Me
         count = 2 * UNANSWERED
         mesh["alice"].succeed([*PAIRS, "opens", str(count), "80", ends(mesh, "alice")])
         arrived(mesh, "alice")
-        assert guard.passed("web") > UNANSWERED + 1000
-        assert not guard.drops()  # opening went on for everybody
+        assert warden.passed("web") > UNANSWERED + 1000
+        assert not warden.drops()  # opening went on for everybody
         most = max(received(live.report()))
         wait_until(lambda: min(received(live.report())) > most + 20, live.report)
         assert not live.report().error
     # What was pushed out is as if it had never been: Bob's late answer is an open of his own.
     mine, hers = (mesh.hosts[name][0] for name in ("bob", "alice"))
-    before = guard.counted()
+    before = warden.counted()
     answers = [ip4(mine, hers, UDP, udp(80, port)) for port in range(1, 101)]
     bob.succeed([*PACKETS, "frames", "wg0", *(each.hex() for each in answers)])
     assert moved_since(mesh, before) == {"denied": 100, "rule default": 100}
@@ -117,10 +117,13 @@ def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Me
 @BOTH_KINDS
 def test_answered_flows_push_out_each_other_and_open_nothing(mesh: Mesh) -> None:
     enforce(mesh, "{opens: unlimited}")
-    guard, bob, hers, his = mesh.guard("bob"), mesh["bob"], *first_addresses(mesh, "alice", "bob")
+    warden, bob, hers, his = mesh.warden("bob"), mesh["bob"], *first_addresses(mesh, "alice", "bob")
     bob.spawn([*PAIRS, "answer", "80"]).wait_for_output("ready")
     to_bob = target("udp/90", his)
-    with Flow(mesh["carol"], bob, to_bob, interval_s=0.005) as live, tables(guard.machine) as found:
+    with (
+        Flow(mesh["carol"], bob, to_bob, interval_s=0.005) as live,
+        tables(warden.machine) as found,
+    ):
         _, datapath = found
         wait_until(lambda: min(received(live.report())) > 20, live.report)
         before = held(datapath)
@@ -131,7 +134,7 @@ def test_answered_flows_push_out_each_other_and_open_nothing(mesh: Mesh) -> None
         assert ANSWERED * 0.95 < len(full) <= ANSWERED
         mesh["alice"].succeed([*PAIRS, "opens", str(MORE), "80", ends(mesh, "alice")])
         arrived(mesh, "alice")
-        assert not guard.drops()  # opening went on, for everybody
+        assert not warden.drops()  # opening went on, for everybody
         after = held(datapath)
         opened = {key((hers, his), port, 80) for port in range(1, MORE + 1)}
         assert len(opened & after) > MORE * 0.9  # some packets are lost on their way
@@ -161,7 +164,7 @@ def first_addresses(mesh: Mesh, *names: str) -> tuple[str, ...]:
 def late_answers(mesh: Mesh, ports: Sequence[int]) -> Counter[str]:
     """What becomes of packets of Bob's, from port 90 to these of Alice's."""
     hers, his = first_addresses(mesh, "alice", "bob")
-    before = mesh.guard("bob").counted()
+    before = mesh.warden("bob").counted()
     frames = [ip4(his, hers, UDP, udp(90, port)) for port in ports]
     mesh["bob"].succeed([*PACKETS, "frames", "wg0", *(each.hex() for each in frames)])
     return moved_since(mesh, before)
@@ -170,7 +173,7 @@ def late_answers(mesh: Mesh, ports: Sequence[int]) -> Counter[str]:
 @BOTH_KINDS
 def test_datagrams_without_end_push_out_each_other_and_open_nothing(mesh: Mesh) -> None:
     enforce(mesh, "{}")
-    guard = mesh.guard("bob")
+    warden = mesh.warden("bob")
     mesh["bob"].spawn(SILENT).wait_for_output("ready")
     hers, his = (mesh.hosts[name][0] for name in ("carol", "bob"))
     whole = udp(40000, 80, bytes(24))
@@ -181,15 +184,15 @@ def test_datagrams_without_end_push_out_each_other_and_open_nothing(mesh: Mesh) 
     first, rest = ((whole[:16], 0x2000), (whole[16:], 16 // 8))
 
     def send(*frames: bytes) -> Counter[str]:
-        before = guard.counted()
+        before = warden.counted()
         mesh["carol"].succeed([*PACKETS, "frames", "wg0", *(each.hex() for each in frames)])
-        wait_until(lambda: moved_since(mesh, before).total() >= len(frames), guard.counted)
+        wait_until(lambda: moved_since(mesh, before).total() >= len(frames), warden.counted)
         return moved_since(mesh, before)
 
     assert send(piece(*first, ONE), piece(*rest, ONE)) == {"rule web": 2}
     assert send(piece(*first, ANOTHER)) == {"rule web": 1}
-    most = guard.passed("web") + 2 * DATAGRAMS
-    while guard.passed("web") < most:  # on a busy machine many are lost on their way
+    most = warden.passed("web") + 2 * DATAGRAMS
+    while warden.passed("web") < most:  # on a busy machine many are lost on their way
         mesh["alice"].succeed([*PAIRS, "firsts", str(2 * DATAGRAMS), "80", ends(mesh, "alice")])
         arrived(mesh, "alice")
     assert send(piece(*rest, ANOTHER)) == {"fragment": 1}
@@ -199,10 +202,10 @@ def test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why(mesh: 
     enforce(mesh, "{}")
     mesh.serve("bob", 80, 81)
     mesh.succeed("alice", "bob", "tcp/80", "udp/80")
-    guard, before = mesh.guard("bob"), status(mesh)["policy"]
+    warden, before = mesh.warden("bob"), status(mesh)["policy"]
     ports = ", ".join(f"tcp/{2 * port}" for port in range(1000, 1000 + MAX_LIST_LENGTH + 1))
     more = f"name: more, from: a, to: b, ports: [tcp/81, {ports}]"
-    guard.take(mesh.document(NODES, [more]))
+    warden.take(mesh.document(NODES, [more]))
 
     def faults() -> list[str]:
         return [each["message"] for each in status(mesh)["agent"]["faults"]]
@@ -211,7 +214,7 @@ def test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why(mesh: 
     assert "port intervals for one pair of identities" in faults()[0]
     assert status(mesh)["policy"] == before
     assert status(mesh)["condition"] == "enforcing"
-    counted = guard.counted()
+    counted = warden.counted()
     mesh.succeed("alice", "bob", "tcp/80", "udp/80")
     mesh.fail("alice", "bob", "tcp/81", drops={"bob": "denied"})
     assert moved_since(mesh, counted).keys() == {"rule web", "denied", "rule default"}
@@ -235,26 +238,26 @@ def test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_
         return mesh.document(nodes, [*rules, PING]) + "  limits: {opens: unlimited}\n"
 
     old, new = range(2, 2802, 2), range(3001, 4801, 2)
-    guard = mesh.guard("bob")
-    guard.enforce(policy(old))
-    with tables(guard.machine) as (number, datapath):
+    warden = mesh.warden("bob")
+    warden.enforce(policy(old))
+    with tables(warden.machine) as (number, datapath):
         room = datapath.capacity.ports
         assert len(new) < room < len(old) + len(new)
     noting = mesh["bob"].spawn([*PAIRS, "note", "90,91"])
     noting.wait_for_output("ready")
     sender = mesh["alice"].spawn([*PAIRS, "send", "90,91", "0.001", ends(mesh, "alice")])
-    wait_until(lambda: guard.passed("web") > 20)
-    guard.enforce(policy(new))
-    with tables(guard.machine) as (larger, datapath):
+    wait_until(lambda: warden.passed("web") > 20)
+    warden.enforce(policy(new))
+    with tables(warden.machine) as (larger, datapath):
         assert larger > number
         assert datapath.capacity.ports > room
-    passed = guard.passed("web")
-    wait_until(lambda: guard.passed("web") > passed + 20)
+    passed = warden.passed("web")
+    wait_until(lambda: warden.passed("web") > passed + 20)
     for process in (sender, noting):
         process.kill(signal.SIGTERM)
         assert process.wait() == 0, process.stderr
     sent, noted = (json.loads(each.stdout.splitlines()[-1]) for each in (sender, noting))
     assert {port for _, port, *_ in noted} == {90}
     assert len(noted) > sent * 0.9  # no policy was ever without it
-    assert guard.drops().keys() == {"denied"}
+    assert warden.drops().keys() == {"denied"}
     mesh.fail("alice", "bob", f"tcp/{old[0]}", f"tcp/{new[-1]}", drops={"bob": "denied"})

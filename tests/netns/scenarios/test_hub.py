@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from krait.kernel.seat import AttachKind
+from krait.lab.cable import address_added
 from krait.lab.mesh import Lab, MeshPeer, hub_and_spokes
-from krait.lab.namespace import address_added
 from tests.netns.agent.conftest import BOTH_KINDS
 from tests.netns.scenarios.conftest import Mesh
 from tests.patience import wait_until
@@ -44,13 +44,13 @@ def mesh(kind: AttachKind) -> Iterator[Mesh]:
 
 
 @BOTH_KINDS
-@pytest.mark.parametrize("guarded", [EVERYONE, ("hub",)], ids=["all", "hub"])
-def test_spokes_reach_each_other_as_the_rules_say(mesh: Mesh, guarded: tuple[str, ...]) -> None:
-    mesh.enforce(mesh.document(NODES, RULES), *guarded)
+@pytest.mark.parametrize("enforcing", [EVERYONE, ("hub",)], ids=["all", "hub"])
+def test_spokes_reach_each_other_as_the_rules_say(mesh: Mesh, enforcing: tuple[str, ...]) -> None:
+    mesh.enforce(mesh.document(NODES, RULES), *enforcing)
     mesh.succeed("north", "south", "icmp", "tcp/80", "udp/80")
     mesh.succeed("south", "north", "udp/81")
     mesh.succeed("north", "hub", "icmp", "tcp/80")
-    north, south = (name if name in guarded else "hub" for name in ("north", "south"))
+    north, south = (name if name in enforcing else "hub" for name in ("north", "south"))
     mesh.fail("north", "south", "tcp/81", drops={north: "denied"})
     mesh.fail("south", "north", "icmp", "tcp/80", "udp/80", drops={south: "denied"})
 
@@ -67,7 +67,7 @@ def test_a_hub_without_transit_passes_nothing_on(mesh: Mesh) -> None:
 def test_a_relayed_packet_counts_once(mesh: Mesh) -> None:
     mesh.enforce(mesh.document(NODES, RULES), "north", "hub")
     mesh.succeed("north", "south", *["icmp"] * 5)
-    north, hub = mesh.guard("north"), mesh.guard("hub")
+    north, hub = mesh.warden("north"), mesh.warden("hub")
     # A packet may be under way between the two: in the end they agree.
     wait_until(lambda: hub.passed("ping") == north.passed("ping"))
     assert north.passed("ping") >= 20  # requests and replies, both families
@@ -94,7 +94,7 @@ def test_a_spoke_in_an_address_that_the_document_gives_nobody_is_dropped(mesh: M
     [(NOBODYS, "not-transit"), (ELSEWHERE, "unknown-source")],
     ids=["nobodys", "elsewhere"],
 )
-def test_a_guarded_spoke_sends_nothing_from_an_address_that_is_not_its_own(
+def test_an_enforcing_spoke_sends_nothing_from_an_address_that_is_not_its_own(
     mesh: Mesh, addresses: tuple[str, ...], why: str
 ) -> None:
     mesh.enforce(mesh.document(NODES, RULES), "north")

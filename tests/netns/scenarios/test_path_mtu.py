@@ -74,26 +74,26 @@ def path_mtu_is_known(mesh: Mesh, address: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("routes", "guarded"),
+    ("routes", "enforcing"),
     [(LISTED, ("alice", "gate")), (UNLISTED, ("alice",))],
     ids=["listed", "unlisted"],
 )
-def test_a_nameless_router_is_heard(mesh: Mesh, routes: str, guarded: tuple[str, ...]) -> None:
-    mesh.enforce(document(mesh, routes), *guarded)
+def test_a_nameless_router_is_heard(mesh: Mesh, routes: str, enforcing: tuple[str, ...]) -> None:
+    mesh.enforce(document(mesh, routes), *enforcing)
     alice = mesh["alice"]
     for address in mesh.hosts["server"]:
         for mode in (["transfer"], ["insist", "udp"], ["insist", "icmp"]):
             forget(mesh, address)
             alice.succeed([*PACKETS, *mode, address])
             assert path_mtu_is_known(mesh, address)
-    for name in guarded:
-        assert not mesh.guard(name).drops()
+    for name in enforcing:
+        assert not mesh.warden(name).drops()
     mesh.fail("alice", "router", "icmp", "udp/80", drops={"alice": "no-identity"})
 
 
 def test_an_error_from_another_peer_is_not_believed(mesh: Mesh) -> None:
     mesh.enforce(document(mesh, LISTED), "alice")
-    alice = mesh.guard("alice")
+    alice = mesh.warden("alice")
     for mine, theirs in zip(mesh.hosts["alice"], mesh.hosts["server"], strict=True):
         for liar, is_heard in (("mallory", False), ("router", True)):
             before = alice.drops().get("bad-error", 0)

@@ -15,7 +15,7 @@ TRIED = "/run/wg/tried.yaml"
 @BOTH_KINDS
 def test_audit_rules_count_what_they_would_have_done_and_do_nothing(pair: Mesh) -> None:
     pair.enforce(pair.document(ENDS, [OPEN, NO_TCP, MORE]), "bob")
-    bob = pair.guard("bob")
+    bob = pair.warden("bob")
     assert bob.rehearsed() == {"no-tcp": {}, "more": {}}
     pair.succeed("alice", "bob", "tcp/80", "udp/80", "icmp")
     pair.fail("alice", "bob", "udp/81", drops={"bob": "denied"})
@@ -28,7 +28,7 @@ def test_audit_rules_count_what_they_would_have_done_and_do_nothing(pair: Mesh) 
 
 
 def test_a_document_beside_the_one_in_force_is_rehearsed_and_comes_and_goes(pair: Mesh) -> None:
-    bob = pair.guard("bob")
+    bob = pair.warden("bob")
     bob.options = ["--shadow", TRIED]
     without_tcp = OPEN.replace("tcp/80, ", "").replace("open", "tried")
     bob.machine.write(

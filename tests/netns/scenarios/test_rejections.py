@@ -10,7 +10,7 @@ from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab, MeshPeer, full_mesh
 from krait.lab.traffic import Flow, ask
 from tests.netns.agent.conftest import BOTH_KINDS
-from tests.netns.scenarios.conftest import Guard, Mesh, target
+from tests.netns.scenarios.conftest import Mesh, Warden, target
 from tests.patience import wait_until
 
 ENDS = {"alice": "tags: [a]", "bob": "tags: [b]"}
@@ -38,9 +38,9 @@ def answers(mesh: Mesh, source: str, to: str, *probes: str, timeout_s: float = 5
     return [each.answer for each in ask({machine: targets}, timeout_s)[machine]]
 
 
-def told(guard: Guard) -> dict[str, int]:
+def told(warden: Warden) -> dict[str, int]:
     """How many rejections were sent, were too many, or could not be."""
-    return {word: count["packets"] for word, count in guard.status()["rejections"].items()}
+    return {word: count["packets"] for word, count in warden.status()["rejections"].items()}
 
 
 @BOTH_KINDS
@@ -49,10 +49,10 @@ def test_a_connection_is_refused_at_once_and_a_datagram_prohibited(pair: Mesh) -
     pair.succeed("alice", "bob", "tcp/80", "udp/80")
     assert answers(pair, "alice", "bob", "tcp/81") == ["refused"] * 2
     assert answers(pair, "alice", "bob", "udp/81") == [PROHIBITED[4], PROHIBITED[6]]
-    assert told(pair.guard("alice")) == {"sent": 4, "limited": 0, "silent": 0}
-    assert told(pair.guard("bob"))["sent"] == 0
-    assert pair.guard("alice").drops() == {"denied": 4}
-    assert pair.guard("bob").drops() == {}
+    assert told(pair.warden("alice")) == {"sent": 4, "limited": 0, "silent": 0}
+    assert told(pair.warden("bob"))["sent"] == 0
+    assert pair.warden("alice").drops() == {"denied": 4}
+    assert pair.warden("bob").drops() == {}
 
 
 def test_a_deny_beside_it_says_nothing(pair: Mesh) -> None:
@@ -61,18 +61,18 @@ def test_a_deny_beside_it_says_nothing(pair: Mesh) -> None:
     assert set(answers(pair, "alice", "bob", "tcp/81", "udp/81", timeout_s=SILENCE_S)) == {
         "timeout"
     }
-    assert told(pair.guard("alice")) == {"sent": 0, "limited": 0, "silent": 0}
+    assert told(pair.warden("alice")) == {"sent": 0, "limited": 0, "silent": 0}
 
 
 @BOTH_KINDS
 def test_a_connection_that_is_revoked_ends_with_a_reset(pair: Mesh) -> None:
-    guard = pair.guard("alice")
-    guard.enforce(pair.document(ENDS, [WEB.replace("80", "90"), NOTHING_ELSE]))
+    warden = pair.warden("alice")
+    warden.enforce(pair.document(ENDS, [WEB.replace("80", "90"), NOTHING_ELSE]))
     with Flow(pair["alice"], pair["bob"], target("tcp/90", pair.hosts["bob"][0])) as live:
         wait_until(lambda: live.report().backward.received >= 20, live.report)
         revoked = NOTHING_ELSE.replace("81", "90")
-        guard.enforce(pair.document(ENDS, [revoked]))
-        wait_until(lambda: told(guard)["sent"] > 0, guard.status)
+        warden.enforce(pair.document(ENDS, [revoked]))
+        wait_until(lambda: told(warden)["sent"] > 0, warden.status)
         wait_until(lambda: "ConnectionResetError" in live.report().error, live.report)
 
 
@@ -88,12 +88,12 @@ def test_a_peer_is_told_only_if_the_policy_says_so(pair: Mesh) -> None:
     text = pair.document(ENDS, [WEB, NOTHING_ELSE])
     pair.enforce(text, "bob")
     assert set(answers(pair, "alice", "bob", "tcp/81", timeout_s=SILENCE_S)) == {"timeout"}
-    assert told(pair.guard("bob")) == {"sent": 0, "limited": 0, "silent": 0}
+    assert told(pair.warden("bob")) == {"sent": 0, "limited": 0, "silent": 0}
     pair.enforce(text.replace("policy:\n", "policy:\n  reject_ingress: true\n"), "bob")
     assert answers(pair, "alice", "bob", "tcp/81") == ["refused"] * 2
     assert answers(pair, "alice", "bob", "udp/81") == [PROHIBITED[4], PROHIBITED[6]]
     pair.succeed("alice", "bob", "tcp/80", "udp/80")
-    assert told(pair.guard("bob"))["sent"] == 4
+    assert told(pair.warden("bob"))["sent"] == 4
 
 
 @BOTH_KINDS
@@ -106,8 +106,8 @@ def test_two_that_reject_all_do_not_answer_each_others_answers(pair: Mesh) -> No
     pair.enforce(text, "alice")
     assert answers(pair, "alice", "bob", "tcp/81") == ["refused"] * 2
     assert answers(pair, "bob", "alice", "udp/81") == [PROHIBITED[4], PROHIBITED[6]]
-    assert told(pair.guard("alice")) == {"sent": 2, "limited": 0, "silent": 0}
-    assert told(pair.guard("bob")) == {"sent": 4, "limited": 0, "silent": 0}
+    assert told(pair.warden("alice")) == {"sent": 2, "limited": 0, "silent": 0}
+    assert told(pair.warden("bob")) == {"sent": 4, "limited": 0, "silent": 0}
 
 
 FLOOD = """
@@ -121,11 +121,11 @@ for number in range(int(sys.argv[2])):
 def test_a_sender_is_told_of_so_many_a_second_and_no_more(pair: Mesh) -> None:
     pair.enforce(pair.document(ENDS, [WEB, NOTHING_ELSE]), "alice")
     pair["alice"].succeed(["python3", "-c", FLOOD, pair.hosts["bob"][0], "1000"])
-    found = told(pair.guard("alice"))
+    found = told(pair.warden("alice"))
     assert found["sent"] >= 100
     assert found["limited"] > 0
     assert sum(found.values()) == 1000
-    assert pair.guard("alice").drops() == {"denied": 1000}
+    assert pair.warden("alice").drops() == {"denied": 1000}
 
 
 @pytest.fixture
@@ -161,4 +161,4 @@ def test_a_host_behind_a_node_is_told_too(routed: Mesh, checksums: str) -> None:
     routed.succeed("printer", "alice", "udp/80")
     assert answers(routed, "printer", "alice", "tcp/80") == ["refused"] * 2
     assert answers(routed, "printer", "alice", "udp/81") == [PROHIBITED[4], PROHIBITED[6]]
-    assert told(routed.guard("gate"))["sent"] == 4
+    assert told(routed.warden("gate"))["sent"] == 4

@@ -24,10 +24,10 @@ TICKS = 100  # sent in vain by both ends
 
 
 @BOTH_KINDS
-@pytest.mark.parametrize("guarded", ["alice", "bob"])
-def test_nothing_that_is_sent_after_the_commit_passes(pair: Mesh, guarded: str) -> None:
-    guard = pair.guard(guarded)
-    guard.enforce(pair.document(ENDS, [KEPT, LIVE]))
+@pytest.mark.parametrize("enforcing", ["alice", "bob"])
+def test_nothing_that_is_sent_after_the_commit_passes(pair: Mesh, enforcing: str) -> None:
+    warden = pair.warden(enforcing)
+    warden.enforce(pair.document(ENDS, [KEPT, LIVE]))
     address = pair.hosts["bob"][0]
     with (
         Flow(pair["alice"], pair["bob"], target("tcp/90", address)) as tcp,
@@ -36,7 +36,7 @@ def test_nothing_that_is_sent_after_the_commit_passes(pair: Mesh, guarded: str) 
         flows = {"tcp": tcp, "udp": udp}
         for live in flows.values():
             wait_until_alive(live)
-        stored_ns = guard.enforce(pair.document(ENDS, [KEPT]))
+        stored_ns = warden.enforce(pair.document(ENDS, [KEPT]))
         for name, live in flows.items():
             wait_until(partial(is_silent, live, TICKS), live.report)
             report = live.report()
@@ -46,7 +46,7 @@ def test_nothing_that_is_sent_after_the_commit_passes(pair: Mesh, guarded: str) 
                 print(f"{name}, {to}: the last came {late_ns / 1e6:+.2f} ms after the commit")  # noqa: T201 - the figure is what a reader of the run wants
                 assert way.last_sent_ns <= stored_ns
                 assert way.sent > way.received
-    assert guard.drops().keys() == {"denied"}
+    assert warden.drops().keys() == {"denied"}
 
 
 def wait_until_alive(live: Flow) -> None:

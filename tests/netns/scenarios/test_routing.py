@@ -91,11 +91,11 @@ def test_a_daemon_learns_a_route_while_a_rule_lets_it_speak(routers: Mesh) -> No
     wait_until(lambda: learned(routers), lambda: routers["bob"].succeed("ip -6 route"))
     routers["bob"].succeed(f"ping -6 -c 1 -W 5 {HOST}")
     for name in ENDS:
-        assert routers.guard(name).passed("speak") > 0
-        assert routers.guard(name).drops() == {}
+        assert routers.warden(name).passed("speak") > 0
+        assert routers.warden(name).drops() == {}
 
     routers.enforce(document(routers), *ENDS)
     wait_until_dropped(routers, Reason.DENIED)
     wait_until(lambda: not learned(routers), lambda: routers["bob"].succeed("ip -6 route"))
     for name in ENDS:
-        assert routers.guard(name).drops().keys() == {"denied"}
+        assert routers.warden(name).drops().keys() == {"denied"}

@@ -65,7 +65,7 @@ STRAYS = (  # a stateless filter lets them through, and so gives its closed port
 
 @pytest.fixture(scope="module")
 def mesh() -> Iterator[Mesh]:
-    """Bob alone is on guard: Alice may open some ports of his, and Carol none."""
+    """Bob alone runs Krait: Alice may open some ports of his, and Carol none."""
     with Lab(full_mesh(*NODES)) as lab:
         mesh = Mesh(lab, KINDS[0])
         mesh.serve("bob", *LISTENING)
@@ -95,8 +95,8 @@ def found(output: str) -> dict[int, str]:
 @pytest.mark.parametrize("scans", [OPENS, STRAYS], ids=["opens", "strays"])
 def test_scans_find_what_the_policy_lets_be_found(mesh: Mesh, scans: tuple[Scan, ...]) -> None:
     """By two peers, over both families, all at once."""
-    guard = mesh.guard("bob")
-    before = guard.counted()
+    warden = mesh.warden("bob")
+    before = warden.counted()
     running = [
         (name, scan, mesh[name].spawn(command(scan, address)))
         for name in ("alice", "carol")
@@ -106,7 +106,7 @@ def test_scans_find_what_the_policy_lets_be_found(mesh: Mesh, scans: tuple[Scan,
     for name, scan, process in running:
         assert process.wait(PATIENCE_S) == 0, process.stderr
         assert found(process.stdout) == scan.expected(allowed(mesh, name, scan))
-    moved = guard.counted() - before
+    moved = warden.counted() - before
     assert moved["denied"] == moved["rule default"] + moved["rule not-that"]
     assert moved["rule not-that"] >= 2 * 2 * 2  # peers, families, ports
     if scans is OPENS:

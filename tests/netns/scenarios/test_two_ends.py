@@ -50,17 +50,17 @@ def test_what_may_not_open_drops_where_it_is_sent(pair: Mesh) -> None:
     pair.fail("bob", "alice", "icmp", "tcp/80", "udp/80", drops={"bob": "denied"})
     pair.fail("alice", "bob", "tcp/81", "udp/81", drops={"alice": "denied"})
     for name in ("alice", "bob"):
-        assert pair.guard(name).passed("one") > 0
-        assert pair.guard(name).drops().keys() == {"denied"}
+        assert pair.warden(name).passed("one") > 0
+        assert pair.warden(name).drops().keys() == {"denied"}
 
 
 @BOTH_KINDS
-@pytest.mark.parametrize("guarded", ["alice", "bob"])
-def test_one_end_alone_enforces_both_directions(pair: Mesh, guarded: str) -> None:
-    pair.enforce(pair.document(ENDS, [PING, ONE]), guarded)
+@pytest.mark.parametrize("enforcing", ["alice", "bob"])
+def test_one_end_alone_enforces_both_directions(pair: Mesh, enforcing: str) -> None:
+    pair.enforce(pair.document(ENDS, [PING, ONE]), enforcing)
     pair.succeed("alice", "bob", "icmp", "tcp/80", "udp/80")
-    pair.fail("bob", "alice", "icmp", "tcp/80", "udp/80", drops={guarded: "denied"})
-    pair.fail("alice", "bob", "tcp/81", "udp/81", drops={guarded: "denied"})
+    pair.fail("bob", "alice", "icmp", "tcp/80", "udp/80", drops={enforcing: "denied"})
+    pair.fail("alice", "bob", "tcp/81", "udp/81", drops={enforcing: "denied"})
 
 
 @pytest.mark.parametrize(("first", "second"), [("alice", "bob"), ("bob", "alice")])
@@ -103,22 +103,22 @@ def test_either_end_cuts_live_flows_and_keeps_the_others(
         pair.enforce(new, first)
         assert_is_cut(revoked_tcp)
         assert_is_cut(revoked_udp)
-        before = {name: pair.guard(name).counted() for name in (first, second)}
+        before = {name: pair.warden(name).counted() for name in (first, second)}
         for live in (kept_tcp, kept_udp):  # while each end goes by a revision of its own
             assert_goes_on(live)
         assert_is_cut(revoked_tcp)
         assert_is_cut(revoked_udp)
-        moved = {name: pair.guard(name).counted() - before[name] for name in (first, second)}
+        moved = {name: pair.warden(name).counted() - before[name] for name in (first, second)}
         assert moved[first].keys() == {"rule live-90", "denied", "rule default"}
         # Of live flows both are never read at one moment.
         assert min(moved[first]["denied"], moved[first]["rule default"]) > TICKS
         # What the other end sends in vain it still counts as allowed.
         assert moved[second].keys() == {"rule live-90", "rule live-91"}
-        assert not pair.guard(second).drops()
+        assert not pair.warden(second).drops()
         pair.enforce(new, second)
         for live in (kept_tcp, kept_udp):
             assert_goes_on(live)
             assert not live.report().error
         assert_is_cut(revoked_tcp)
         assert_is_cut(revoked_udp)
-        assert pair.guard(second).drops().keys() == {"denied"}
+        assert pair.warden(second).drops().keys() == {"denied"}

@@ -26,7 +26,7 @@ def until(end_s: int) -> str:
 
 @pytest.mark.parametrize("is_alive", [True, False], ids=["alive", "dead"])
 def test_flows_of_a_rule_are_cut_at_its_end(pair: Mesh, is_alive: bool) -> None:
-    bob = pair.guard("bob")
+    bob = pair.warden("bob")
     end_s = int(time.time()) + SOON_S
     bob.enforce(pair.document(ENDS, [PING, OPEN + until(end_s)]))
     if not is_alive:
@@ -47,7 +47,7 @@ def test_flows_of_a_rule_are_cut_at_its_end(pair: Mesh, is_alive: bool) -> None:
 
 
 def test_a_deny_that_ends_goes_with_the_agents_next_commit(pair: Mesh) -> None:
-    bob = pair.guard("bob")
+    bob = pair.warden("bob")
     end_s = int(time.time()) + SOON_S
     bob.enforce(pair.document(ENDS, [PING, OPEN, BAN + until(end_s)]))
     pair.fail("alice", "bob", "tcp/80", drops={"bob": "denied"})

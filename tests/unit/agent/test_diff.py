@@ -5,20 +5,9 @@ from dataclasses import replace
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
 from krait.agent.desired import Desired
-from krait.agent.diff import (
-    Action,
-    Attach,
-    Commit,
-    Detach,
-    Drop,
-    Load,
-    Pin,
-    Swap,
-    Unlink,
-    choose,
-    plan,
-)
+from krait.agent.diff import choose, plan
 from krait.common.abi import ABI_VERSION
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat

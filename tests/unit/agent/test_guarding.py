@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.agent.guard import Discard, Load, Mark, Observed, Post, Relieve, plan
+from krait.agent.guard import Discard, Load, Observed, Post, Relieve, SetMarks, plan
 from krait.agent.guarding import Guarding, Unguarded
 from krait.agent.loop import Agent
 from krait.agent.rounds import Rounds
@@ -29,7 +29,7 @@ from tests.unit.agent.ports import Stage
 
 TCX, CLSACT = AttachKind.TCX, AttachKind.CLSACT
 RANGE = ip_network("10.8.0.0/24")
-GUARD = Guard({RANGE: abi.Mark.MESH}, (RANGE,), ())
+GUARD = Guard({RANGE: abi.GuardMark.MESH}, (RANGE,), ())
 OTHER = Guard({}, (ip_network("10.9.0.0/24"),), ())
 LO, WG0, ETH0, ETH1 = (
     Link(number, name, "", 1500, up=True)
@@ -45,7 +45,7 @@ class Kernel:
     links: list[Link] = field(default_factory=lambda: [LO, WG0, ETH0])
     loaded: int | None = None
     old: bool = False
-    marks: Mapping[Network, abi.Mark] | None = None
+    marks: Mapping[Network, abi.GuardMark] | None = None
     seats: dict[int, list[Seat]] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     refuses: set[int] = field(default_factory=set)
@@ -58,11 +58,11 @@ class Kernel:
     def outdated(self) -> bool:
         return self.old
 
-    def load(self, marks: Mapping[Network, abi.Mark]) -> None:
+    def load(self, marks: Mapping[Network, abi.GuardMark]) -> None:
         self.loads += 1
         self.loaded, self.marks = 100 + self.loads, marks
 
-    def mark(self, marks: Mapping[Network, abi.Mark]) -> None:
+    def mark(self, marks: Mapping[Network, abi.GuardMark]) -> None:
         assert self.loaded
         self.marks = marks
 
@@ -222,7 +222,7 @@ def test_other_ranges_are_marked_in_place() -> None:
     guarding.keep(OTHER)
     assert (kernel.loads, kernel.marks) == (1, OTHER.marks)
     seen = Observed(7, outdated=False, marked=GUARD, posts=Posts({}, frozenset()), devices={})
-    assert plan(OTHER, seen, TCX) == (Mark(OTHER),)
+    assert plan(OTHER, seen, TCX) == (SetMarks(OTHER),)
 
 
 def test_one_that_refuses_it_is_named_and_the_others_have_it() -> None:
@@ -234,6 +234,17 @@ def test_one_that_refuses_it_is_named_and_the_others_have_it() -> None:
     kernel.refuses.clear()
     assert guarding.keep(GUARD) is None
     assert kernel.on() == {ETH0.ifindex, ETH1.ifindex}
+
+
+def test_each_interface_that_refuses_it_has_its_own_reason_and_one_of_many_is_told_once() -> None:
+    full = SystemRefused("no room for a filter", hint="Make room.")
+    held = SystemRefused("another tool holds it", hint="End that tool.")
+    told = Unguarded({"eth0": full, "eth1": held, "eth2": full})
+    assert told.message == (
+        "degraded: no guard on eth0, eth2: no room for a filter; "
+        "no guard on eth1: another tool holds it"
+    )
+    assert told.hint == "Make room. End that tool."
 
 
 def test_many_interfaces_take_several_rounds_that_follow_at_once_and_so_does_the_end() -> None:

@@ -188,3 +188,15 @@ def test_a_guard_that_is_missing_somewhere_or_everywhere_degrades() -> None:
         "no guard on eth0: refused",
     )
     assert condition(replace(FOUND, live=live, pid=None))[0] is Condition.ENFORCING
+
+
+def test_a_guard_that_was_to_be_and_is_not_degrades_with_the_agent_dead_too() -> None:
+    none = "the document wants a guard, and there is none"
+    wanted = replace(FOUND, record=replace(RECORD, guard=True), pid=None)
+    assert condition(wanted) == (Condition.DEGRADED, none)
+    there = replace(wanted, guard=Guarded({"eth0": ()}, (), {}))
+    assert condition(there) == (Condition.ENFORCING, "")
+    fault = Fault("degraded: no guard on eth0: refused", "", 0.0, "guard")
+    live = Live(1, 0.0, "tcx", enforcing=True, revision=7, faults=(fault,))
+    assert condition(replace(wanted, live=live, pid=1))[1] == "no guard on eth0: refused"
+    assert condition(replace(wanted, live=live))[1] == none, "the dead agent's word is old"

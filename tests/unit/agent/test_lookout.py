@@ -70,7 +70,7 @@ def test_one_that_appears_is_fresh_until_it_is_greeted(scene: Scene, lookout: Lo
         sight = lookout.look(1.0)
         assert (sight.ifindex, sight.fresh, sight.interface) == (7, True, None)
     assert scene.looked == 0
-    lookout.greeted(sight)
+    lookout.greeted(sight, 0.0)
     assert not lookout.look(2.0).fresh
 
 
@@ -111,7 +111,7 @@ def test_what_moved_before_the_interface_was_made_anew_is_forgotten(
     lookout.look(0.0)
     scene.link = replace(LINK, ifindex=8)
     scene.move()
-    lookout.greeted(lookout.look(1.0))
+    lookout.greeted(lookout.look(1.0), 1.0)
     assert lookout.look(1.0).withheld == frozenset()
 
 

@@ -5,7 +5,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,6 @@ from tests.patience import PATIENCE_S
 from tests.unit.agent.ports import Stage
 
 A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
 
 
 def run(stage: Stage, drive: Callable[[], object]) -> None:

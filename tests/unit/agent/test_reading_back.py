@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables that are not what was written: said aloud, written anew, and told to be mended."""
 
-from pathlib import Path
 from threading import Event
 from typing import Any
-
-import pytest
 
 from krait.agent.reading_back import AGAIN_S, Drift, ReadingBack
 from krait.policy.image import EMPTY, Image
@@ -14,11 +11,6 @@ from tests.unit.agent.clock import Clock, wait_in_standing_time
 from tests.unit.agent.ports import Stage
 
 DRIFT = "the tables in force are not what was written: pair, addr4 differ"
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
 
 
 def test_what_somebody_else_wrote_is_said_aloud_and_written_anew_until_it_holds(

@@ -4,7 +4,6 @@
 from base64 import b64encode
 from dataclasses import replace
 from ipaddress import ip_interface
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -16,28 +15,8 @@ from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import NO_KEY
 from tests.unit.agent.clock import Clock
+from tests.unit.agent.edits import A_RULE, BROKEN, STRANGER, WHOLE
 from tests.unit.agent.ports import LINK, PEERS, Refused, Stage
-
-WHOLE, BROKEN = "from: app, to: db}", "from: nobody, to: db}"
-STRANGER = (
-    "peer CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk= is not in the document: "
-    "nothing passes to or from it"
-)
-A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
-
-
-@pytest.fixture
-def agent(stage: Stage) -> Rounds:
-    """One whose policy is in force."""
-    found = stage.rounds()
-    found.start()
-    assert (stage.live.enforcing, stage.faults) == (True, [])
-    return found
 
 
 def test_an_agent_that_starts_while_wireguard_is_mute_reads_its_document_and_goes_on_when_it_speaks(

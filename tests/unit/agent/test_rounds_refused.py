@@ -1,36 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounds of an agent whose kernel refuses: what is left as it was, and when it is tried again."""
 
-from pathlib import Path
-
 import pytest
 
 from krait.agent.backoff import LONGEST_S
 from krait.agent.rounds import Rounds
 from krait.kernel.hook import Hook
 from tests.unit.agent.clock import Clock
+from tests.unit.agent.edits import A_RULE
 from tests.unit.agent.ports import Refused, Stage
-
-WHOLE, BROKEN = "from: app, to: db}", "from: nobody, to: db}"
-STRANGER = (
-    "peer CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk= is not in the document: "
-    "nothing passes to or from it"
-)
-A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
-
-
-@pytest.fixture
-def agent(stage: Stage) -> Rounds:
-    """One whose policy is in force."""
-    found = stage.rounds()
-    found.start()
-    assert (stage.live.enforcing, stage.faults) == (True, [])
-    return found
 
 
 def test_a_start_that_fails_between_two_hooks_leaves_neither_attached(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from krait.agent.state import (
     write_live,
     write_records,
 )
+from krait.policy.guard import Guard
 from krait.policy.numbering import Numbers
 from tests.unit.agent.world import DESIRED
 
@@ -52,6 +53,13 @@ def test_an_empty_slot_keeps_the_numbers_and_names_no_document() -> None:
     assert (empty.numbers, empty.source, empty.sha256, empty.peers) == (RECORD.numbers, "", "", {})
 
 
+def test_whether_a_guard_is_to_be_on_the_other_interfaces_is_written_down(tmp_path: Path) -> None:
+    path = tmp_path / "wg0.json"
+    guard = Guard({}, (), ())
+    write_records(path, (record(8, 1001.0, replace(DESIRED, guard=guard), Numbers()), RECORD))
+    assert [each.guard for each in read_records(path)] == [True, False]
+
+
 def test_only_the_last_two_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "wg0.json"
     write_records(path, tuple(replace(RECORD, revision=number) for number in (9, 8, 7)))
@@ -77,7 +85,7 @@ def damaged(**changes: object) -> str:
 def test_a_whole_file_of_other_hands_is_understood(tmp_path: Path) -> None:
     path = tmp_path / "wg0.json"
     path.write_text(damaged())
-    assert [each.revision for each in read_records(path)] == [3]
+    assert [(each.revision, each.guard) for each in read_records(path)] == [(3, False)]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,7 @@ def test_a_whole_file_of_other_hands_is_understood(tmp_path: Path) -> None:
         damaged(identities=[[["nested"]]]),
         damaged(rules=[[1], {}]),
         damaged(peers=[5]),
+        damaged(guard="yes"),
     ],
 )
 def test_what_cannot_be_understood_is_as_if_it_were_not_there_and_told(

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from krait.agent.in_force import Sight
+from krait.agent.in_force import Governed
 from krait.agent.tally import Tally, count_up
 from krait.common.abi import Rehearsal
 from krait.kernel.generation import Count, Moment
@@ -22,7 +22,7 @@ def counted(policy: Document, *rules: str | None, counts: tuple[Count, ...] = CO
     """`rules` are the names of the numbers from 1 on."""
     tables = replace(TABLES, rules=counts)
     record = replace(RECORD, numbers=Numbers(rules=rules))
-    return count_up(Sight(replace(FOUND, tables=tables, record=record), tables, policy))
+    return count_up(Governed(replace(FOUND, tables=tables, record=record), tables, policy))
 
 
 def test_rules_are_told_in_the_order_of_the_file_whatever_their_numbers() -> None:
@@ -46,11 +46,11 @@ def test_what_an_audit_rule_would_have_done_is_told_of_the_documents_own_shadow_
     shadow = tuple(Count(number, 0) for number in range(9))
     tables = replace(TABLES, rules=COUNTS, shadow_rules=shadow)
     seen = replace(FOUND, tables=tables, record=record)
-    found = {each.rule.name: each for each in count_up(Sight(seen, tables, document())).rules}
+    found = {each.rule.name: each for each in count_up(Governed(seen, tables, document())).rules}
     assert found["trial"].rehearsed == dict(zip(Rehearsal, shadow[3:6], strict=True))
     assert found["web-db"].rehearsed is None
     other = replace(seen, record=replace(record, shadow="/root/other.yaml"))
-    rules = count_up(Sight(other, tables, document())).rules
+    rules = count_up(Governed(other, tables, document())).rules
     assert {each.rehearsed for each in rules} == {None}
 
 
@@ -73,9 +73,9 @@ def test_a_rule_that_has_ended_is_unused_and_covers_nothing() -> None:
     policy = document((BEFORE, ban + BEFORE))
     tables, end_s = replace(TABLES, rules=COUNTS), 1_893_456_000
     record = replace(RECORD, numbers=Numbers(rules=("web-db",)))
-    sight = Sight(replace(FOUND, tables=tables, record=record), tables, policy)
+    seen = Governed(replace(FOUND, tables=tables, record=record), tables, policy)
     for now_s, has_ended in ((end_s - 1, False), (end_s, True)):
-        found = {each.rule.name: each for each in count_up(sight, now_s).rules}
+        found = {each.rule.name: each for each in count_up(seen, now_s).rules}
         assert found["ban"].has_ended is has_ended
         assert found["ban"].is_unused is has_ended
         assert found["web-db"].idle is None

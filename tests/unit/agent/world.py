@@ -4,21 +4,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
 from krait.agent.desired import Desired, Source, desire
-from krait.agent.diff import (
-    Action,
-    Attach,
-    Commit,
-    Detach,
-    Drop,
-    Load,
-    Observed,
-    Pin,
-    Swap,
-    Tables,
-    Unlink,
-    choose,
-)
+from krait.agent.diff import Observed, Tables, choose
 from krait.common.abi import ABI_VERSION
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook

@@ -14,7 +14,8 @@ from krait.agent.inspect import Inspection
 from krait.agent.managed.orders import Orders, Standing, Trial, boot_id
 from krait.agent.state import Fault, Live
 from krait.cli import output
-from krait.cli.inspection import enforces, report, show
+from krait.cli.inspection import enforces, show
+from krait.cli.inspection_report import report
 from krait.common.guard import GuardReason
 from krait.common.reason import Reason
 from krait.kernel.generation import Count
@@ -212,6 +213,7 @@ def test_programs_get_everything_as_json(found: Inspection) -> None:
         "committed_s": 1000.0,
         "document": "/etc/krait/wg0.yaml",
         "sha256": "ab",
+        "guard": False,
     }
     assert told["agent"]["pid"] == 4711
     assert told["agent"]["faults"][0]["message"] == "wg0.yaml:3:5: unknown tag"

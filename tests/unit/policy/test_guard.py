@@ -4,13 +4,13 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
-from krait.common.guard import Mark
+from krait.common.guard import GuardMark
 from krait.policy.guard import Guard, guard_of
 from krait.policy.view import Interface, resolve
 from tests.unit.policy.bench import INTERFACE, document
 
 ON = ("policy:\n", "policy:\n  guard: true\n")
-MINE = Mark.MESH | Mark.OWN
+MINE = GuardMark.MESH | GuardMark.OWN
 
 
 def guard(*changes: tuple[str, str], interface: Interface = INTERFACE) -> Guard | None:
@@ -18,7 +18,7 @@ def guard(*changes: tuple[str, str], interface: Interface = INTERFACE) -> Guard 
     return guard_of(found, interface, resolve(found, interface))
 
 
-def marks(*changes: tuple[str, str], interface: Interface = INTERFACE) -> dict[str, Mark]:
+def marks(*changes: tuple[str, str], interface: Interface = INTERFACE) -> dict[str, GuardMark]:
     found = guard(ON, *changes, interface=interface)
     assert found
     return {str(cidr): mark for cidr, mark in found.marks.items()}
@@ -37,8 +37,8 @@ def test_a_node_says_otherwise_for_itself(policy: str, node: str, is_on: int) ->
 
 def test_the_range_is_the_meshs_and_what_the_kernel_answers_for_is_this_nodes() -> None:
     assert marks() == {
-        "10.8.0.0/24": Mark.MESH,
-        "fd00:8::/64": Mark.MESH,
+        "10.8.0.0/24": GuardMark.MESH,
+        "fd00:8::/64": GuardMark.MESH,
         "10.8.0.1/32": MINE,
         "fd00:8::1/128": MINE,
         "10.8.0.0/32": MINE,  # broadcast, to older kernels
@@ -65,8 +65,8 @@ def test_the_end_of_a_network_that_is_a_nodes_address_is_that_nodes() -> None:
 def test_an_address_alone_has_no_network_and_one_of_a_link_is_not_the_meshs() -> None:
     addresses = tuple(map(ip_interface, ("10.8.0.1/32", "10.9.0.0/31", "fe80::1/64")))
     assert marks(interface=replace(INTERFACE, addresses=addresses)) == {
-        "10.8.0.0/24": Mark.MESH,
-        "fd00:8::/64": Mark.MESH,
+        "10.8.0.0/24": GuardMark.MESH,
+        "fd00:8::/64": GuardMark.MESH,
         "10.8.0.1/32": MINE,
         "10.9.0.0/32": MINE,
     }
@@ -78,7 +78,7 @@ def test_a_subnet_behind_this_node_is_taken_out_of_the_range_around_it() -> None
     assert found
     assert found.behind == (ip_network("10.8.0.64/27"),)
     told = marks(behind)
-    assert told["10.8.0.64/27"] == Mark.NOTHING
+    assert told["10.8.0.64/27"] == GuardMark.NOTHING
     assert "10.31.0.0/24" not in told
-    assert told["10.8.0.66/32"] == Mark.MESH, "a peer's, though the subnet is around it"
+    assert told["10.8.0.66/32"] == GuardMark.MESH, "a peer's, though the subnet is around it"
     assert "10.8.0.2/32" not in told

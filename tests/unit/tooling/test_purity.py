@@ -27,7 +27,8 @@ REASONS = {
 
 
 def pure_modules() -> list[Path]:
-    named = (SOURCE / "agent" / f"{name}.py" for name in ("desired", "diff", "guard"))
+    of_the_agent = ("actions", "backoff", "desired", "diff", "guard", "refusal")
+    named = (SOURCE / "agent" / f"{name}.py" for name in of_the_agent)
     everything = (
         path for package in ("common", "policy") for path in (SOURCE / package).rglob("*.py")
     )
@@ -89,7 +90,7 @@ _REACH = {"asyncio", "ctypes", "_ctypes", "socket", "_socket", "subprocess"}
 
 def everything_that_is_judged_by() -> list[str]:
     names = [path.stem for path in (SOURCE / "policy").glob("*.py") if path.stem != "__init__"]
-    agents = (f"krait.agent.{name}" for name in ("desired", "diff", "guard"))
+    agents = (f"krait.agent.{name}" for name in ("backoff", "desired", "diff", "guard", "refusal"))
     return [*agents, *sorted(f"krait.policy.{n}" for n in names)]
 
 

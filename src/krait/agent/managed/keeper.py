@@ -57,16 +57,6 @@ class NotOurs(UsageError):
         )
 
 
-class Away(KraitError):
-    """Our device has another name, or is in another network namespace."""
-
-    def __init__(self, interface: str) -> None:
-        super().__init__(
-            f"the device that was {interface} was renamed or moved away: none is made beside it",
-            hint=f"give it the name {interface} back, or delete it",
-        )
-
-
 class NoIpv6(KraitError):
     """The document has IPv6, and the machine has none."""
 
@@ -142,7 +132,7 @@ class Keeper:
     def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
         """Do what a stage lacks; whether anything was done. `now_s` is monotonic.
 
-        Raises NotOurs, Away, or what refused; what was done by then is right by itself.
+        Raises NotOurs, or what refused; what was done by then is right by itself.
         """
         if self._wanted is None:
             return False

@@ -13,6 +13,7 @@ from krait.agent import log, wiring
 from krait.agent.managed import trials
 from krait.agent.paths import Paths
 from krait.cli import attaching, failure
+from krait.cli.asked import config_option
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, KraitError
 
@@ -25,12 +26,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--iface", metavar="IFACE", required=True, help="a WireGuard interface, such as wg0"
     )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        type=Path,
-        help="the document (default: /etc/krait/IFACE.yaml, then /etc/krait/krait.yaml)",
-    )
+    config_option(parser)
     parser.add_argument(
         "--shadow",
         metavar="FILE",

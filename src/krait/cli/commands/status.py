@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from krait.agent.inspect import Inspection, inspect, instances
 from krait.agent.paths import Instance, Paths
 from krait.cli import output
-from krait.cli.inspection import enforces, report, show
+from krait.cli.inspection import enforces, show
+from krait.cli.inspection_report import report
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode
 from krait.kernel.capability import NEEDED, require

@@ -21,6 +21,7 @@ from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
 from krait.agent.state import Live, read_live
 from krait.cli import attaching, output, service
+from krait.cli.asked import config_option
 from krait.cli.doctor.finding import Level
 from krait.cli.doctor.forwarding import forwarding
 from krait.cli.undoing import Undo
@@ -41,12 +42,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "interface", metavar="IFACE", nargs="?", help="default: the document's `interface`"
     )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        type=Path,
-        help="the document (default: /etc/krait/IFACE.yaml, then /etc/krait/krait.yaml)",
-    )
+    config_option(parser)
     parser.add_argument(
         "--node",
         metavar="NAME",

@@ -200,9 +200,7 @@ def queues(subject: Subject, paths: Paths) -> dict[Hook, Queue]:
             return Queue(krait=True, others=seats[0].ahead)
         attached = tcx_query(ifindex, hook) if kind is AttachKind.TCX else ()
         filters = clsact.query(ifindex, hook)
-        names = [f"program {each.program_id}" for each in attached]
-        names += map(str, filters)
-        return Queue(krait=False, others=tuple(dict.fromkeys(names)))
+        return Queue(krait=False, others=tuple(dict.fromkeys(map(str, (*attached, *filters)))))
 
     return {hook: queue(hook) for hook in Hook}
 

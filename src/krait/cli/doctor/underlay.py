@@ -144,7 +144,7 @@ def _programs(ifindex: int) -> Iterator[str]:
     yield from (f"XDP program {number}" for number in xdp_programs(ifindex))
     for hook in Hook:
         attached = tcx_query(ifindex, hook) if supported_kind() is AttachKind.TCX else ()
-        yield from (f"program {each.program_id} on {hook.value}" for each in attached)
+        yield from (f"{each} on {hook.value}" for each in attached)
         yield from (f"{each} on {hook.value}" for each in clsact.query(ifindex, hook))
 
 

@@ -8,6 +8,7 @@ knows nothing of TCX, so the attributes here are the kernel's own.
 import ctypes
 import errno
 import os
+from collections.abc import Iterable
 from ctypes import addressof, c_uint32, c_uint64
 from dataclasses import dataclass
 from typing import Self
@@ -53,6 +54,9 @@ class Attached:
     program_id: int
     link_id: int
     """0 for a program attached without a link."""
+
+    def __str__(self) -> str:
+        return f"program {self.program_id}"
 
 
 class _CreateAttr(ctypes.Structure):
@@ -121,7 +125,10 @@ class TcxLink(Descriptor):
         bpf(Command.LINK_UPDATE, _UpdateAttr(self.fd, program_fd), "TCX link")
 
     def detach(self) -> None:
-        """Take the program off the interface, though a pin may still hold the link (severed)."""
+        """Take the program off the interface, though a pin may still hold the link (severed).
+
+        That it is off already is no error: to the kernel it is none (tcx_link_detach()).
+        """
         bpf(Command.LINK_DETACH, _DetachAttr(self.fd), "TCX link")
 
     def info(self) -> LinkInfo:
@@ -153,6 +160,21 @@ def tcx_query(ifindex: int, hook: Hook) -> tuple[Attached, ...]:
             return ()
         raise
     return tuple(map(Attached, program_ids[: attr.count], link_ids[: attr.count]))
+
+
+def tcx_present(ifindex: int, hook: Hook) -> tuple[Attached, ...]:
+    """As `tcx_query`, and nothing where the interface is gone."""
+    try:
+        return tcx_query(ifindex, hook)
+    except BpfRefused as error:
+        if error.errno == errno.ENODEV:
+            return ()
+        raise
+
+
+def names(attached: Iterable[Attached]) -> tuple[str, ...]:
+    """Who that is, for people."""
+    return tuple(map(str, attached))
 
 
 def tcx_supported() -> bool:

@@ -15,7 +15,7 @@ from krait.agent.source import LOOK_S
 from krait.common.errors import KraitError
 
 
-class Rehearsal:
+class ShadowFile:
     """What is at one path. Moments are monotonic, in seconds."""
 
     def __init__(self, path: Path, interface: str, wake: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from krait.agent import intent, source
+from krait.agent import rehearsing, source
 from krait.agent.backoff import LONGEST_S
 from krait.agent.desired import Source, desire
 from krait.agent.reading_back import AGAIN_S
@@ -220,7 +220,7 @@ def held_up(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> E
     return may_go_on
 
 
-@pytest.mark.parametrize(("module", "name"), [(source, "read"), (intent, "desire")])
+@pytest.mark.parametrize(("module", "name"), [(source, "read"), (rehearsing, "desire")])
 def test_a_revocation_waits_neither_until_the_shadow_is_read_nor_until_it_is_worked_out(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
 ) -> None:
@@ -249,7 +249,7 @@ def test_an_edit_is_in_force_before_its_shadow_in_the_same_tables_and_under_the_
     agent = started(stage)
     (tables,) = stage.kernel.loaded.values()
     rules = stage.enforcement.numbers.shadow_rules
-    may_go_on = held_up(intent, "desire", monkeypatch)
+    may_go_on = held_up(rehearsing, "desire", monkeypatch)
     for ports, revision in (("tcp/81", 3), ("tcp/82", 4)):
         stage.edit("tcp/8", f"{ports}, tcp/8")
         agent.read_again()
@@ -285,7 +285,7 @@ def test_a_write_that_is_refused_leaves_the_shadows_room_as_it_is(
     stage.shadow.write_text(TRIED)
     agent = started(stage)
     (tables,) = stage.kernel.loaded.values()
-    may_go_on = held_up(intent, "desire", monkeypatch)
+    may_go_on = held_up(rehearsing, "desire", monkeypatch)
     stage.edit("tcp/80", "tcp/81")
     agent.read_again()
     agent.play()
@@ -314,7 +314,7 @@ def test_what_goes_wrong_in_the_background_is_told_and_ends_no_round(
             raise ZeroDivisionError("by the shadow")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(intent, "desire", fails)
+    monkeypatch.setattr(rehearsing, "desire", fails)
     stage.shadow.write_text(TRIED)
     agent = started(stage)
     assert (stage.revision, stage.faults) == (1, ["ZeroDivisionError: by the shadow"])
