@@ -11,7 +11,7 @@ EBPF = Path(__file__).parents[3] / "ebpf"
 
 _PACKET, _IDENTITY, _POLICY = "krait/packet.h", "krait/identity.h", "krait/policy.h"
 _FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
-_SHADOW = "krait/shadow.h"
+_SHADOW, _BUDGET = "krait/shadow.h", "krait/budget.h"
 _REJECT, _REJECTION = "krait/reject.h", "krait/rejection.h"
 
 
@@ -238,14 +238,14 @@ MUTANTS = (
     ),
     Mutant(
         "what a peer opens costs it nothing",
-        _FLOW,
+        _BUDGET,
         "budget->left = left - cost;",
         "budget->left = left;",
     ),
     Mutant(
         "a peer's budget is not filled up again",
-        _FLOW,
-        "left = budget->left + (__u64)(place->now - budget->seen) * self->opens;",
+        _BUDGET,
+        "left = budget->left + (__u64)passed * a_second;",
         "left = budget->left;",
     ),
     Mutant(
