@@ -26,6 +26,7 @@ policy:
     - {{from: web, to: db, ports: [tcp/80, tcp/443]}}
     - {{from: lan, to: db, ports: udp, until: '2099-01-01T00:00:00Z'}}
     - {{from: web, to: db, ports: tcp/80, action: deny, audit: true}}
+    - {{from: lan, to: db, ports: sctp, action: reject}}
 """
 SLOT = 1
 ROOM = replace(SMALLEST, shadow_rules=16)
