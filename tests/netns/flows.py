@@ -1,8 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests ask of live flows."""
 
+from krait.lab.machine import TIMEOUT_SCALE
 from krait.lab.traffic import Flow
 from tests.patience import wait_until
+
+
+def ticks(count: int) -> int:
+    """How many to wait for; fewer where a tick takes a hundred times as long.
+
+    TCP gives up what its own machine drops on the way out after some 8 s, for it tries 15 times,
+    twice a second. By then all has to be seen of a flow that is to be cut.
+    """
+    return count if TIMEOUT_SCALE == 1 else min(count, 15)
 
 
 def is_silent(live: Flow, ticks: int) -> bool:
