@@ -6,6 +6,7 @@ packets drop and for which reason, and no counter but these may move anywhere.
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -32,6 +33,11 @@ from tests.patience import PATIENCE_S, wait_until
 from tests.requirements import KINDS
 
 CONFIG = "/run/wg/wg0.yaml"
+PACKETS, PAIRS = (
+    [sys.executable, "-I", "-S", str(Path(__file__).with_name(name))]
+    for name in ("packets.py", "pairs.py")
+)
+"""Commands of the programs that send and see packets; they stand on the standard library alone."""
 _SILENCE_S = 0.3  # a probe in vain; that it dropped, the counters say
 _UNASKED = (Reason.MULTICAST, Reason.LINK_LOCAL, Reason.REDIRECT)
 """What a kernel sends of its own accord, whenever it likes."""

@@ -17,7 +17,6 @@ from tests.netns.scenarios.test_commits import test_no_packet_is_judged_by_a_mix
 from tests.netns.scenarios.test_hostile_packets import (
     Victim,
     test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind,
-    test_an_honest_packet_passes,
     test_another_peers_address_is_stopped_by_wireguard,
     test_nothing_is_written_over_what_was_judged,
     test_what_is_to_drop_for_one_reason_does_so_back_to_back,
@@ -34,7 +33,6 @@ from tests.requirements import KINDS
 __all__ = [
     "older",
     "test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind",
-    "test_an_honest_packet_passes",
     "test_another_peers_address_is_stopped_by_wireguard",
     "test_flows_of_a_rule_are_cut_at_its_end",
     "test_live_flows_go_on_while_another_build_is_swapped_in",

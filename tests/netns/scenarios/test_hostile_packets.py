@@ -5,25 +5,22 @@ A packet that passes is sent after each of them, over the one session of WireGua
 order: when it has come out behind Bob's filter, what was before it has come out or has not.
 """
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import count
-from pathlib import Path
 
 import pytest
 
 from krait.lab.mesh import Lab, MeshNode, MeshPeer, full_mesh
-from tests.netns.scenarios.conftest import Mesh
+from tests.netns.scenarios.conftest import PACKETS, Mesh
 from tests.netns.scenarios.hostile import CASES, SPORT, UDP, Ends, Packets
 from tests.patience import wait_until
 from tests.requirements import KINDS
 from tests.strategies.packets import Extension, ip, ip4, ip6, udp
 
-PACKETS = [sys.executable, str(Path(__file__).with_name("packets.py"))]
 NODES = {"alice": "tags: a", "bob": "tags: b", "carol": "tags: c"}
 RULES = [
     "name: web, from: a, to: b, ports: [tcp/80, udp/80]",
