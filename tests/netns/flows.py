@@ -7,11 +7,7 @@ from tests.patience import wait_until
 
 
 def ticks(count: int) -> int:
-    """How many to wait for; fewer where a tick takes a hundred times as long.
-
-    TCP gives up what its own machine drops on the way out after some 8 s, for it tries 15 times,
-    twice a second. By then all has to be seen of a flow that is to be cut.
-    """
+    """How many to wait for; fewer where a tick takes a hundred times as long."""
     return count if TIMEOUT_SCALE == 1 else min(count, 15)
 
 

@@ -48,6 +48,10 @@ __all__ = [
 def lab() -> Iterator[Lab]:
     with Lab(test_hostile_packets.peers()) as lab:
         test_hostile_packets.hush(lab)
+        for name in lab.nodes:
+            # Else TCP gives up what its own machine drops after 15 tries, two a second: a slow
+            # machine may need longer than that to see that nothing passes.
+            lab[name].succeed("echo 255 >/proc/sys/net/ipv4/tcp_retries2")
         yield lab
 
 

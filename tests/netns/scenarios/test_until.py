@@ -18,7 +18,7 @@ PING = "name: ping, from: a, to: b, ports: icmp"
 BAN = "name: ban, from: a, to: b, ports: tcp/80, action: deny"
 OPEN = "name: open, from: a, to: b, ports: [tcp/80, tcp/90, udp/90]"
 TICKS = ticks(40)
-SOON_S, LATER_S = round(unhurried(8, 20)), 3600  # a commit, and more, have to fit in
+SOON_S, LATER_S = round(unhurried(8, 30)), 3600  # a commit, and more, have to fit in
 
 
 def until(end_s: int) -> str:
