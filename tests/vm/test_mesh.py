@@ -24,7 +24,7 @@ from krait.lab.virtual.machine import VirtualMachine
 from krait.lab.virtual.qemu import Board
 from tests.netns.agent.conftest import Agent
 from tests.netns.flows import is_silent
-from tests.netns.scenarios.conftest import CONFIG, Mesh, Warden, received, target
+from tests.netns.scenarios.conftest import Mesh, Warden, received, target
 from tests.patience import wait_until
 from tests.vm.bulk import BULK_PORT, throughput_mbit_s
 from tests.vm.conftest import KIND, Figures, booted
@@ -74,10 +74,8 @@ class GuestWarden(Warden):
         self._reader = machine.spawn(["python", "-c", _DROPS])
         self._reports = 0
 
-    def take(self, text: str) -> None:
-        super().take(text)
-        assert self._agent is not None
-        self._agent = GuestAgent(self._agent.process)
+    def _started(self) -> Agent:
+        return GuestAgent(super()._started().process)
 
     def drops(self) -> dict[str, int]:
         self._reports += 1
@@ -86,14 +84,6 @@ class GuestWarden(Warden):
         told = self._reader.wait_for_line(f'{{"report": {self._reports},')
         every = json.loads(told)["drops"]
         return {why: count for why, count in every.items() if why not in _UNASKED}
-
-    def come_back(self, text: str) -> None:
-        """Start another agent, with a document that the dead one never saw."""
-        self.machine.write(CONFIG, text)
-        command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self._kind.value]
-        self._agent = GuestAgent(self.machine.spawn(command))
-        self._mark, self._awaited = 0, ["commit"]
-        self.wait_until_enforced()
 
 
 class GuestMesh(Mesh):
@@ -151,7 +141,7 @@ def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figure
         mesh.warden("bob").kill()
         mesh.succeed("carol", "bob", "tcp/81")
         mesh.fail("bob", "carol", "tcp/80", drops={"bob": "denied"})
-        mesh.warden("bob").come_back(mesh.document(NODES, [PING, WEB, LIVE]))
+        mesh.warden("bob").enforce(mesh.document(NODES, [PING, WEB, LIVE]))
         mesh.fail("carol", "bob", "tcp/81", drops={"bob": "denied"})
         mesh.warden("bob").enforce(policy)
         mesh.succeed("carol", "bob", "tcp/81")

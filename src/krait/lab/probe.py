@@ -28,6 +28,7 @@ from contextlib import suppress
 from typing import Any
 
 TICK = struct.Struct("!QQ")  # its number, and when it was sent
+_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 _NONCE_BYTES = 16
 _RESEND_S = 1.0  # long enough that a busy machine answers once, not twice
 _ECHO = {
@@ -182,6 +183,10 @@ class Flow(asyncio.Protocol, asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to tick where the other end is known: not on a UDP socket that listens."""
         self._transport = transport
+        sock = transport.get_extra_info("socket")
+        if sock.type == socket.SOCK_STREAM:
+            # Who is killed resets. Its kernel would else try for minutes to end what is denied.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         if transport.get_extra_info("peername"):
             self._start(getattr(transport, "sendto", None) or self._transport.write)
 

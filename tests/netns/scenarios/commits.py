@@ -3,8 +3,8 @@
 
 It does as an agent does, by the agent's own plan and steps, but never waits for anything to do.
 The folder has the two documents, `a.yaml` and `b.yaml`; wherever one says FILLER, a port is put
-that changes each time, so that the lists of ports move about in their table. `a` is in force when
-it says `ready`. The commits begin once there is a file `go`; then it says between which two
+that changes with each commit, so that the lists of ports move about in their table. `a` is in force
+when it says `ready`. The commits begin once there is a file `go`; then it says between which two
 readings of CLOCK_MONOTONIC each of them happened, `a` first. Once there is a file `mix`, it puts in
 force the very thing that must never be: the one policy's identities with the other one's rules.
 """
@@ -14,6 +14,7 @@ import logging
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -32,6 +33,7 @@ from krait.policy.document import load
 from krait.policy.image import EMPTY, Image
 
 INTERFACE = "wg0"
+_FILLERS = 20  # documents, read once each
 
 
 class Committer:
@@ -69,10 +71,15 @@ class Committer:
         self._enforcement.close()
 
     def _desired(self, turn: int) -> Desired:
-        name = "ab"[turn % 2]
-        text = (self._folder / f"{name}.yaml").read_text().replace("FILLER", str(20_000 + turn))
-        source = Source(load(text.encode(), name), name, str(turn))
+        source = _source(self._folder, turn % _FILLERS)
         return desire(source, self._interface, self._enforcement.numbers)
+
+
+@cache
+def _source(folder: Path, turn: int) -> Source:
+    name = "ab"[turn % 2]
+    text = (folder / f"{name}.yaml").read_text().replace("FILLER", str(20_000 + turn))
+    return Source(load(text.encode(), name), name, str(turn))
 
 
 def main(kind: str, folder: str, count: str) -> None:

@@ -6,6 +6,7 @@ packets drop and for which reason, and no counter but these may move anywhere.
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -32,6 +33,11 @@ from tests.patience import PATIENCE_S, wait_until
 from tests.requirements import KINDS
 
 CONFIG = "/run/wg/wg0.yaml"
+PACKETS, PAIRS = (
+    [sys.executable, "-I", "-S", str(Path(__file__).with_name(name))]
+    for name in ("packets.py", "pairs.py")
+)
+"""Commands of the programs that send and see packets; they stand on the standard library alone."""
 _SILENCE_S = 0.3  # a probe in vain; that it dropped, the counters say
 _UNASKED = (Reason.MULTICAST, Reason.LINK_LOCAL, Reason.REDIRECT)
 """What a kernel sends of its own accord, whenever it likes."""
@@ -46,25 +52,31 @@ class Warden:
         """Of the agent, besides those that it needs."""
         self._kind = kind
         self._agent: Agent | None = None
+        self._is_attached = False
         self._awaited = ["commit"]
         self._mark = 0
 
     def take(self, text: str) -> None:
-        """Hand it a document; the agent is started for the first."""
+        """Hand it a document; an agent is started for the first, and for the first after `kill`,
+        which the dead one must not have seen.
+        """
         self.machine.write(f"{CONFIG}.new", text)
         if self._agent is not None:
             self._mark, self._awaited = self._agent.mark(), ["commit"]
         self.machine.succeed(["mv", f"{CONFIG}.new", CONFIG])
         if self._agent is None:
-            command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self._kind.value]
-            self._agent = Agent(self.machine.spawn([*command, *self.options]))
-            self._awaited += [str(Attach(hook)) for hook in Hook]
+            self._agent, self._mark, self._awaited = self._started(), 0, ["commit"]
+            if not self._is_attached:
+                self._awaited += [str(Attach(hook)) for hook in Hook]
+            self._is_attached = True
 
     def wait_until_enforced(self) -> int:
         """Until the document last taken is in force; when it was, in CLOCK_MONOTONIC ns."""
         assert self._agent is not None
-        told = [self._agent.wait_for(event, after=self._mark) for event in self._awaited]
-        return int(told[0]["stored_ns"])
+        commit, *others = self._awaited
+        stored_ns = self._agent.wait_for(commit, after=self._mark)["stored_ns"]
+        self.wait_for(*others)
+        return int(stored_ns)
 
     def enforce(self, text: str) -> int:
         """Put a document in force; when it was, in CLOCK_MONOTONIC nanoseconds."""
@@ -76,6 +88,17 @@ class Warden:
         assert self._agent is not None
         self._agent.process.kill()
         self._agent.process.wait()
+        self._agent = None
+
+    def wait_for(self, *events: str) -> None:
+        """Until the agent has logged them, since it took the last document."""
+        assert self._agent is not None
+        for event in events:
+            self._agent.wait_for(event, after=self._mark)
+
+    def _started(self) -> Agent:
+        command = ["krait", "--iface", "wg0", "--config", CONFIG, "--attach", self._kind.value]
+        return Agent(self.machine.spawn([*command, *self.options]))
 
     def drops(self) -> dict[str, int]:
         """Packets dropped so far, by reason, but for what nobody asked for."""

@@ -2,20 +2,17 @@
 """Datagrams in fragments: large ones by honest kernels, and those of somebody who makes his own."""
 
 import struct
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab, full_mesh, hub_and_spokes
 from tests.netns.agent.conftest import BOTH_KINDS
-from tests.netns.scenarios.conftest import Mesh
+from tests.netns.scenarios.conftest import PACKETS, Mesh
 from tests.patience import wait_until
 from tests.requirements import KINDS
 
-PACKETS = [sys.executable, str(Path(__file__).with_name("packets.py"))]
 NODES = {"alice": "tags: a", "bob": "tags: b"}
 RULES = ["name: bulk, from: a, to: b, ports: [udp/80, tcp/80]"]
 SPOKES = {

@@ -3,10 +3,8 @@
 
 import json
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +14,11 @@ from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab, full_mesh
 from krait.lab.traffic import Flow
 from tests.netns.agent.conftest import BOTH_KINDS
-from tests.netns.scenarios.conftest import Mesh, received, target
+from tests.netns.scenarios.conftest import PACKETS, PAIRS, Mesh, received, target
 from tests.netns.scenarios.filled import fill, held, key, tables
 from tests.patience import wait_until
 from tests.strategies.packets import ip4, udp
 
-PACKETS, PAIRS = (
-    [sys.executable, str(Path(__file__).with_name(name))] for name in ("packets.py", "pairs.py")
-)
 SILENT = [*PACKETS, "watch", "wg0", "80"]  # so that nobody is told that nobody listens
 NODES = {"alice": "tags: a", "bob": "tags: b", "carol": "tags: a"}
 WEB = "name: web, from: a, to: b, ports: [tcp/80, udp/80, udp/90]"

@@ -5,25 +5,22 @@ A packet that passes is sent after each of them, over the one session of WireGua
 order: when it has come out behind Bob's filter, what was before it has come out or has not.
 """
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import count
-from pathlib import Path
 
 import pytest
 
-from krait.lab.mesh import Lab, MeshPeer, full_mesh
-from tests.netns.scenarios.conftest import Mesh
+from krait.lab.mesh import Lab, MeshNode, MeshPeer, full_mesh
+from tests.netns.scenarios.conftest import PACKETS, Mesh
 from tests.netns.scenarios.hostile import CASES, SPORT, UDP, Ends, Packets
 from tests.patience import wait_until
 from tests.requirements import KINDS
 from tests.strategies.packets import Extension, ip, ip4, ip6, udp
 
-PACKETS = [sys.executable, str(Path(__file__).with_name("packets.py"))]
 NODES = {"alice": "tags: a", "bob": "tags: b", "carol": "tags: c"}
 RULES = [
     "name: web, from: a, to: b, ports: [tcp/80, udp/80]",
@@ -83,27 +80,57 @@ def piece(victim: Victim, version: int, data: bytes, offset: int, identifier: in
 
 @pytest.fixture(scope="module", params=KINDS, ids=[each.value for each in KINDS])
 def victim(request: pytest.FixtureRequest) -> Iterator[Victim]:
+    with Lab(peers()) as lab:
+        hush(lab)
+        yield on_guard(Mesh(lab, request.param))
+
+
+def peers() -> tuple[MeshNode, ...]:
+    """Bob's, who would be sent anything by Alice."""
     alice, bob, carol = full_mesh(*NODES)
     to_alice, to_carol = bob.peers
     _, to_bob = carol.peers
     anywhere = MeshPeer("alice", (*to_alice.allowed_ips, *EVERYTHING))
-    nodes = (
+    return (
         replace(alice, peers=(MeshPeer("bob", EVERYTHING),)),
         replace(bob, peers=(anywhere, to_carol)),
         replace(carol, peers=(to_bob,)),
     )
-    with Lab(nodes) as lab:
-        for name in NODES:  # a tun has a link-local address, from which its kernel asks for routers
-            lab[name].succeed("ip -6 address flush dev wg0 scope link")
-        # An error about what never became whole would be one more packet of Bob's.
-        lab["bob"].succeed(
-            "echo 900 >/proc/sys/net/ipv4/ipfrag_time && echo 900 >/proc/sys/net/ipv6/ip6frag_time"
-        )
-        mesh = Mesh(lab, request.param)
-        mesh.enforce(mesh.document(NODES, RULES), "bob")
-        victim = Victim(mesh)
-        victim.begin_datagrams()
-        yield victim
+
+
+def hush(lab: Lab) -> None:
+    """No kernel is to send, of its own accord, what would be counted."""
+    for name in NODES:  # a tun has a link-local address, from which its kernel asks for routers
+        lab[name].succeed("ip -6 address flush dev wg0 scope link")
+    # An error about what never became whole would be one more packet of Bob's.
+    lab["bob"].succeed(
+        "echo 900 >/proc/sys/net/ipv4/ipfrag_time && echo 900 >/proc/sys/net/ipv6/ip6frag_time"
+    )
+
+
+def on_guard(mesh: Mesh) -> Victim:
+    mesh.enforce(mesh.document(NODES, RULES), "bob")
+    victim = Victim(mesh)
+    victim.begin_datagrams()
+    return victim
+
+
+Moves = Mapping[str, int]
+ALIKE: dict[str, list[tuple[int, Packets, Moves]]] = {}
+"""The cases that move the same counters, by what these are."""
+for _each in CASES.values():
+    ALIKE.setdefault(" and ".join(_each[2]), []).append(_each)
+
+
+@pytest.mark.parametrize("cases", ALIKE.values(), ids=ALIKE.keys())
+def test_what_is_to_drop_for_one_reason_does_so_back_to_back(
+    victim: Victim, cases: Sequence[tuple[int, Packets, Moves]]
+) -> None:
+    came_out, moved = victim.sent(
+        [frame for version, packets, _ in cases for frame in packets(victim.ends[version])]
+    )
+    assert not came_out
+    assert moved == sum((Counter(moves) for *_, moves in cases), Counter())
 
 
 @pytest.mark.parametrize(("version", "packets", "moves"), CASES.values(), ids=CASES.keys())

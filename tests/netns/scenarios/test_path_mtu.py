@@ -7,16 +7,14 @@ The server's subnet has tags. The router's has none, and is a route of the gate 
 is not there at all; WireGuard has it among the gate's allowed IPs in either case.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab, MeshPeer, full_mesh
-from tests.netns.scenarios.conftest import Mesh
+from tests.netns.scenarios.conftest import PACKETS, Mesh
 from tests.patience import wait_until
 
 NARROW_BYTES = 1300
@@ -25,7 +23,6 @@ FAR = ("10.30.0.0/24", "fd30::/64")
 RULES = ["name: serve, from: a, to: server, ports: [tcp/80, udp/80, icmp]"]
 _TAGGED = '{cidr: 10.30.0.0/24, tags: server}, {cidr: "fd30::/64", tags: server}'
 LISTED, UNLISTED = f'{_TAGGED}, 10.20.0.0/24, "fd20::/64"', _TAGGED
-PACKETS = [sys.executable, str(Path(__file__).with_name("packets.py"))]
 ECHOES = 5  # of a flow that an error, had it been believed, would have cut before
 
 

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenarios of this folder over one lab after another, for where a lab takes long to make: in the
+guests of tests/vm. By hand: `./just vm 6.1 pytest tests/netns/scenarios/on_one_lab.py`.
+
+The tests are those of their own files; only what they stand on is made here.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from krait.kernel.seat import AttachKind
+from krait.lab.mesh import Lab
+from tests.netns.scenarios import test_hostile_packets, test_scans
+from tests.netns.scenarios.conftest import Mesh
+from tests.netns.scenarios.test_commits import test_no_packet_is_judged_by_a_mixture
+from tests.netns.scenarios.test_hostile_packets import (
+    Victim,
+    test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind,
+    test_another_peers_address_is_stopped_by_wireguard,
+    test_nothing_is_written_over_what_was_judged,
+    test_what_is_to_drop_for_one_reason_does_so_back_to_back,
+)
+from tests.netns.scenarios.test_revocation import test_nothing_that_is_sent_after_the_commit_passes
+from tests.netns.scenarios.test_scans import test_scans_find_what_the_policy_lets_be_found
+from tests.netns.scenarios.test_until import test_flows_of_a_rule_are_cut_at_its_end
+from tests.netns.scenarios.test_upgrade import (
+    older,
+    test_live_flows_go_on_while_another_build_is_swapped_in,
+)
+from tests.requirements import KINDS
+
+__all__ = [
+    "older",
+    "test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind",
+    "test_another_peers_address_is_stopped_by_wireguard",
+    "test_flows_of_a_rule_are_cut_at_its_end",
+    "test_live_flows_go_on_while_another_build_is_swapped_in",
+    "test_no_packet_is_judged_by_a_mixture",
+    "test_nothing_is_written_over_what_was_judged",
+    "test_nothing_that_is_sent_after_the_commit_passes",
+    "test_scans_find_what_the_policy_lets_be_found",
+    "test_what_is_to_drop_for_one_reason_does_so_back_to_back",
+]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(test_hostile_packets.peers()) as lab:
+        test_hostile_packets.hush(lab)
+        for name in lab.nodes:
+            # Else TCP gives up what its own machine drops after 15 tries, two a second: a slow
+            # machine may need longer than that to see that nothing passes.
+            lab[name].succeed("echo 255 >/proc/sys/net/ipv4/tcp_retries2")
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def one_mesh(lab: Lab) -> Mesh:
+    return Mesh(lab, KINDS[0])
+
+
+@pytest.fixture
+def mesh(one_mesh: Mesh, kind: AttachKind) -> Mesh:
+    assert kind is KINDS[0]
+    return quiet(one_mesh)
+
+
+def quiet(mesh: Mesh) -> Mesh:
+    """Whoever served a test before is gone; the agent, which is called krait, goes on."""
+    for name in mesh.lab.nodes:
+        mesh[name].execute(["pkill", "--signal", "KILL", "--exact", "python"])
+    return mesh
+
+
+@pytest.fixture
+def pair(mesh: Mesh) -> Mesh:
+    """Carol is there as well, and does nothing."""
+    return mesh
+
+
+@pytest.fixture
+def scanned(mesh: Mesh) -> Mesh:
+    return test_scans.on_guard(mesh)
+
+
+@pytest.fixture(scope="module")
+def victim(one_mesh: Mesh) -> Victim:
+    """For tests in a row: what it watches with is gone once `mesh` is asked for again."""
+    return test_hostile_packets.on_guard(quiet(one_mesh))
