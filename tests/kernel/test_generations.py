@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -133,6 +134,20 @@ def test_what_a_crash_left_half_made_is_swept_away_and_nothing_else(
     left = {each.name for each in folder.iterdir() if not each.name.startswith("netns-")}
     assert left == {whole.name, "stranger+"}
     (folder / "stranger+").rmdir()
+
+
+def test_one_that_goes_while_it_is_looked_at_is_none(
+    generations: Generations, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, stays = generations.load(SMALLEST), generations.load(SMALLEST)
+
+    def look_late(path: Path, name: re.Match[str]) -> bool:
+        if path.name == gone.name:
+            remove_pins(folder / gone.name)
+        return not name[3]
+
+    monkeypatch.setattr("krait.kernel.generations._is_whole", look_late)
+    assert generations.found() == (stays,)
 
 
 def test_clearing_leaves_no_folder(generations: Generations, folder: Path) -> None:

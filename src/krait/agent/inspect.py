@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from errno import ENOENT
 
 from krait.agent.desired import Named
 from krait.agent.diff import choose
@@ -22,6 +23,7 @@ from krait.common.abi import FIRST_IDENTITY, Rehearsal, Rejection
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel import wireguard
+from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.claim import is_foreign
 from krait.kernel.generation import NO_TIME, Count, Generation, Moment
 from krait.kernel.hook import Hook
@@ -271,13 +273,20 @@ def _device(real: Adapters) -> tuple[Device | None, NotWireguard | None]:
         return None, error
 
 
-def _tables(loads: Loads, seats: Mapping[Hook, tuple[Seat, ...]]) -> Tables | None:
+def _tables(
+    loads: Loads, seats: Mapping[Hook, tuple[Seat, ...]], *, again: bool = True
+) -> Tables | None:
     """The load in force; one that this version cannot read is there without its contents."""
     found = loads.found()
     generation = choose(found, seats)
     if generation is None:
         return Tables(found[-1]) if found else None
-    tables = loads.open(generation)
+    try:
+        tables = loads.open(generation)
+    except BpfRefused as error:
+        if error.errno == ENOENT and again:  # outgrown since, and taken away
+            return _tables(loads, seats, again=False)
+        raise
     return Tables(
         generation,
         armed=tables.is_armed(),

@@ -10,10 +10,12 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from errno import ENOENT
 from pathlib import Path
 
 from krait.common.abi import ABI_VERSION
 from krait.kernel.bpf.bundle import remove_pins
+from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
@@ -157,7 +159,7 @@ def _is_whole(path: Path, name: re.Match[str]) -> bool:
 
 
 def _read(path: Path, abi_version: int, number: int) -> Generation | None:
-    """None for what is not of Krait's making."""
+    """None for what is not of Krait's making, or gone by now, outgrown."""
     programs = {}
     try:
         for hook in Hook:
@@ -166,6 +168,10 @@ def _read(path: Path, abi_version: int, number: int) -> Generation | None:
         return Generation(abi_version, number, programs, _revision(path, abi_version))
     except WrongKind:
         return None
+    except BpfRefused as error:
+        if error.errno == ENOENT:
+            return None
+        raise
 
 
 def _revision(path: Path, abi_version: int) -> int:
