@@ -25,6 +25,7 @@ SYN, ACK, SYN_ACK = 2, 16, 18
 ALLOWED, DENIED, STATEFUL = 1, 2, 3  # nodes by their tag, seen from node 0
 
 EVERYONE = (rule(1, selector(), selector()),)
+CLOSED = ipv4(STATEFUL, 0, dport=444, flags=SYN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,30 @@ def hot() -> Iterator[Row]:
     yield measure(world, "pair allowed, egress", ipv4(0, ALLOWED), program="krait_egress")
     yield measure(world, "pair denied", ipv4(DENIED, 0), DROP)
     yield measure(world, "unknown source, not in the trie", ipv4(4000, 0), DROP)
+    _open_flows(world)
+    yield measure(world, "flow hit, TCP established", ipv4(STATEFUL, 0, flags=ACK))
+    yield measure(world, "flow hit, UDP, unanswered", ipv4(STATEFUL, 0, UDP))
+    for intervals in (2, 250):
+        world = World(Spec(nodes=16, tags=16, rules=policy(intervals)))
+        yield measure(world, f"port denied, list of {intervals} intervals", CLOSED, DROP)
+    world = World(Spec(nodes=16, tags=16, rules=EVERYONE, hub=True))
+    yield measure(world, "hub, both addresses looked up", ipv4(1, 2))
+
+
+def beside_a_shadow() -> Iterator[Row]:
+    """The same with an audit rule, which makes a shadow, about one port of the open pair."""
+    trial = rule(
+        5, selector(ALLOWED), selector(0), (PortSpan(TCP, 22, 22),), allow=False, audit=True
+    )
+    world = World(Spec(nodes=16, tags=16, rules=(*policy(), trial)))
+    yield measure(world, "pair allowed", ipv4(ALLOWED, 0))
+    yield measure(world, "pair denied", ipv4(DENIED, 0), DROP)
+    _open_flows(world)
+    yield measure(world, "flow hit, TCP established", ipv4(STATEFUL, 0, flags=ACK))
+    yield measure(world, "port denied, list of 2 intervals", CLOSED, DROP)
+
+
+def _open_flows(world: World) -> None:
     for packet, program in (
         (ipv4(STATEFUL, 0, flags=SYN), "krait_ingress"),
         (ipv4(0, STATEFUL, sport=443, dport=1000, flags=SYN_ACK), "krait_egress"),
@@ -89,14 +114,6 @@ def hot() -> Iterator[Row]:
     ):
         if world.run(packet, program)[0] != PASS:
             raise SystemExit("the flow was not opened")
-    yield measure(world, "flow hit, TCP established", ipv4(STATEFUL, 0, flags=ACK))
-    yield measure(world, "flow hit, UDP, unanswered", ipv4(STATEFUL, 0, UDP))
-    for intervals in (2, 250):
-        world = World(Spec(nodes=16, tags=16, rules=policy(intervals)))
-        closed = ipv4(STATEFUL, 0, dport=444, flags=SYN)
-        yield measure(world, f"port denied, list of {intervals} intervals", closed, DROP)
-    world = World(Spec(nodes=16, tags=16, rules=EVERYONE, hub=True))
-    yield measure(world, "hub, both addresses looked up", ipv4(1, 2))
 
 
 def cold() -> Iterator[Row]:
@@ -165,6 +182,7 @@ def main() -> None:
         f"{ROUNDS} rounds of {RUNS:,}\npackets of BPF_PROG_TEST_RUN each."
     )
     table("Hot: one packet again and again", hot())
+    table("Hot, beside a shadow", beside_a_shadow())
     table("Cold: each packet is another, and waits for the one before", cold())
     print(
         "\n## Verifier\n\n| program | instructions | walked by the verifier, of 1,000,000 "

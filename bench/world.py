@@ -120,9 +120,10 @@ def rule(
     ports: Sequence[PortSpan] = (),
     *,
     allow: bool = True,
+    audit: bool = False,
 ) -> Rule:
     return Rule(
-        number, f"r{number}", sources, destinations, tuple(ports), allow, audit=False, mark=_NOWHERE
+        number, f"r{number}", sources, destinations, tuple(ports), allow, audit=audit, mark=_NOWHERE
     )
 
 
