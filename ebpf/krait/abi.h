@@ -67,6 +67,7 @@ enum krait_rejection {
 	KRAIT_REJECTION_SENT,
 	KRAIT_REJECTION_LIMITED, /* its sender was told often enough */
 	KRAIT_REJECTION_SILENT,	 /* such a packet is not answered */
+	KRAIT_REJECTION_FAILED,	 /* the kernel had no room for the answer */
 	KRAIT_REJECTIONS
 };
 

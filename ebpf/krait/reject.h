@@ -14,29 +14,30 @@
  * off the front of a packet at once. */
 enum { INNER_HEADERS = 128, MOST_CUT = 0xfff };
 
-/* Whether what ingress sent back passes egress next. */
-KRAIT_MAP(returning, PERCPU_ARRAY, 1, __u32, __u32, 0);
+/* When ingress last sent back what has not passed egress yet: jiffies, 0 if there is nothing. */
+KRAIT_MAP(returning, PERCPU_ARRAY, 1, __u32, __u64, 0);
 
 /* Whether this is an answer of ours on its way. Where it enters the tunnel it comes right after ingress
- * sent it, on the same CPU: so nobody leaves by the mark alone. */
+ * sent it, on the same CPU: nobody leaves by the mark alone, nor by an answer that was lost before. */
 INLINE int is_rejection(const struct __sk_buff *skb, int egress)
 {
-	__u32 zero = 0, *next, is_next;
+	__u32 zero = 0;
+	__u64 *sent, at;
 
 	if (!rejection_mark || skb->mark != rejection_mark)
 		return 0;
 	if (!egress)
 		return 1;
-	next = bpf_map_lookup_elem(&returning, &zero);
-	is_next = next ? *next : 0;
-	if (next)
-		*next = 0;
-	return is_next;
+	sent = bpf_map_lookup_elem(&returning, &zero);
+	at = sent ? *sent : 0;
+	if (sent)
+		*sent = 0;
+	return at && bpf_jiffies64() - at <= 1;
 }
 
 INLINE int may_tell(__u32 sender)
 {
-	__u32 index = (sender * 0x9e3779b9 >> 16) % KRAIT_REJECTION_BUDGETS;
+	__u32 index = sender * 0x9e3779b9 >> 24;
 	struct krait_budget *budget = bpf_map_lookup_elem(&rejection_budgets, &index);
 
 	return budget && take(budget, bpf_jiffies64(), KRAIT_REJECTIONS_A_SECOND,
@@ -66,7 +67,7 @@ INLINE enum krait_rejection try_to_tell(struct __sk_buff *skb, __u32 l2, const i
 	const void *answer;
 
 	if (!r)
-		return KRAIT_REJECTION_SILENT;
+		return KRAIT_REJECTION_FAILED;
 	d = &r->denied;
 	*d = (struct denied){ .l2 = l2 };
 	if (!read_denied(skb, r, d, family))
@@ -79,7 +80,7 @@ INLINE enum krait_rejection try_to_tell(struct __sk_buff *skb, __u32 l2, const i
 		return KRAIT_REJECTION_LIMITED;
 	last = last_of(write_rejection(skb, r, d, family));
 	if (last >= most || replace(skb, d, answer, last + 1))
-		return KRAIT_REJECTION_SILENT;
+		return KRAIT_REJECTION_FAILED;
 	return KRAIT_REJECTION_SENT;
 }
 
@@ -89,8 +90,10 @@ INLINE enum krait_rejection try_to_tell(struct __sk_buff *skb, __u32 l2, const i
  * A function of its own, with external linkage, so that the verifier walks it once. */
 __attribute__((noinline)) int reject(struct __sk_buff *skb, __u32 rule, __u32 egress)
 {
-	const __u32 l2 = skb->ifindex == test_ifindex ? ETH_HLEN : 0;
-	__u32 slot = rule >= n_rules, zero = 0, *next;
+	const __u32 l2 = skb->ifindex == test_ifindex ? ETH_HLEN : 0, segments = skb->gso_segs,
+		    bytes = skb->len;
+	__u32 slot = rule >= n_rules, zero = 0;
+	__u64 *sent;
 	struct krait_self *here = bpf_map_lookup_elem(&self, &slot);
 	__u32 *rejects = bpf_map_lookup_elem(&rejecting, &rule);
 	enum krait_rejection rejection;
@@ -101,14 +104,14 @@ __attribute__((noinline)) int reject(struct __sk_buff *skb, __u32 rule, __u32 eg
 		return TC_ACT_SHOT;
 	rejection = skb->protocol == bpf_htons(ETH_P_IP) ? try_to_tell(skb, l2, 4)
 							 : try_to_tell(skb, l2, 6);
-	count(&rejections, rejection, skb);
+	add(&rejections, rejection, segments, bytes); /* of the packet that was denied */
 	if (rejection != KRAIT_REJECTION_SENT)
 		return TC_ACT_SHOT;
 	skb->mark = rejection_mark;
 	if (egress)
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
-	next = bpf_map_lookup_elem(&returning, &zero);
-	if (next)
-		*next = 1;
+	sent = bpf_map_lookup_elem(&returning, &zero);
+	if (sent)
+		*sent = bpf_jiffies64();
 	return bpf_redirect(skb->ifindex, 0);
 }

@@ -13,16 +13,20 @@ struct verdict {
 	__u8 reply; /* on path FLOW: the packet travels against its flow's opener */
 };
 
-INLINE void count(void *counters, __u32 index, const struct __sk_buff *skb)
+INLINE void add(void *counters, __u32 index, __u32 segments, __u32 bytes)
 {
 	struct krait_count *c = bpf_map_lookup_elem(counters, &index);
-	__u32 segments = skb->gso_segs;
 
 	if (!c)
 		return;
 	c->packets += segments ? segments : 1;
-	c->bytes += skb->len;
+	c->bytes += bytes;
 	c->last = bpf_jiffies64();
+}
+
+INLINE void count(void *counters, __u32 index, const struct __sk_buff *skb)
+{
+	add(counters, index, skb->gso_segs, skb->len);
 }
 
 /* True for a relayed packet that ingress of this interface has counted already. The two hooks run

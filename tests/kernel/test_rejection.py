@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The packet that a rejected one is made, by BPF_PROG_TEST_RUN, and the ways on which it passes."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from random import Random
@@ -8,7 +9,8 @@ from struct import pack
 
 import pytest
 
-from krait.common.abi import REJECTIONS_PER_S, Rejection
+from krait.common.abi import BUDGET, REJECTIONS_PER_S, Rejection
+from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.testrun import Run, ethernet, run
 from krait.kernel.datapath import Datapath
 from krait.kernel.hook import Hook
@@ -85,6 +87,51 @@ def test_a_marked_packet_does_not_leave_by_its_mark(loaded: Loaded) -> None:
     mark = leaves(loaded, ethernet(datagram(b"hello"))).mark
     assert leaves(loaded, ethernet(datagram(b"a way out?")), mark=mark).verdict == REDIRECT
     assert told(loaded.datapath) == {Rejection.SENT: 2}
+
+
+def test_what_ingress_hands_back_leaves_and_only_that() -> None:
+    policy = compiled(
+        REJECT.replace("from: db, to: web", "from: web, to: db"),
+        limits="{}\n  reject_ingress: true",
+    )
+    loaded = Loaded(policy)
+    with closing(loaded.datapath):
+        loaded.put(policy)
+        ran = leaves(loaded, packet(PEER, HERE), hook=Hook.INGRESS)
+        assert ran.verdict == REDIRECT
+        first, second = (leaves(loaded, ran.frame, mark=ran.mark) for _ in range(2))
+        assert (first.verdict, first.mark) == (PASS, 0)
+        assert second.verdict == DROP
+
+
+def test_what_was_handed_back_and_lost_opens_no_way_out_later() -> None:
+    arrives = REJECT.replace("from: db, to: web", "from: web, to: db")
+    policy = compiled(arrives, limits="{}\n  reject_ingress: true")
+    loaded = Loaded(policy)
+    with closing(loaded.datapath):
+        loaded.put(policy)
+        ran = leaves(loaded, packet(PEER, HERE), hook=Hook.INGRESS)
+        time.sleep(5 / ticks_per_second())  # as if another program had dropped it
+        assert leaves(loaded, ran.frame, mark=ran.mark).verdict == DROP
+
+
+def test_neighbours_have_budgets_of_their_own() -> None:
+    """Of those that differ in the last byte alone hardly two share one."""
+    hosts = [f"10.8.0.{number}" for number in range(2, 202)]
+    arrives = "{name: no, from: web, to: db, action: reject}"
+    policy = compiled(arrives, limits="{}\n  reject_ingress: true", peer=" ".join(hosts))
+    loaded = Loaded(policy)
+    with closing(loaded.datapath):
+        loaded.put(policy)
+        for host in hosts:
+            assert leaves(loaded, packet(host, HERE), hook=Hook.INGRESS).verdict == REDIRECT
+        budgets = loaded.datapath.maps["rejection_budgets"]
+        used = sum(any(value) for _, values in budgets.items() for value in _each(values))
+        assert used > 100
+
+
+def _each(values: bytes) -> list[bytes]:
+    return [values[at : at + BUDGET.size_bytes] for at in range(0, len(values), BUDGET.size_bytes)]
 
 
 def test_every_load_draws_its_own_mark(loaded: Loaded) -> None:

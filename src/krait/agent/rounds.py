@@ -231,7 +231,8 @@ class Rounds:
             raise Away(self._setup.interface)
         for stage in Stage:
             self._lower_if_bare()  # first: what is wrong with a stage must not leave it open
-            is_behind = self._is_enforcing
+            # A policy that the kernel refuses is not the one that what is new was meant for.
+            is_behind = self._is_enforcing and self._intent.refused is None
             if stage is not Stage.SHRINK and not is_behind:
                 return
             if self._keeper.reach(stage, self._sight, time.monotonic()):

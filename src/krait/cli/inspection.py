@@ -209,6 +209,7 @@ _REJECTIONS = {
     Rejection.SENT: "whose senders were told",
     Rejection.LIMITED: "whose senders had been told often enough",
     Rejection.SILENT: "that nothing is said about",
+    Rejection.FAILED: "whose senders could not be told, for the kernel had no room",
 }
 
 

@@ -79,6 +79,8 @@ class Rejection(IntEnum):
     """Its sender was told often enough."""
     SILENT = 2
     """Such a packet is not answered."""
+    FAILED = 3
+    """The kernel had no room for the answer."""
 
 
 class SelfFlag(IntFlag):

@@ -104,10 +104,11 @@ class Datapath:
         """Load the object with tables of this capacity; both slots are empty and drop all.
 
         `flows` is the size of a new table of flows; that of unanswered ones is a quarter. `beside`
-        is a datapath with which the new one shares what was learnt from packets. `after` is one
-        that it takes over from: that is used further, with the counters by reason; those by rule
-        and by peer begin where its own are now. `known_flows` are the tables of flows of one that
-        has another layout else (`kernel.heritage`).
+        is a datapath with which the new one shares what was learnt from packets, and budgets.
+        `after` is one that it takes over from: what was learnt is used further, with the counters
+        by reason and of rejections; those by rule and by peer begin where its own are now.
+        `known_flows` are the tables of flows of one that has another layout else
+        (`kernel.heritage`).
         """
         if not path.exists():
             raise SystemRefused(f"{path} is missing", hint="build it: ./just build-all")
@@ -248,7 +249,7 @@ class Datapath:
         return {reason: counts[reason] for reason in Reason if counts[reason].packets}
 
     def counts(self, table: str) -> list[Count]:
-        """The counters of `rules`, `peers`, `reasons` or `shadow_rules`, by number."""
+        """By number: of `rules`, `peers`, `reasons`, `rejections` or `shadow_rules`."""
         return [Count(*each) for each in self.maps[table].folded(_FOLDS)]
 
     def now(self) -> Moment:
@@ -257,7 +258,7 @@ class Datapath:
             return Moment(clock.now64(), ticks_per_second())
 
     def forget(self, table: str, numbers: Iterable[int]) -> None:
-        """Count anew under these numbers of `rules` or `peers`, which mean somebody else now."""
+        """Begin anew under these numbers of `rules`, `peers` or `budgets`: they are others' now."""
         counters = self.maps[table]
         for number in numbers:
             counters.update(number.to_bytes(4, "little"), bytes(counters.value_bytes))

@@ -66,7 +66,7 @@ class GuardLoad:
         return {cidr: mark for name in _PREFIXES for cidr, mark in self._read(name)}
 
     def mark(self, marks: Mapping[Network, GuardMark]) -> None:
-        """GuardMark these, and nothing else, by `changes`.
+        """Mark these, and nothing else, by `changes`.
 
         Raises MapFull if there are more than the guard has room for: some are marked then.
         """

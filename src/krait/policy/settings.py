@@ -43,7 +43,8 @@ class Settings:
     came: tuple[Node, ...]
     went: tuple[Node, ...]
     changed: tuple[NodeChange, ...]
-    other: tuple[str, ...]  # keys of the document: `mesh`, `multicast`, `strict`, `guard`
+    other: tuple[str, ...]
+    """Keys of the document, of those that let pairs be as they are: `mesh`, `strict`, `action` …"""
 
     @property
     def differ(self) -> bool:
@@ -81,6 +82,13 @@ def _other(before: Document, now: Document) -> Iterator[str]:
         yield "strict"
     if before.policy.guard != now.policy.guard:
         yield "guard"
+    if before.policy.reject_ingress != now.policy.reject_ingress:
+        yield "reject_ingress"
+    if before.policy.default_reject != now.policy.default_reject:
+        yield "default"
+    actions = {rule.name: rule.action for rule in before.policy.rules}
+    if any(rule.action != actions.get(rule.name, rule.action) for rule in now.policy.rules):
+        yield "action"
     were = {rule.name: rule.until for rule in before.policy.rules}
     if any(rule.until != were.get(rule.name, rule.until) for rule in now.policy.rules):
         yield "until"

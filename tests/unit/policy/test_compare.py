@@ -183,6 +183,15 @@ def test_what_a_node_is_beside_its_tags_is_told() -> None:
         ("web1", ("routes",)),
     ]
     assert found.settings.other == ("strict", "guard")
+
+
+def test_that_who_is_denied_is_told_now_is_a_change() -> None:
+    rule = "    - {{name: no, from: web, to: app, action: {}}}\n"
+    before = document(("  rules:\n", f"  rules:\n{rule.format('deny')}"))
+    told = "  default: reject\n  reject_ingress: true\n  rules:\n"
+    found = compare(before, document(("  rules:\n", f"{told}{rule.format('reject')}")))
+    assert found.settings.other == ("reject_ingress", "default", "action")
+    assert found.settings.differ
     assert not found.is_empty
     assert found.rows == (), "what has no identity may open nothing, there or not"
 

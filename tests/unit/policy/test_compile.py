@@ -5,7 +5,7 @@ from ipaddress import ip_interface
 import pytest
 from hypothesis import given
 
-from krait.common.abi import MAX_RULES, PairClass
+from krait.common.abi import MAX_RULES, PairClass, SelfFlag
 from krait.policy.compile import check_size, compile_policy
 from krait.policy.model import TCP, Document, Labels, Mark, Node, Policy, PortSpan, Rule, Selector
 from krait.policy.pairing import PolicyTooLarge
@@ -44,6 +44,26 @@ def test_more_port_intervals_than_the_kernels_list_holds_are_refused() -> None:
     assert "join ports to ranges" in refused.value.hint
     with pytest.raises(PolicyTooLarge):
         compile_policy(large, resolve(large, interface("x")))
+
+
+def test_who_is_told_of_a_denial_goes_by_the_rules_numbers() -> None:
+    rules = (
+        replace(rule(1, ()), allow=False),
+        replace(rule(2, ()), allow=False, reject=True),
+        replace(rule(3, ()), until=9),
+    )
+    plain = document(rules[:1])
+    assert compile_policy(plain, resolve(plain, interface("x"))).rejecting == ()
+    mixed = document(rules)
+    compiled = compile_policy(mixed, resolve(mixed, interface("x")))
+    assert compiled.numbers.rules == ("r1", "r2", "r3")
+    assert compiled.rejecting == (False, False, True, False)
+    assert not compiled.flags & SelfFlag.REJECT_INGRESS
+    policy = replace(mixed.policy, default_reject=True, reject_ingress=True)
+    mixed = replace(mixed, policy=policy)
+    compiled = compile_policy(mixed, resolve(mixed, interface("x")))
+    assert compiled.rejecting == (True, False, True, True)
+    assert compiled.flags & SelfFlag.REJECT_INGRESS
 
 
 def test_more_rules_than_the_kernel_numbers_are_refused_where_they_concern_one_node() -> None:

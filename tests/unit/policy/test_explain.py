@@ -79,6 +79,16 @@ def test_a_subnet_without_tags_is_denied_under_every_default() -> None:
     )
 
 
+def test_a_rejection_is_said_to_be_one() -> None:
+    text = (Path(__file__).parents[3] / "examples" / "small.yaml").read_text()
+    document = load(text.replace("action: deny", "action: reject").encode(), "small.yaml")
+    answer = explain(document, "web1", "db1", "tcp/22")
+    assert answer.verdict is Verdict.DENIED
+    assert [answer.reason(row.decision) for row in answer.rows] == [
+        'rule "no-ssh-to-db" in line 39 rejects'
+    ]
+
+
 def test_the_longest_prefix_decides_whom_an_address_means() -> None:
     document = load(EXAMPLE_WITH_PLAIN_ROUTE.encode(), "krait.yaml")
     assert explain(document, "10.1.2.3", "b").source.name == "10.1.2.0/24 behind a"

@@ -28,7 +28,7 @@ from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.wireguard import NotWireguard, observe, userspace
 
 PATIENCE_S = 10.0
-"""How long its device may take; it takes some 20 ms."""
+"""How long it may take to answer; it takes some 20 ms."""
 
 _TUN_FD = "WG_TUN_FD"  # where wireguard-go, and what descends from it, looks for a device
 _INTERFACE_REQUEST = Struct("=16sH22x")  # ifreq: the name, and flags
@@ -142,7 +142,7 @@ def _ended_by_errors(process: Popen[bytes]) -> Iterator[None]:
 
 
 def _await(name: str, process: Popen[bytes], sockets: Path) -> Link | None:
-    """The device, once its socket answers; None if it does not come."""
+    """The device, once its socket answers; None if that does not come."""
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(NoSuchInterface, NotWireguard):
