@@ -134,6 +134,23 @@ def test_what_cannot_be_taken_back_keeps_nothing_else_from_it(stage: Managed) ->
     assert not stage.is_up
 
 
+def test_a_device_does_not_grow_while_the_kernel_refuses_the_policy_that_it_grows_for(
+    stage: Managed, agent: Rounds, clock: Clock
+) -> None:
+    before = stage.peers
+    stage.kernel.refuses = {"write"}
+    stage.edit("policy:", MORE)
+    for _ in range(3):
+        agent.play()
+        clock.now_s += LOOK_S
+        assert stage.peers == before
+    assert stage.faults == ["write: refused"]
+    stage.kernel.refuses.clear()
+    clock.now_s += 100 * FIRST_S
+    agent.play()
+    assert (stage.peers, stage.faults) == (before + 1, [])
+
+
 def test_a_device_that_lost_its_filter_for_good_goes_down_until_it_has_one(
     stage: Managed, agent: Rounds
 ) -> None:
