@@ -140,6 +140,7 @@ def test_a_device_does_not_grow_while_the_kernel_refuses_the_policy_that_it_grow
     before = stage.peers
     stage.kernel.refuses = {"write"}
     stage.edit("policy:", MORE)
+    agent.read_again()
     for _ in range(3):
         agent.play()
         clock.now_s += LOOK_S
