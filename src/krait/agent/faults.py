@@ -42,11 +42,8 @@ class Faults:
         """Do it, and note how it went; nothing that is wrong with it is raised."""
         try:
             doing()
-        except KraitError as error:
-            self.note(subject, error)
         except Exception as error:  # noqa: BLE001 - no fault may end what keeps the filter on
-            _log.exception("unexpected error", subject=subject)
-            self.note(subject, KraitError(f"{type(error).__name__}: {error}"))
+            self.note(subject, worded(error, subject))
         else:
             self.note(subject, None)
 
@@ -58,3 +55,11 @@ class Faults:
         """Note what was handed over."""
         while not self._waiting.empty():
             self.note(*self._waiting.get())
+
+
+def worded(error: BaseException, subject: str) -> KraitError:
+    """The error, or one that says in words what nobody expected; the log has where that was."""
+    if isinstance(error, KraitError):
+        return error
+    _log.error("unexpected error", subject=subject, exc_info=error)
+    return KraitError(f"{type(error).__name__}: {error}")

@@ -2,22 +2,21 @@
 """Working out a shadow beside the document that counts, in the background, and why it cannot be.
 
 It must not stand in the way of what is to count: where it does not fit the interface, or there are
-no tables for it, the rest is in force without.
+no tables for it, the rest is in force without. Whatever is wrong with it, nothing is raised here.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import structlog
-
 from krait.agent.desired import Clock, Desired, Source, desire
+from krait.agent.faults import worded
 from krait.agent.later import Later
 from krait.agent.refusal import Refusal
 from krait.common.errors import KraitError
 from krait.policy.numbering import Numbers
 
-_log = structlog.get_logger()
+_SUBJECT = "shadow"
 
 
 class Score(NamedTuple):
@@ -71,7 +70,10 @@ class Rehearsing:
         found = self._background.of((key, score.known), partial(_rehearse, score, whole))
         if found is None:
             return committed or score.counts
-        whole, self._unfit = found.result()
+        if (error := found.exception()) is None:
+            whole, self._unfit = found.result()
+        else:
+            whole, self._unfit = score.counts, worded(error, _SUBJECT)
         self._whole = key, whole
         return whole
 
@@ -86,7 +88,10 @@ class Rehearsing:
 
 
 def _rehearse(score: Score, before: Desired | None) -> tuple[Desired, KraitError | None]:
-    """What counts with the shadow or, with why that cannot be, with its own audit rules."""
+    """What counts with the shadow or, with why that cannot be, with its own audit rules.
+
+    Alone, if these cannot be rehearsed either.
+    """
     counts = score.counts
     again = partial(
         desire,
@@ -99,8 +104,9 @@ def _rehearse(score: Score, before: Desired | None) -> tuple[Desired, KraitError
     )
     try:
         return again(shadow=score.shadow), None
-    except KraitError as error:
-        return again(), error
     except Exception as error:  # noqa: BLE001 - what is rehearsed must end no round
-        _log.exception("unexpected error of a shadow")
-        return again(), KraitError(f"{type(error).__name__}: {error}")
+        unfit = worded(error, _SUBJECT)
+    try:
+        return again(), unfit
+    except Exception:  # noqa: BLE001 - the shadow's fault is the one to mend first
+        return counts, unfit

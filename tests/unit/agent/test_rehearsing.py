@@ -29,6 +29,14 @@ def unfit(*_: object, shadow: Source | None = None, **__: object) -> Desired:
     return DESIRED
 
 
+def nothing_fits(*_: object, shadow: Source | None = None, **__: object) -> Desired:
+    raise UNFIT if shadow is not None else UsageError("nor do its own audit rules")
+
+
+def ends_the_thread(*_: object, **__: object) -> Desired:
+    raise SystemExit("by the shadow")
+
+
 def worked_out(
     monkeypatch: pytest.MonkeyPatch, desire: Callable[..., Desired]
 ) -> tuple[Rehearsing, Desired]:
@@ -59,6 +67,22 @@ def test_else_the_documents_own_audit_rules_are_and_why_is_told(
 ) -> None:
     found, whole = worked_out(monkeypatch, unfit)
     assert (whole, found.unfit) == (DESIRED, UNFIT)
+
+
+def test_if_these_do_not_fit_either_the_document_counts_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, whole = worked_out(monkeypatch, nothing_fits)
+    assert (whole, found.unfit) == (DESIRED, UNFIT)
+    assert found.of(SCORE, "a", whole) is whole
+
+
+def test_nothing_that_ends_its_thread_is_raised_for_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, whole = worked_out(monkeypatch, ends_the_thread)
+    assert whole is DESIRED
+    assert str(found.unfit) == "SystemExit: by the shadow"
 
 
 def test_without_tables_nothing_is_rehearsed_until_it_is_due_or_something_else_is_asked(

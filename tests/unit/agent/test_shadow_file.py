@@ -2,6 +2,7 @@
 """A document beside the one in force: when it is rehearsed, and that it holds nothing up."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, current_thread
 from threading import enumerate as enumerate_threads
@@ -16,12 +17,15 @@ from krait.agent.desired import Source, desire
 from krait.agent.reading_back import AGAIN_S
 from krait.agent.rounds import Rounds
 from krait.agent.source import LOOK_S
+from krait.common.errors import UsageError
+from krait.kernel.hook import Hook
 from tests.unit.agent.clock import Clock, wait_in_standing_time
 from tests.unit.agent.ports import Stage
 from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
 
 PLAIN = DOCUMENT.replace(f"    {AUDIT_RULE}\n", "")
 TRIED = PLAIN.replace("[tcp/80, ", "[tcp/443, ")
+MANY_PORTS = ", ".join(f"tcp/{2 * port}" for port in range(1, 1100))
 
 
 @pytest.fixture
@@ -61,6 +65,17 @@ def started(stage: Stage) -> Rounds:
     agent.start()
     settle(agent)
     return agent
+
+
+def lose_a_hook(stage: Stage) -> None:
+    stage.kernel.seats[Hook.EGRESS] = ()
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def fails(*_: object, **__: object) -> Any:  # noqa: ANN401
+        raise error
+
+    return fails
 
 
 def test_what_lies_there_at_the_start_is_read_once_the_document_is_in_force(stage: Stage) -> None:
@@ -190,11 +205,22 @@ def test_a_bad_one_is_told_and_the_document_counts_all_the_same(stage: Stage, cl
 
 
 def test_one_that_is_too_large_to_be_rehearsed_does_not_hold_up_a_commit(stage: Stage) -> None:
-    ports = ", ".join(f"tcp/{2 * port}" for port in range(1, 1100))
-    stage.shadow.write_text(PLAIN.replace("[tcp/80, udp/53, icmp]", f"[{ports}]"))
+    stage.shadow.write_text(PLAIN.replace("[tcp/80, udp/53, icmp]", f"[{MANY_PORTS}]"))
     started(stage)
     assert (shadow_of(stage), stage.revision) == (None, 1)
     assert "port intervals" in stage.faults[0]
+
+
+def test_a_filter_that_was_lost_is_put_back_though_neither_it_nor_the_audit_rules_fit(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.shadow.write_text(TRIED)
+    monkeypatch.setattr(rehearsing, "desire", raising(UsageError("nor do its audit rules")))
+    agent = started(stage)
+    lose_a_hook(stage)
+    agent.play()
+    assert stage.kernel.seats[Hook.EGRESS]
+    assert [each.subject for each in stage.live.faults] == ["shadow"]
 
 
 def test_another_documents_shadow_takes_the_place_of_audit_rules(stage: Stage) -> None:
