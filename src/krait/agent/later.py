@@ -26,12 +26,12 @@ class Later(Generic[T]):
         """What came of the work that goes by `key`, for as long as no other is asked for.
 
         None: it is not done. It begins with this call, or with one after what goes on is over.
+        Raises RuntimeError where there is no thread to be had: the next call tries again.
         """
         if self._future is None or (self._future.done() and self._key != key):
-            self._key, self._future = key, Future()
-            Thread(
-                target=self._run, args=(self._future, work), name="krait-later", daemon=True
-            ).start()
+            future: Future[T] = Future()
+            Thread(target=self._run, args=(future, work), name="krait-later", daemon=True).start()
+            self._key, self._future = key, future
         return self._future if self._future.done() and self._key == key else None
 
     def _run(self, future: "Future[T]", work: Callable[[], T]) -> None:

@@ -67,7 +67,10 @@ class Rehearsing:
         if whole is not None and worked_out == key and committed in (None, whole):
             self._no_tables.lift()
             return whole
-        found = self._background.of((key, score.known), partial(_rehearse, score, whole))
+        try:
+            found = self._background.of((key, score.known), partial(_rehearse, score, whole))
+        except RuntimeError as no_thread:
+            found, self._unfit = None, worded(no_thread, _SUBJECT)
         if found is None:
             return committed or score.counts
         if (error := found.exception()) is None:

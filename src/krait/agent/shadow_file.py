@@ -10,6 +10,7 @@ from pathlib import Path
 
 from krait.agent import source
 from krait.agent.desired import Source
+from krait.agent.faults import worded
 from krait.agent.later import Later
 from krait.agent.source import LOOK_S
 from krait.common.errors import KraitError
@@ -20,14 +21,18 @@ class ShadowFile:
 
     def __init__(self, path: Path, interface: str, wake: Callable[[], None]) -> None:
         """`wake` is called, from another thread, when one was read."""
-        self.fault: KraitError | None = None
-        """Why what is there is not rehearsed."""
         self._path, self._interface = path, interface
         self._found: Source | None = None
+        self._fault: KraitError | None = None
         self._seen = _stamp(path)
         self._read: object = None
         self._reading: Later[Source] = Later(wake)
         self._since_s = float("-inf")  # what is there at the start is whole
+
+    @property
+    def fault(self) -> KraitError | None:
+        """Why what is there is not rehearsed."""
+        return self._fault
 
     def look(self, now_s: float) -> Source | None:
         """The document to rehearse now; a new one was read once it kept still for a look.
@@ -38,20 +43,22 @@ class ShadowFile:
         if stamp != self._seen:
             self._seen, self._since_s = stamp, now_s
         if stamp != self._read and now_s - self._since_s >= LOOK_S:
-            self._take(stamp)
+            try:
+                self._take(stamp)
+            except Exception as error:  # noqa: BLE001 - what is rehearsed must end no round
+                self._fault = worded(error, "shadow")
         return self._found
 
     def _take(self, stamp: tuple[int, ...] | None) -> None:
         if stamp is None:
-            self._read, self._found, self.fault = stamp, None, None
+            self._read, self._found, self._fault = stamp, None, None
             return
         read = self._reading.of(stamp, self._load)
         if read is not None:
-            self._read, self._found, self.fault = stamp, None, None
-            try:
-                self._found = read.result()
-            except KraitError as error:
-                self.fault = error
+            error = read.exception()
+            self._found = read.result() if error is None else None
+            self._fault = None if error is None else worded(error, "shadow")
+            self._read = stamp
 
     def _load(self) -> Source:
         return source.read(

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work in the background: one piece at a time, for whoever asks for it by its key."""
 
-from threading import Event
+from threading import Event, Thread
+
+import pytest
 
 from krait.agent.later import Later
+from tests.unit.agent.fails import raising
 
 
 def test_what_is_asked_for_is_there_once_it_is_done_and_is_done_once() -> None:
@@ -54,3 +57,17 @@ def test_what_goes_wrong_is_raised_for_whoever_asks() -> None:
     found = later.of("a", float)
     assert found is not None
     assert isinstance(found.exception(), ZeroDivisionError)
+
+
+def test_what_finds_no_thread_is_begun_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Event()
+    later: Later[int] = Later(done.set)
+    with monkeypatch.context() as none_left:
+        none_left.setattr(Thread, "start", raising(RuntimeError("can't start new thread")))
+        with pytest.raises(RuntimeError):
+            later.of("a", lambda: 7)
+    later.of("a", lambda: 7)
+    assert done.wait(60)
+    found = later.of("a", lambda: 7)
+    assert found is not None
+    assert found.result() == 7

@@ -2,9 +2,8 @@
 """A document beside the one in force: when it is rehearsed, and that it holds nothing up."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event, current_thread
+from threading import Event, Thread, current_thread
 from threading import enumerate as enumerate_threads
 from types import ModuleType
 from typing import Any
@@ -20,6 +19,7 @@ from krait.agent.source import LOOK_S
 from krait.common.errors import UsageError
 from krait.kernel.hook import Hook
 from tests.unit.agent.clock import Clock, wait_in_standing_time
+from tests.unit.agent.fails import raising
 from tests.unit.agent.ports import Stage
 from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
 
@@ -69,13 +69,6 @@ def started(stage: Stage) -> Rounds:
 
 def lose_a_hook(stage: Stage) -> None:
     stage.kernel.seats[Hook.EGRESS] = ()
-
-
-def raising(error: BaseException) -> Callable[..., Any]:
-    def fails(*_: object, **__: object) -> Any:  # noqa: ANN401
-        raise error
-
-    return fails
 
 
 def test_what_lies_there_at_the_start_is_read_once_the_document_is_in_force(stage: Stage) -> None:
@@ -328,6 +321,56 @@ def test_a_write_that_is_refused_leaves_the_shadows_room_as_it_is(
     settle(agent)
     assert (shadow_of(stage), stage.revision, stage.faults) == (str(stage.shadow), 4, [])
     assert list(stage.kernel.loaded.values()) == [tables]
+
+
+@pytest.mark.parametrize("error", [RecursionError("too deep"), SystemExit("at once")])
+def test_what_nobody_expected_of_its_reading_fails_no_start_and_is_told_until_it_changes(
+    stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    read = source.read
+
+    def fails(path: Path, *args: Any, **options: Any) -> Source:  # noqa: ANN401
+        if path == stage.shadow:
+            raise error
+        return read(path, *args, **options)
+
+    stage.shadow.write_text(TRIED)
+    with monkeypatch.context() as bad:
+        bad.setattr(source, "read", fails)
+        agent = started(stage)
+        agent.play()
+        assert (stage.revision, stage.live.enforcing) == (1, True)
+        assert stage.faults == [f"{type(error).__name__}: {error}"]
+        assert [each.subject for each in stage.live.faults] == ["shadow"]
+    stage.shadow.write_text(TRIED + "\n")
+    look(agent, clock)
+    assert (shadow_of(stage), stage.faults) == (str(stage.shadow), [])
+
+
+@pytest.mark.parametrize("for_what", ["read", "work out"])
+def test_no_thread_for_it_is_told_and_it_is_tried_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, for_what: str
+) -> None:
+    stage.shadow.write_text(TRIED)
+    start = Thread.start
+    none_left, begun = RuntimeError("can't start new thread"), []
+
+    def fails(thread: Thread) -> None:
+        if thread.name == "krait-later":
+            begun.append(thread)
+            if for_what == "read" or len(begun) > 1:
+                raise none_left
+        start(thread)
+
+    with monkeypatch.context() as full:
+        full.setattr(Thread, "start", fails)
+        agent = started(stage)
+        agent.play()
+        assert (stage.revision, stage.live.enforcing) == (1, True)
+        assert stage.faults == [f"RuntimeError: {none_left}"]
+        assert [each.subject for each in stage.live.faults] == ["shadow"]
+    settle(agent)
+    assert (shadow_of(stage), stage.faults) == (str(stage.shadow), [])
 
 
 def test_what_goes_wrong_in_the_background_is_told_and_ends_no_round(
