@@ -9,8 +9,10 @@ from typing import NamedTuple
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Clock, Desired, Source, desire
 from krait.agent.ends import Ends
+from krait.agent.faults import worded
 from krait.common.errors import KraitError
 from krait.policy.model import Network
+from krait.policy.shadow import shadow_of
 from krait.policy.view import Interface
 
 
@@ -30,6 +32,8 @@ class Fitting:
         """Who has a number in `enforcement` keeps it."""
         self.fault: KraitError | None = None
         """Why the document read last does not fit."""
+        self.unrehearsed: KraitError | None = None
+        """Why its own audit rules, which were to be rehearsed, are not."""
         self.counts: object = None
         """What the answer counts by; equal ones mean that nothing else is asked, and no rule
         ended since.
@@ -51,6 +55,7 @@ class Fitting:
         self.counts = asked, clocks
         if (self.counts, rehearse) != self._answered:
             self._answered = self.counts, rehearse
+            self.unrehearsed = None
             self._answer = self._work_out(asked, rehearse=rehearse)
         return self._answer
 
@@ -74,6 +79,17 @@ class Fitting:
             return None
 
     def _by(self, source: Source, asked: Question, *, rehearse: bool) -> Desired:
+        """Without its audit rules, if it is they that cannot be rehearsed."""
+        try:
+            return self._desire(source, asked, rehearse=rehearse)
+        except Exception as error:
+            if not (rehearse and shadow_of(source.document.policy)):
+                raise
+            answer = self._desire(source, asked, rehearse=False)
+            self.unrehearsed = worded(error, "shadow")
+            return answer
+
+    def _desire(self, source: Source, asked: Question, *, rehearse: bool) -> Desired:
         committed = self._enforcement.committed
         return desire(
             source,

@@ -45,7 +45,7 @@ class Intent:
     @property
     def unrehearsed(self) -> KraitError | None:
         """Why the shadow is not rehearsed; the document read last is in force all the same."""
-        unfit = self._rehearsing.unfit if self.shadow else None
+        unfit = self._rehearsing.unfit if self.shadow else self._fitting.unrehearsed
         return unfit or self._rehearsing.no_tables
 
     @property

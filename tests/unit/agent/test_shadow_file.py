@@ -145,6 +145,24 @@ def test_audit_rules_that_cannot_be_rehearsed_do_not_hold_up_their_document(
     assert committed.compiled.numbers.shadow_rules
 
 
+def test_audit_rules_that_do_not_fit_do_not_hold_up_their_document(stage: Stage) -> None:
+    stage.document.write_text(
+        DOCUMENT.replace(", ports: tcp/80, action", f", ports: [{MANY_PORTS}], action")
+    )
+    agent = started(stage)
+    assert (stage.revision, stage.live.enforcing) == (1, True)
+    assert "port intervals" in stage.faults[0]
+    assert [each.subject for each in stage.live.faults] == ["shadow"]
+    stage.edit("[tcp/80, udp/53, icmp]", "[udp/53, icmp]")
+    agent.read_again()
+    agent.play()
+    assert stage.revision == 2
+    stage.document.write_text(DOCUMENT)
+    agent.read_again()
+    agent.play()
+    assert (stage.revision, stage.faults) == (3, [])
+
+
 def test_who_else_may_change_it_is_told(stage: Stage) -> None:
     stage.shadow.write_text(TRIED)
     os.chown(stage.shadow, 1000, -1)
