@@ -34,8 +34,8 @@ class Fitting:
         """Why the document read last does not fit."""
         self.unrehearsed: KraitError | None = None
         """Why its own audit rules, which were to be rehearsed, are not."""
-        self.counts: object = None
-        """What the answer counts by; equal ones mean that nothing else is asked, and no rule
+        self.basis: object = None
+        """What the answer stands on; equal ones mean that nothing else is asked, and no rule
         ended since.
         """
         self._enforcement = enforcement
@@ -52,9 +52,9 @@ class Fitting:
         """
         self._source = asked.source
         clocks = [self.clock(each) for each in (asked.source, self._fitting) if each]
-        self.counts = asked, clocks
-        if (self.counts, rehearse) != self._answered:
-            self._answered = self.counts, rehearse
+        self.basis = asked, clocks
+        if (self.basis, rehearse) != self._answered:
+            self._answered = self.basis, rehearse
             self.unrehearsed = None
             self._answer = self._work_out(asked, rehearse=rehearse)
         return self._answer

@@ -12,10 +12,10 @@ import structlog
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source
 from krait.agent.fitting import Fitting, Question
+from krait.agent.incumbent import Incumbent
 from krait.agent.lookout import Sight
 from krait.agent.refusal import Refusal
 from krait.agent.rehearsing import Rehearsing, Score
-from krait.agent.standing import Standing
 from krait.common.errors import KraitError
 
 _log = structlog.get_logger()
@@ -32,7 +32,7 @@ class Intent:
         """The document to rehearse."""
         self._enforcement = enforcement
         self._fitting, self._rehearsing = Fitting(enforcement), Rehearsing(wake)
-        self._refusal, self._standing = Refusal(), Standing()
+        self._refusal, self._incumbent = Refusal(), Incumbent()
         self._given: tuple[object, Desired | None] = None, None  # and what counts by it
         self._done: object = None  # what counts by what is in force
         self._warned: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Intent:
             self._refusal.lift()
         if not self._refusal.holds(now_s):
             return answer
-        return committed and self._standing.of(committed, self._enforcement.numbers, now_s)
+        return committed and self._incumbent.of(committed, self._enforcement.numbers, now_s)
 
     def put_off(self, desired: Desired, error: KraitError, now_s: float) -> None:
         """It could not be put in force: try again later, and ever later."""
@@ -78,7 +78,7 @@ class Intent:
             self._refusal.note(desired, error, now_s)
         else:  # it is what stands in for that
             self._refusal.error = error
-            self._standing.put_off(now_s)
+            self._incumbent.put_off(now_s)
 
     def put_off_rehearsal(self, error: KraitError, now_s: float) -> None:
         """There are no tables for a shadow: put the rest in force, and try this again later."""
@@ -86,18 +86,18 @@ class Intent:
 
     def _rehearsed(self, answer: Desired | None) -> Desired | None:
         """What to give: first what counts, then that with its shadow."""
-        committed, by = self._enforcement.committed, self._fitting.counts
-        given_by, given = self._given
+        committed, basis = self._enforcement.committed, self._fitting.basis
+        given_on, given = self._given
         if given is not None and given == committed:
-            self._done = given_by
+            self._done = given_on
         if answer is not None and self.shadow is not None and self._rehearsing.is_on:
-            if self._done == by:
+            if self._done == basis:
                 clock, known = self._fitting.clock(answer.source), self._enforcement.numbers
                 score = Score(answer, self.shadow, clock, known)
-                answer = self._rehearsing.of(score, (by, self.shadow), committed)
+                answer = self._rehearsing.of(score, (basis, self.shadow), committed)
         elif answer == committed:
             self._rehearsing.came_into_force()
-        self._given = by, answer
+        self._given = basis, answer
         return answer
 
     def _warn(self, answer: Desired | None) -> None:

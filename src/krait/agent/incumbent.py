@@ -11,7 +11,7 @@ from krait.common.errors import KraitError
 from krait.policy.numbering import Numbers
 
 
-class Standing:
+class Incumbent:
     """Of one commit after the other. Moments are monotonic, in seconds."""
 
     def __init__(self) -> None:
