@@ -3,45 +3,12 @@
 
 from pathlib import Path
 
-import pytest
-
-from krait.agent import ends
-from krait.agent.backoff import LONGEST_S
 from krait.agent.desired import NO_CLOCK, Source
 from krait.agent.ends import Ends
-from krait.agent.rounds import Rounds
 from krait.policy.document import load
-from tests.unit.agent.clock import Clock
 from tests.unit.agent.ports import Stage
-from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
-
-NS = 10**9
-END_S = 1_798_740_000
-UNTIL = ("{name: app-in, from: app", "{name: app-in, until: '2026-12-31T18:00:00Z', from: app")
-BOOT_S = END_S - 1000
-
-
-class Wall:
-    """The two clocks that are read."""
-
-    CLOCK_BOOTTIME = 7
-
-    def __init__(self) -> None:
-        self.boot_s, self.since_boot_s = float(BOOT_S), 10.0
-
-    def time_ns(self) -> int:
-        return round((self.boot_s + self.since_boot_s) * NS)
-
-    def clock_gettime_ns(self, clock: int) -> int:
-        assert clock == self.CLOCK_BOOTTIME
-        return round(self.since_boot_s * NS)
-
-
-@pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
-    found = Wall()
-    monkeypatch.setattr(ends, "time", found)
-    return found
+from tests.unit.agent.wall import BOOT_S, END_S, NS, UNTIL, Wall
+from tests.unit.policy.bench import DOCUMENT
 
 
 def source(text: str) -> Source:
@@ -98,73 +65,6 @@ def test_the_clock_of_what_is_in_force_is_kept_while_a_newer_document_does_not_f
     committed = stage.enforcement.committed
     assert committed is not None
     assert committed.compiled.clock_ns == (BOOT_S + 60) * NS
-
-
-def held_up(stage: Stage) -> Rounds:
-    """An agent whose kernel does not take what follows the policy in force: no tables for it."""
-    stage.edit(*UNTIL)
-    stage.edit(f"    {AUDIT_RULE}\n", "")
-    agent = stage.rounds()
-    agent.start()
-    stage.kernel.refuses = {"load"}
-    ports = ", ".join(f"tcp/{2 * port}" for port in range(1, 300))
-    stage.edit("[tcp/80, udp/53, icmp]", f"[{ports}]")
-    agent.read_again()
-    agent.play()
-    assert (stage.revision, stage.faults) == (1, ["load: refused"])
-    return agent
-
-
-def test_the_clock_of_what_is_in_force_is_kept_while_the_kernel_refuses_its_successor(
-    wall: Wall, tmp_path: Path
-) -> None:
-    stage = Stage(tmp_path)
-    agent = held_up(stage)
-    agent.play()
-    assert stage.revision == 1
-    wall.boot_s += 60
-    agent.play()  # the successor has the new clock, and is tried at once
-    agent.play()
-    committed = stage.enforcement.committed
-    assert committed is not None
-    assert (stage.revision, committed.compiled.clock_ns) == (2, (BOOT_S + 60) * NS)
-    assert "app-in" in committed.compiled.numbers.rules
-    wall.since_boot_s = 940
-    agent.play()
-    agent.play()
-    committed = stage.enforcement.committed
-    assert committed is not None
-    assert (stage.revision, committed.compiled.ends) == (3, ())
-    assert stage.faults == ["load: refused"]
-    agent.play()
-    assert stage.revision == 3
-
-
-def test_a_new_clock_that_is_refused_too_is_tried_again_ever_more_seldom(
-    wall: Wall, clock: Clock, tmp_path: Path
-) -> None:
-    stage = Stage(tmp_path)
-    agent = held_up(stage)
-    wall.boot_s += 60
-    stage.kernel.refuses = {"load", "write"}
-    tried: list[str] = []
-    check = stage.kernel.check
-
-    def seen(what: str) -> None:
-        if what in ("load", "write"):
-            tried.append(what)
-        check(what)
-
-    stage.kernel.check = seen  # type: ignore[method-assign]
-    for _ in range(40):
-        agent.play()
-        clock.now_s += 0.1
-    assert (tried.count("load"), tried.count("write")) == (3, 3)
-    stage.kernel.refuses = {"load"}
-    clock.now_s += LONGEST_S
-    agent.play()
-    agent.play()
-    assert stage.revision == 2
 
 
 def test_a_clock_that_is_behind_the_time_since_boot_is_written_all_the_same(

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stays in force while the kernel refuses its successor, and the clock it goes by."""
+
+from pathlib import Path
+
+from krait.agent.backoff import LONGEST_S
+from krait.agent.rounds import Rounds
+from tests.unit.agent.clock import Clock
+from tests.unit.agent.ports import Stage
+from tests.unit.agent.wall import BOOT_S, NS, UNTIL, Wall
+from tests.unit.policy.bench import AUDIT_RULE
+
+
+def held_up(stage: Stage) -> Rounds:
+    """An agent whose kernel does not take what follows the policy in force: no tables for it."""
+    stage.edit(*UNTIL)
+    stage.edit(f"    {AUDIT_RULE}\n", "")
+    agent = stage.rounds()
+    agent.start()
+    stage.kernel.refuses = {"load"}
+    ports = ", ".join(f"tcp/{2 * port}" for port in range(1, 300))
+    stage.edit("[tcp/80, udp/53, icmp]", f"[{ports}]")
+    agent.read_again()
+    agent.play()
+    assert (stage.revision, stage.faults) == (1, ["load: refused"])
+    return agent
+
+
+def test_the_clock_of_what_is_in_force_is_kept_while_the_kernel_refuses_its_successor(
+    wall: Wall, tmp_path: Path
+) -> None:
+    stage = Stage(tmp_path)
+    agent = held_up(stage)
+    agent.play()
+    assert stage.revision == 1
+    wall.boot_s += 60
+    agent.play()  # the successor has the new clock, and is tried at once
+    agent.play()
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert (stage.revision, committed.compiled.clock_ns) == (2, (BOOT_S + 60) * NS)
+    assert "app-in" in committed.compiled.numbers.rules
+    wall.since_boot_s = 940
+    agent.play()
+    agent.play()
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert (stage.revision, committed.compiled.ends) == (3, ())
+    assert stage.faults == ["load: refused"]
+    agent.play()
+    assert stage.revision == 3
+
+
+def test_a_new_clock_that_is_refused_too_is_tried_again_ever_more_seldom(
+    wall: Wall, clock: Clock, tmp_path: Path
+) -> None:
+    stage = Stage(tmp_path)
+    agent = held_up(stage)
+    wall.boot_s += 60
+    stage.kernel.refuses = {"load", "write"}
+    tried: list[str] = []
+    check = stage.kernel.check
+
+    def seen(what: str) -> None:
+        if what in ("load", "write"):
+            tried.append(what)
+        check(what)
+
+    stage.kernel.check = seen  # type: ignore[method-assign]
+    for _ in range(40):
+        agent.play()
+        clock.now_s += 0.1
+    assert (tried.count("load"), tried.count("write")) == (3, 3)
+    stage.kernel.refuses = {"load"}
+    clock.now_s += LONGEST_S
+    agent.play()
+    agent.play()
+    assert stage.revision == 2
