@@ -5,15 +5,9 @@ from struct import pack
 
 import pytest
 
-from krait.kernel import link, link_watch
-from krait.kernel.netlink import Message, attribute, text
-
-NEWLINK = 16
-REST = attribute(4, pack("=I", 1420)) + attribute(27, pack("=I", 0))
-
-
-def told(ifindex: int, *parts: bytes) -> memoryview:
-    return memoryview(pack("=BxHiII", 0, 0, ifindex, 1, 0) + b"".join(parts))
+from krait.kernel import link
+from krait.kernel.netlink import attribute, text
+from tests.unit.kernel.links import REST, told
 
 
 def test_a_link_is_read_by_its_attributes() -> None:
@@ -37,13 +31,6 @@ def test_a_link_is_read_by_its_attributes() -> None:
 def test_a_link_that_cannot_be_is_refused(body: memoryview) -> None:
     with pytest.raises(ValueError, match=r"a link lacks a part|an interface of number"):
         link.decode(body)
-
-
-def test_word_of_a_link_without_a_name_teaches_nothing() -> None:
-    names = {7: "wg0"}
-    with pytest.raises(ValueError, match="word of an interface lacks a part"):
-        link_watch.events(Message(NEWLINK, 0, 0, told(7, REST)), names)
-    assert names == {7: "wg0"}
 
 
 @pytest.mark.parametrize("own", [bytes(3), bytes(16)])
