@@ -77,7 +77,7 @@ class Intent:
         if desired is self._given[1]:
             self._refusal.note(desired, error, now_s)
         else:  # it is what stands in for that
-            self._refusal.error = error
+            self._refusal.explain(error)
             self._incumbent.put_off(now_s)
 
     def put_off_rehearsal(self, error: KraitError, now_s: float) -> None:

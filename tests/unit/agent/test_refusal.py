@@ -38,3 +38,14 @@ def test_what_is_lifted_is_tried_at_once() -> None:
     refusal.lift()
     assert refusal.error is None
     assert not refusal.holds(0.0)
+
+
+def test_another_reason_changes_neither_what_is_refused_nor_when_it_is_tried_again() -> None:
+    refusal = Refusal()
+    for second in range(2):
+        refusal.note("a", NO, second * FIRST_S)
+    other = KraitError("nor what stands in for it")
+    refusal.explain(other)
+    assert refusal.error is other
+    assert refusal.is_of("a")
+    assert held(refusal, FIRST_S) == 2
