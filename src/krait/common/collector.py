@@ -16,7 +16,9 @@ _MUCH = 10_000
 
 _lock = Lock()
 _inside = 0
-"""Who pauses it now, of all threads: the last one of them ends the pause."""
+"""How many pauses go on now, of all threads: the last to end has it go on."""
+_is_to_sweep = False
+"""Whether any of them was to sweep: the last to end does."""
 
 
 @contextmanager
@@ -24,7 +26,8 @@ def paused(*, then_sweep: bool = False) -> Iterator[None]:
     """No collection inside. If much was made there, what is left of it is not walked again.
 
     It is freed as ever once nobody refers to it, but for cycles: a process that goes on for long
-    sweeps, which walks everything once, cycles of earlier times included.
+    sweeps, which walks everything once, cycles of earlier times included. Of pauses at the same
+    time or one in the other, one that is to sweep is enough, and the last to end does it for all.
     """
     if not (_inside or gc.isenabled()):
         yield
@@ -44,13 +47,15 @@ def _enter() -> None:
 
 
 def _leave(then_sweep: bool) -> None:
-    global _inside
+    global _inside, _is_to_sweep
     with _lock:
         _inside -= 1
+        _is_to_sweep = _is_to_sweep or then_sweep
         if _inside:
             return
+        sweeps, _is_to_sweep = _is_to_sweep, False
         if len(gc.get_objects(generation=0)) > _MUCH:
-            if then_sweep:
+            if sweeps:
                 gc.unfreeze()
                 gc.collect()
             gc.freeze()

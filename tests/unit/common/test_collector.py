@@ -86,3 +86,34 @@ def test_a_pause_lasts_until_the_last_of_two_threads_is_out_of_it() -> None:
     may_leave.set()
     thread.join()
     assert gc.isenabled()
+
+
+def test_the_last_of_two_threads_to_leave_sweeps_for_the_other_and_the_next_pause_does_not() -> (
+    None
+):
+    is_in, may_leave = Event(), Event()
+
+    def other() -> None:
+        with collector.paused():
+            is_in.set()
+            assert may_leave.wait(60)
+
+    thread = Thread(target=other)
+    with collector.paused(then_sweep=True):
+        thread.start()
+        assert is_in.wait(60)
+        cycle = Node()
+        lists = [[number] for number in range(20_000)]
+        gone = weakref.ref(cycle)
+        del cycle
+    assert gone() is not None
+    may_leave.set()
+    thread.join()
+    assert gone() is None
+    with collector.paused():
+        cycle = Node()
+        lists += [[number] for number in range(20_000)]
+        left = weakref.ref(cycle)
+        del cycle
+    assert left() is not None
+    assert lists
