@@ -187,7 +187,7 @@ class Enforcement:
         elif self._reading_back.is_due(now_s) and (tables := self._tables()) is not None:
             slot = tables.in_force.slot
             if (image := self._contents.known.get(slot)) is not None:
-                self._reading_back.ask(tables, slot, image)
+                self._reading_back.ask(tables, slot, image, now_s)
         return is_news, error
 
     def write_down(self) -> None:
@@ -261,7 +261,7 @@ class Enforcement:
         tables.commit(slot, record.revision)
         stored_ns = time.monotonic_ns()
         self._readers = self._background.submit(tables.wait_for_readers)
-        self._reading_back.ask(tables, slot, action.image)
+        self._reading_back.ask(tables, slot, action.image, time.monotonic())
         former, before = self.numbers, contents.committed
         self.numbers = record.numbers
         contents.held, contents.committed = action.image.lists, desired

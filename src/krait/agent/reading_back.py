@@ -6,7 +6,6 @@ Asked in the background.
 A commit never waits for the answer: it calls the question off, whose answer it makes void.
 """
 
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
@@ -29,17 +28,19 @@ class Drift(SystemRefused):
 
 
 class ReadingBack:
-    """At most one question at a time; calls come from one thread."""
+    """At most one question at a time. Calls come from one thread; moments are monotonic, in
+    seconds.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="krait-reading-back")
         self._asked: tuple[Future[tuple[str, ...]], Event] | None = None
         self._asked_s = float("-inf")
 
-    def ask(self, tables: Tables, slot: int, image: Image) -> None:
+    def ask(self, tables: Tables, slot: int, image: Image, now_s: float) -> None:
         """Begin to compare a slot, which is in force from now on, with what it was to be."""
         self.call_off()
-        ended, self._asked_s = Event(), time.monotonic()
+        ended, self._asked_s = Event(), now_s
         self._asked = self._thread.submit(tables.differing, slot, image, ended.is_set), ended
 
     def call_off(self) -> None:
@@ -51,7 +52,7 @@ class ReadingBack:
             self._asked = None
 
     def is_due(self, now_s: float) -> bool:
-        """Whether to ask again though nothing was committed; `now_s` is monotonic."""
+        """Whether to ask again though nothing was committed."""
         return self._asked is None and now_s - self._asked_s >= AGAIN_S
 
     @property

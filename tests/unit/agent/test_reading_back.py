@@ -90,7 +90,7 @@ class Slow:
 
 def test_a_question_that_is_called_off_is_over_at_once_and_has_no_answer() -> None:
     reading, slow = ReadingBack(), Slow()
-    reading.ask(tables(slow), 1, EMPTY)
+    reading.ask(tables(slow), 1, EMPTY, 0.0)
     assert slow.began.wait(60)
     assert reading.answer() == (False, None)
     reading.call_off()
@@ -105,10 +105,26 @@ def test_an_answer_is_given_once() -> None:
             return ("pair",)
 
     reading = ReadingBack()
-    reading.ask(tables(Altered()), 1, EMPTY)
+    reading.ask(tables(Altered()), 1, EMPTY, 0.0)
     wait_until(lambda: reading.is_answered)
     is_news, error = reading.answer()
     assert is_news
     assert isinstance(error, Drift)
     assert reading.answer() == (False, None)
+    reading.close()
+
+
+def test_it_is_due_again_an_hour_after_the_moment_it_was_asked_at() -> None:
+    class AsWritten:
+        def differing(self, *_: object) -> tuple[str, ...]:
+            return ()
+
+    reading = ReadingBack()
+    assert reading.is_due(0.0)
+    reading.ask(tables(AsWritten()), 1, EMPTY, 7.0)
+    wait_until(lambda: reading.is_answered)
+    assert not reading.is_due(7.0 + AGAIN_S), "what was asked is not told yet"
+    assert reading.answer() == (True, None)
+    assert not reading.is_due(6.0 + AGAIN_S)
+    assert reading.is_due(7.0 + AGAIN_S)
     reading.close()
