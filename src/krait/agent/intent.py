@@ -11,6 +11,7 @@ import structlog
 
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source
+from krait.agent.faults import worded
 from krait.agent.fitting import Fitting, Question
 from krait.agent.incumbent import Incumbent
 from krait.agent.lookout import Sight
@@ -72,17 +73,28 @@ class Intent:
             return answer
         return committed and self._incumbent.of(committed, self._enforcement.numbers, now_s)
 
-    def put_off(self, desired: Desired, error: KraitError, now_s: float) -> None:
-        """It could not be put in force: try again later, and ever later."""
-        if desired is self._given[1]:
-            self._refusal.note(desired, error, now_s)
-        else:  # it is what stands in for that
-            self._refusal.explain(error)
-            self._incumbent.put_off(now_s)
+    def put_off(
+        self, desired: Desired | None, error: Exception, now_s: float, *, lacks_tables: bool = False
+    ) -> bool:
+        """It could not be put in force: try again later, and ever later.
 
-    def put_off_rehearsal(self, error: KraitError, now_s: float) -> None:
-        """There are no tables for a shadow: put the rest in force, and try this again later."""
-        self._rehearsing.put_off(error, now_s)
+        True: without a rehearsal it may be, at once, which is what `of` gives from now on. Raises
+        the `error` if nobody expected it and no rehearsal can be why.
+        """
+        rehearses = desired is not None and bool(desired.compiled.shadow)
+        is_expected = isinstance(error, KraitError)
+        if desired is None or not (rehearses or is_expected):
+            raise error
+        refused = worded(error, "shadow")
+        if desired is not self._given[1]:  # it is what stands in for that
+            self._refusal.explain(refused)
+            self._incumbent.put_off(now_s)
+        elif desired.shadow or (rehearses and (lacks_tables or not is_expected)):
+            self._rehearsing.put_off(refused, now_s)
+            return True
+        else:
+            self._refusal.note(desired, refused, now_s)
+        return False
 
     def _rehearsed(self, answer: Desired | None) -> Desired | None:
         """What to give: first what counts, then that with its shadow."""

@@ -209,7 +209,11 @@ class Rounds:
             )
             observed = replace(observed, outdated_stays=self._renewal.holds(now_s))
             self._note_renewal(observed)
-            actions = plan(desired, observed, self._enforcement.kind)
+            try:
+                actions = plan(desired, observed, self._enforcement.kind)
+            except Exception as error:  # noqa: BLE001 - raised again where none expected it
+                self._intent.put_off(desired, error, now_s)
+                continue
             for subject, fault in self._place.judge(observed, actions, now_s).items():
                 self._faults.note(subject, fault)
             if not self._apply(actions, observed, desired):
@@ -260,25 +264,23 @@ class Rounds:
     def _apply(
         self, actions: tuple[Action, ...], observed: Observed, desired: Desired | None
     ) -> bool:
-        """False: what is desired could not be put in force so, and something is put off."""
+        """Whether to go on; False: what is desired could not be put in force, and is put off."""
         tables = observed.tables
         renews = tables is not None and not (tables.current or observed.outdated_stays)
         for action in actions:
             try:
                 self._enforcement.apply(action, observed.ifindex)
-            except KraitError as error:
+            except Exception as error:
                 is_emptying = isinstance(action, Commit) and action.desired is None
                 if desired is None or is_emptying or not isinstance(action, Load | Commit):
                     raise
-                if renews and isinstance(action, Load):  # the policy goes on by the old programs
-                    self._renewal.note(Load, error, time.monotonic())
+                now_s, loads = time.monotonic(), isinstance(action, Load) and not observed.fresh
+                if renews and isinstance(action, Load) and isinstance(error, KraitError):
+                    self._renewal.note(Load, error, now_s)  # it goes on by the old programs
                     return False
-                if desired.compiled.shadow and isinstance(action, Load):
-                    self._intent.put_off_rehearsal(error, time.monotonic())
-                    return False
-                self._intent.put_off(desired, error, time.monotonic())
-                self._faults.note("commit", error)
-                return False
+                again = self._intent.put_off(desired, error, now_s, lacks_tables=loads)
+                self._faults.note("commit", self._intent.refused)
+                return again and not observed.fresh
         return True
 
     def _tell(self) -> None:

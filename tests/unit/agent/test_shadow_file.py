@@ -7,10 +7,11 @@ from threading import Event, Thread, current_thread
 from threading import enumerate as enumerate_threads
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from krait.agent import rehearsing, source
+from krait.agent import faults, rehearsing, source
 from krait.agent.backoff import LONGEST_S
 from krait.agent.desired import Source, desire
 from krait.agent.reading_back import AGAIN_S
@@ -26,6 +27,12 @@ from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
 PLAIN = DOCUMENT.replace(f"    {AUDIT_RULE}\n", "")
 TRIED = PLAIN.replace("[tcp/80, ", "[tcp/443, ")
 MANY_PORTS = ", ".join(f"tcp/{2 * port}" for port in range(1, 1100))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To draw a traceback takes seconds."""
+    monkeypatch.setattr(faults, "_log", Mock())
 
 
 @pytest.fixture
