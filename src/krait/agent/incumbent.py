@@ -44,19 +44,26 @@ class Incumbent:
 
 
 def _at(committed: Desired, clock: Clock, known: Numbers) -> Desired | None:
-    """None: it is in force as it should be, or cannot be worked out."""
-    try:
-        found = desire(
-            committed.source,
-            committed.interface,
-            known,
-            committed.withheld,
-            before=committed,
-            shadow=committed.shadow,
-            clock=clock,
-            rehearse=bool(committed.compiled.shadow),
-            room=committed.need.shadow_rules > 0,
-        )
-    except KraitError:
-        return None
-    return None if found == committed else found
+    """Without its rehearsal, whatever it may be that this cannot go on for.
+
+    None: it is in force as it should be, or cannot be worked out.
+    """
+    for rehearse in (True, False) if committed.compiled.shadow else (False,):
+        try:
+            found = desire(
+                committed.source,
+                committed.interface,
+                known,
+                committed.withheld,
+                before=committed,
+                shadow=committed.shadow,
+                clock=clock,
+                rehearse=rehearse,
+                room=committed.need.shadow_rules > 0,
+            )
+        except Exception as error:
+            if not (rehearse or isinstance(error, KraitError)):
+                raise
+        else:
+            return None if found == committed else found
+    return None

@@ -2,8 +2,13 @@
 """What stays in force while the kernel refuses its successor, and the clock it goes by."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from krait.agent import incumbent
 from krait.agent.backoff import LONGEST_S
+from krait.agent.desired import Desired, desire
 from krait.agent.rounds import Rounds
 from tests.unit.agent.clock import Clock
 from tests.unit.agent.ports import Stage
@@ -11,10 +16,11 @@ from tests.unit.agent.wall import BOOT_S, NS, UNTIL, Wall
 from tests.unit.policy.bench import AUDIT_RULE
 
 
-def held_up(stage: Stage) -> Rounds:
+def held_up(stage: Stage, *, audits: bool = False) -> Rounds:
     """An agent whose kernel does not take what follows the policy in force: no tables for it."""
     stage.edit(*UNTIL)
-    stage.edit(f"    {AUDIT_RULE}\n", "")
+    if not audits:
+        stage.edit(f"    {AUDIT_RULE}\n", "")
     agent = stage.rounds()
     agent.start()
     stage.kernel.refuses = {"load"}
@@ -22,7 +28,7 @@ def held_up(stage: Stage) -> Rounds:
     stage.edit("[tcp/80, udp/53, icmp]", f"[{ports}]")
     agent.read_again()
     agent.play()
-    assert (stage.revision, stage.faults) == (1, ["load: refused"])
+    assert (stage.revision, set(stage.faults)) == (1, {"load: refused"})
     return agent
 
 
@@ -76,3 +82,23 @@ def test_a_new_clock_that_is_refused_too_is_tried_again_ever_more_seldom(
     agent.play()
     agent.play()
     assert stage.revision == 2
+
+
+def test_a_rehearsal_that_cannot_go_on_by_a_new_clock_does_not_keep_the_rest_from_it(
+    wall: Wall, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = held_up(stage, audits=True)
+
+    def fails(*args: Any, rehearse: bool, **options: Any) -> Desired:  # noqa: ANN401
+        if rehearse:
+            raise RecursionError
+        return desire(*args, rehearse=rehearse, **options)
+
+    monkeypatch.setattr(incumbent, "desire", fails)
+    wall.boot_s += 60
+    for _ in range(3):
+        agent.play()
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert committed.compiled.clock_ns == (BOOT_S + 60) * NS
+    assert set(stage.faults) == {"load: refused"}

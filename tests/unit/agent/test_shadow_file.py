@@ -17,10 +17,7 @@ from krait.agent.desired import Source, desire
 from krait.agent.reading_back import AGAIN_S
 from krait.agent.rounds import Rounds
 from krait.agent.source import LOOK_S
-from krait.common.errors import UsageError
-from krait.kernel.hook import Hook
 from tests.unit.agent.clock import Clock, wait_in_standing_time
-from tests.unit.agent.fails import raising
 from tests.unit.agent.ports import Stage
 from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
 
@@ -72,10 +69,6 @@ def started(stage: Stage) -> Rounds:
     agent.start()
     settle(agent)
     return agent
-
-
-def lose_a_hook(stage: Stage) -> None:
-    stage.kernel.seats[Hook.EGRESS] = ()
 
 
 def test_what_lies_there_at_the_start_is_read_once_the_document_is_in_force(stage: Stage) -> None:
@@ -152,24 +145,6 @@ def test_audit_rules_that_cannot_be_rehearsed_do_not_hold_up_their_document(
     assert committed.compiled.numbers.shadow_rules
 
 
-def test_audit_rules_that_do_not_fit_do_not_hold_up_their_document(stage: Stage) -> None:
-    stage.document.write_text(
-        DOCUMENT.replace(", ports: tcp/80, action", f", ports: [{MANY_PORTS}], action")
-    )
-    agent = started(stage)
-    assert (stage.revision, stage.live.enforcing) == (1, True)
-    assert "port intervals" in stage.faults[0]
-    assert [each.subject for each in stage.live.faults] == ["shadow"]
-    stage.edit("[tcp/80, udp/53, icmp]", "[udp/53, icmp]")
-    agent.read_again()
-    agent.play()
-    assert stage.revision == 2
-    stage.document.write_text(DOCUMENT)
-    agent.read_again()
-    agent.play()
-    assert (stage.revision, stage.faults) == (3, [])
-
-
 def test_who_else_may_change_it_is_told(stage: Stage) -> None:
     stage.shadow.write_text(TRIED)
     os.chown(stage.shadow, 1000, -1)
@@ -227,18 +202,6 @@ def test_one_that_is_too_large_to_be_rehearsed_does_not_hold_up_a_commit(stage: 
     started(stage)
     assert (shadow_of(stage), stage.revision) == (None, 1)
     assert "port intervals" in stage.faults[0]
-
-
-def test_a_filter_that_was_lost_is_put_back_though_neither_it_nor_the_audit_rules_fit(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage.shadow.write_text(TRIED)
-    monkeypatch.setattr(rehearsing, "desire", raising(UsageError("nor do its audit rules")))
-    agent = started(stage)
-    lose_a_hook(stage)
-    agent.play()
-    assert stage.kernel.seats[Hook.EGRESS]
-    assert [each.subject for each in stage.live.faults] == ["shadow"]
 
 
 def test_another_documents_shadow_takes_the_place_of_audit_rules(stage: Stage) -> None:

@@ -10,15 +10,18 @@ import pytest
 
 from krait.agent import diff, faults
 from krait.agent.backoff import LONGEST_S
+from krait.common.errors import UsageError
 from krait.kernel.hook import Hook
 from krait.policy.compile import Compiled
 from krait.policy.image import Capacity, Image, draw
 from tests.unit.agent.clock import Clock
+from tests.unit.agent.fails import raising
 from tests.unit.agent.ports import FakeLoads, Refused, Stage, Tables
 from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
 
 PLAIN = DOCUMENT.replace(f"    {AUDIT_RULE}\n", "")
 TRIED = PLAIN.replace("[tcp/80, ", "[tcp/443, ")
+MANY_PORTS = ", ".join(f"tcp/{2 * port}" for port in range(1, 1100))
 SHADOWS = {"another document": (PLAIN, TRIED), "its own audit rules": (DOCUMENT, None)}
 
 pytestmark = pytest.mark.usefixtures("at_once")
@@ -138,3 +141,40 @@ def test_a_write_that_is_refused_for_another_document_is_no_refusal_of_the_one_i
     agent.play()
     assert in_force(stage)
     assert [each.subject for each in stage.live.faults] == ["shadow"]
+
+
+def test_a_filter_that_was_lost_is_put_back_though_neither_it_nor_the_audit_rules_fit(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.document.write_text(PLAIN)
+    stage.shadow.write_text(TRIED)
+    monkeypatch.setattr(
+        "krait.agent.rehearsing.desire", raising(UsageError("nor do its audit rules"))
+    )
+    agent = stage.rounds()
+    agent.start()
+    agent.play()
+    stage.kernel.seats[Hook.EGRESS] = ()
+    agent.play()
+    assert stage.kernel.seats[Hook.EGRESS]
+    assert [each.subject for each in stage.live.faults] == ["shadow"]
+
+
+def test_audit_rules_that_do_not_fit_do_not_hold_up_their_document(stage: Stage) -> None:
+    stage.document.write_text(
+        DOCUMENT.replace(", ports: tcp/80, action", f", ports: [{MANY_PORTS}], action")
+    )
+    agent = stage.rounds()
+    agent.start()
+    agent.play()
+    assert (stage.revision, stage.live.enforcing) == (1, True)
+    assert "port intervals" in stage.faults[0]
+    assert [each.subject for each in stage.live.faults] == ["shadow"]
+    stage.edit("[tcp/80, udp/53, icmp]", "[udp/53, icmp]")
+    agent.read_again()
+    agent.play()
+    assert stage.revision == 2
+    stage.document.write_text(DOCUMENT)
+    agent.read_again()
+    agent.play()
+    assert (stage.revision, stage.faults) == (3, [])
