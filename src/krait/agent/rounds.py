@@ -265,8 +265,7 @@ class Rounds:
         self, actions: tuple[Action, ...], observed: Observed, desired: Desired | None
     ) -> bool:
         """Whether to go on; False: what is desired could not be put in force, and is put off."""
-        tables = observed.tables
-        renews = tables is not None and not (tables.current or observed.outdated_stays)
+        renews = (tables := observed.tables) and not (tables.current or observed.outdated_stays)
         for action in actions:
             try:
                 self._enforcement.apply(action, observed.ifindex)
