@@ -36,7 +36,7 @@ MARK = 0x6B726169
 """The group of what Krait made, `krai` in ASCII: 1802658153 in `ip link`."""
 
 KIND = "wireguard"
-_USERSPACE_KIND = "tun"
+USERSPACE_KIND = "tun"
 
 _NEWLINK, _DELLINK, _NEWADDR, _DELADDR = 16, 17, 20, 21
 _LINK = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, change
@@ -67,7 +67,7 @@ class NoKernelWireguard(SystemRefused):
 
 def is_ours(link: Link) -> bool:
     """Whether Krait made it: it has the mark, and is of a kind that Krait makes."""
-    return link.group == MARK and link.kind in (KIND, _USERSPACE_KIND)
+    return link.group == MARK and link.kind in (KIND, USERSPACE_KIND)
 
 
 def make(name: str, *, mtu: int) -> Link:

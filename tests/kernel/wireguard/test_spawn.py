@@ -15,7 +15,7 @@ from krait.kernel import device
 from krait.kernel.link import observe_link
 from krait.kernel.wireguard import driver, observe, userspace
 from krait.kernel.wireguard.configure import DeviceChange, configure
-from krait.kernel.wireguard.spawn import spawn
+from krait.kernel.wireguard.spawn import claim, spawn
 from tests.patience import wait_until
 from tests.requirements import need_tools
 
@@ -81,7 +81,7 @@ def test_it_may_administer_the_network_and_nothing_else(name: str, tmp_path: Pat
     assert int(status(os.getpid(), "CapBnd"), 16) != NET_ADMIN
     assert b"wireguard-go" in Path(f"/proc/{pid}/cmdline").read_bytes()
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    assert [each.partition(b"=")[0] for each in environment if each] == [b"PATH", b"WG_TUN_FD"]
+    assert [each.partition(b"=")[0] for each in environment if each] == [b"PATH", b"KRAIT_DEVICE"]
 
 
 def test_deleting_its_device_ends_it_without_a_trace(name: str, tmp_path: Path) -> None:
@@ -96,29 +96,32 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from krait.kernel.wireguard import spawn
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-if sys.argv[3] == "before it is marked":
-    spawn.device.mark = die
-if sys.argv[3] == "before it is driven":
-    spawn._start = die
-if sys.argv[3] == "before it answers":
-    spawn._await = die
+spawn.device.mark = lambda ifindex: os.kill(os.getpid(), signal.SIGKILL)
 spawn.spawn(sys.argv[1], "wireguard-go", Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize(
-    "moment", ["before it is marked", "before it is driven", "before it answers"]
-)
-def test_whoever_is_killed_on_the_way_leaves_no_device_or_ours(
-    name: str, tmp_path: Path, moment: str
-) -> None:
-    command = [sys.executable, "-c", KILLED, name, str(tmp_path / "log"), moment]
+def test_what_a_killed_agent_did_not_come_to_mark_is_claimed(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, name, str(tmp_path / "log")]
     assert subprocess.run(command, check=False).returncode == -9
     link = observe_link(name)
-    assert (link is not None) == (moment == "before it answers")
-    assert link is None or device.is_ours(link)
+    assert link
+    assert not device.is_ours(link)
+    assert device.is_ours(claim(link))
+    assert claim(link) == observe_link(name)
+
+
+def test_what_somebody_else_started_is_not_claimed(name: str, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        other = subprocess.Popen(["wireguard-go", "-f", name], stdout=log, stderr=log)
+    try:
+        wait_until(lambda: observe_link(name) is not None)
+        link = observe_link(name)
+        assert link
+        assert claim(link) == link == observe_link(name)
+    finally:
+        other.kill()
+        other.wait()
 
 
 SPAWN = """
@@ -162,7 +165,7 @@ def test_a_program_that_is_none_or_makes_nothing_is_refused(name: str, tmp_path:
     with pytest.raises(SystemRefused, match="cannot run no-such-program: No such file") as told:
         spawn(name, "no-such-program", tmp_path / "log")
     assert "Install it" in told.value.hint
-    with pytest.raises(SystemRefused, match=f"/bin/false drives no interface {name}") as told:
+    with pytest.raises(SystemRefused, match=f"/bin/false made no interface {name}") as told:
         spawn(name, "/bin/false", tmp_path / "log")
     assert str(tmp_path / "log") in told.value.hint
     with pytest.raises(SystemRefused, match="cannot write /nowhere/log"):
@@ -176,6 +179,6 @@ def test_one_that_makes_nothing_and_stays_is_ended(
     program = tmp_path / "stays"
     program.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 1000\n")
     program.chmod(0o755)
-    with pytest.raises(SystemRefused, match="drives no interface"):
+    with pytest.raises(SystemRefused, match="made no interface"):
         spawn(name, str(program), tmp_path / "log")
     wait_until_ended(int((tmp_path / "pid").read_text()))

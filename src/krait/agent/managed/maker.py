@@ -24,7 +24,7 @@ from krait.kernel.rule import add_rules, observe_rules, remove_rules
 from krait.kernel.underlay import Conflict
 from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange, configure
-from krait.kernel.wireguard.spawn import spawn
+from krait.kernel.wireguard.spawn import claim, spawn
 from krait.policy.device import WantedDevice
 from krait.policy.endpoint import numeric
 from krait.policy.model import Network, is_within
@@ -64,7 +64,8 @@ class KernelMaker:
         self._interface, self._paths, self._userspace = interface, paths, userspace
 
     def link(self) -> Link | None:
-        return observe_own(self._interface)
+        link = observe_own(self._interface)
+        return link if link is None or self._userspace is None else claim(link)
 
     def is_ours(self, link: Link) -> bool:
         return device.is_ours(link)

@@ -4,8 +4,8 @@
 It outlives this process: it has a session of its own, writes to a log of its own, and is found
 again by its device and its socket. It ends when its device is deleted.
 
-The device is made here, and handed over: until it is marked it goes with this process, so that no
-crash can leave one behind that nobody owns up to.
+It makes its device itself, which so gets its mark late. Whose it is until then, its environment
+says: an agent that is killed in between leaves a device that the next one claims.
 """
 
 import os
@@ -13,10 +13,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from errno import EBUSY, EINVAL
-from fcntl import ioctl
+from dataclasses import replace
 from pathlib import Path
-from struct import Struct
 from subprocess import DEVNULL, Popen
 from threading import Thread
 
@@ -25,77 +23,75 @@ from krait.kernel import device
 from krait.kernel.capability import Capability, confine
 from krait.kernel.files import writing
 from krait.kernel.link import Link, NoSuchInterface, observe_link
-from krait.kernel.wireguard import NotWireguard, observe, userspace
+from krait.kernel.wireguard import NotWireguard, driver, observe, userspace
 
 PATIENCE_S = 10.0
-"""How long it may take to answer; it takes some 20 ms."""
+"""How long its device may take; it takes some 20 ms."""
 
-_TUN_FD = "WG_TUN_FD"  # where wireguard-go, and what descends from it, looks for a device
-_INTERFACE_REQUEST = Struct("=16sH22x")  # ifreq: the name, and flags
-_TUNSETIFF = 0x400454CA  # include/uapi/linux/if_tun.h
-_TUN_OF_OUR_OWN = 0x0001 | 0x1000 | 0x8000  # IFF_TUN, IFF_NO_PI, IFF_TUN_EXCL
+_DEVICE = "KRAIT_DEVICE"
+"""The variable of its environment that says which device it makes for Krait."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def spawn(name: str, program: str, log: Path, *, sockets: Path = userspace.FOLDER) -> Link:
-    """Start `program`, which takes `-f NAME` and a device by WG_TUN_FD as wireguard-go does; return
-    when it answers. Its device is down and marked as ours. Its output is appended to `log`.
+    """Start `program`, which takes `-f NAME` as wireguard-go does; return when its device is there,
+    down and marked as ours. Its output is appended to `log`.
 
-    Raises SystemRefused, and then nothing is left running.
+    Only here is there a moment in which a device of ours has no mark yet; see `claim`. Raises
+    SystemRefused, and then nothing is left running.
     """
-    with _tun(name) as tun:
-        device.mark(_there(name).ifindex)
-        try:
-            process = _start([program, "-f", name], log, tun)
-        except OSError as error:
-            raise SystemRefused(
-                f"cannot run {program}: {error.strerror}",
-                hint="Install it, or name it with its whole path.",
-            ) from error
+    if observe_link(name) is not None:
+        # It would take over a tun device that it did not make.
+        raise SystemRefused(
+            f"there is an interface {name} already",
+            hint="Give the mesh another interface name, or delete that one if it is nobody's.",
+        )
+    try:
+        process = _start([program, "-f", name], log, name)
+    except OSError as error:
+        raise SystemRefused(
+            f"cannot run {program}: {error.strerror}",
+            hint="Install it, or name it with its whole path.",
+        ) from error
     with _ended_by_errors(process):
         link = _await(name, process, sockets)
         if link is None:
             raise SystemRefused(
-                f"{program} drives no interface {name}", hint=f"What it says about it is in {log}."
+                f"{program} made no interface {name}", hint=f"What it says about it is in {log}."
             )
-    return link
+        device.mark(link.ifindex)
+    return replace(link, group=device.MARK)
 
 
-@contextmanager
-def _tun(name: str) -> Iterator[int]:
-    """A new tun device, which is there as long as somebody has its descriptor."""
-    try:
-        tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise SystemRefused(
-            f"cannot open /dev/net/tun: {error.strerror}",
-            hint="A userspace WireGuard needs the kernel's module `tun`, and leave to use it.",
-        ) from error
-    try:
-        try:
-            ioctl(tun, _TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), _TUN_OF_OUR_OWN))
-        except OSError as error:
-            if error.errno in (EBUSY, EINVAL) and observe_link(name) is not None:
-                raise SystemRefused(
-                    f"there is an interface {name} already",
-                    hint="Give the mesh another interface name, or delete that one if it is "
-                    "nobody's.",
-                ) from error
-            raise SystemRefused(f"cannot make interface {name}: {error.strerror}") from error
-        yield tun
-    finally:
-        os.close(tun)
+def claim(link: Link) -> Link:
+    """The link; marked as ours if somebody made it for Krait, and did not come to that.
+
+    Raises SystemRefused, NoSuchInterface.
+    """
+    if link.kind != device.USERSPACE_KIND or link.group == device.MARK:
+        return link
+    if not any(_drives(process, link.name) for process in driver.PROCESSES.iterdir()):
+        return link
+    device.mark(link.ifindex)
+    return replace(link, group=device.MARK)
 
 
-def _there(name: str) -> Link:
-    link = observe_link(name)
-    if link is None:
-        raise NoSuchInterface(name)
-    return link
+def _drives(process: Path, name: str) -> bool:
+    """Whether this one was started for Krait to drive the device of this name, in our namespace."""
+    if not process.name.isdecimal():
+        return False
+    with suppress(OSError):  # it has ended, or is nobody that we may look at
+        environment = (process / "environ").read_bytes().split(b"\0")
+        if f"{_DEVICE}={name}".encode() in environment:
+            here = (driver.PROCESSES / "thread-self/ns/net").stat()
+            there = (process / "ns/net").stat()
+            is_here = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+            return is_here and name in driver.devices(int(process.name))
+    return False
 
 
-def _start(command: list[str], log: Path, tun: int) -> Popen[bytes]:
+def _start(command: list[str], log: Path, name: str) -> Popen[bytes]:
     """A process that may not do more than it needs, started by a thread that then waits for it.
 
     One that may do more than this process hides its device from us: /proc shows descriptors to
@@ -116,8 +112,7 @@ def _start(command: list[str], log: Path, tun: int) -> Popen[bytes]:
                     stdout=output,
                     stderr=output,
                     cwd="/",
-                    env={"PATH": _PATH, _TUN_FD: str(tun)},
-                    pass_fds=(tun,),
+                    env={"PATH": _PATH, _DEVICE: name},
                     start_new_session=True,
                 )
             finally:
@@ -142,7 +137,7 @@ def _ended_by_errors(process: Popen[bytes]) -> Iterator[None]:
 
 
 def _await(name: str, process: Popen[bytes], sockets: Path) -> Link | None:
-    """The device, once its socket answers; None if that does not come."""
+    """The device, once its socket answers; None if it does not come."""
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(NoSuchInterface, NotWireguard):
