@@ -124,6 +124,37 @@ def test_what_somebody_else_started_is_not_claimed(name: str, tmp_path: Path) ->
         other.wait()
 
 
+HOLDS = """
+import fcntl, struct, sys, time
+fcntl.ioctl(0, 0x400454CA, struct.pack("16sH22x", sys.argv[1].encode(), 0x1001))
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("user", ["nobody", "root"])
+def test_who_was_given_a_device_cannot_have_it_claimed(name: str, user: str) -> None:
+    """A user who says that he was started for Krait; said by root, it is believed."""
+    subprocess.run(["ip", "tuntap", "add", name, "mode", "tun", "user", user], check=True)
+    less = ["setpriv", f"--reuid={user}", "--clear-groups", "--"]
+    with Path("/dev/net/tun").open("r+b", buffering=0) as tun:
+        other = subprocess.Popen(
+            [*less, "/usr/bin/python3", "-c", HOLDS, name],
+            stdin=tun,
+            stdout=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "KRAIT_DEVICE": name},
+        )
+    try:
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        link = observe_link(name)
+        assert link
+        assert device.is_ours(claim(link)) == (user == "root")
+    finally:
+        other.kill()
+        other.wait()
+
+
 SPAWN = """
 import sys
 from pathlib import Path

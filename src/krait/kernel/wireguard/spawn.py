@@ -78,10 +78,15 @@ def claim(link: Link) -> Link:
 
 
 def _drives(process: Path, name: str) -> bool:
-    """Whether this one was started for Krait to drive the device of this name, in our namespace."""
+    """Whether this one was started for Krait to drive the device of this name, in our namespace.
+
+    Not if another user did: who was given a tun device may say in an environment what he likes.
+    """
     if not process.name.isdecimal():
         return False
     with suppress(OSError):  # it has ended, or is nobody that we may look at
+        if process.stat().st_uid != os.geteuid():
+            return False
         environment = (process / "environ").read_bytes().split(b"\0")
         if f"{_DEVICE}={name}".encode() in environment:
             here = (driver.PROCESSES / "thread-self/ns/net").stat()
