@@ -62,13 +62,12 @@ KRAIT_MAP(relayed, PERCPU_ARRAY, 1, __u32, __u64, 0);
 KRAIT_MAP(shape, ARRAY, 1, __u32, struct krait_shape, 0);
 
 /* Set once, before the object is loaded. */
+const volatile __u32 rejection_mark = 0; /* of rejections on their way, which are not judged */
 const volatile __u32 n_addr4 = 1, n_addr6 = 1, n_principal = 1, n_pair = 1,
 		     n_rules = 1; /* entries a slot */
 const volatile __u32 pair_layout = KRAIT_LAYOUT_ROWS;
 const volatile __u32 shadowing = 0; /* 1: packets are judged by the shadow too */
 const volatile __u32 timeout_ticks[KRAIT_FLOW_STATES] = {}, fragment_ticks = 0; /* jiffies */
 const volatile __u32 ticks_per_second = 1;					/* HZ */
-const volatile __u32 rejection_mark =
-	0;			       /* of rejections under way, which are not judged; 0: none */
 const volatile __u32 test_ifindex = 0; /* this interface has Ethernet headers; 0: none */
 const volatile struct krait_numbers abi_numbers = {};

@@ -3,7 +3,7 @@
  * part 9.
  *
  * The packet itself is made the answer and turned round. It is sent back by the interface that it
- * is at, where a mark that nobody else knows tells our programs that it is theirs. */
+ * is at, where our programs know it by a mark that no peer can set. */
 #pragma once
 #include "budget.h"
 #include "identity.h"
