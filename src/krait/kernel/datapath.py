@@ -106,7 +106,8 @@ class Datapath:
         `flows` is the size of a new table of flows; that of unanswered ones is a quarter. `beside`
         is a datapath with which the new one shares what was learnt from packets, and budgets.
         `after` is one that it takes over from: what was learnt is used further, with the counters
-        by reason and of rejections; those by rule and by peer begin where its own are now.
+        by reason and of rejections; those by rule and by peer, and peers' budgets, begin where its
+        own are now.
         `known_flows` are the tables of flows of one that has another layout else
         (`kernel.heritage`).
         """
@@ -271,7 +272,14 @@ class Datapath:
             each.close()
 
     def _count_on(self, after: Self) -> None:
-        """Begin with another's counters, all copies made one: where it lies does not matter."""
+        """Begin with another's counters, all copies made one: where it lies does not matter.
+
+        And with what peers have left of their budgets; of what is opened between this and the
+        swap of the programs nothing is taken off.
+        """
+        former, budgets = after.maps["budgets"], self.maps["budgets"]
+        for keys, values in former.items():
+            budgets.update_batch(keys, values, len(keys) // former.info.key_bytes)
         for name in _COUNTED:
             counters = self.maps[name]
             for number, count in enumerate(after.maps[name].folded(_FOLDS)):

@@ -20,7 +20,6 @@ from krait.kernel.bpf.folder import make_private
 from krait.kernel.bpf.mount import require_bpffs
 from krait.kernel.bpf.pin import Kind, WrongKind, open_pinned
 from krait.kernel.bpf.program import Program, program_id
-from krait.kernel.budgets import hand_on
 from krait.kernel.claim import claim, release
 from krait.kernel.datapath import OBJECT, Datapath, build_of
 from krait.kernel.files import writing
@@ -67,8 +66,6 @@ class Generations:
         if after is None or after.readable:
             before = self.open(after) if after else None
             datapath = Datapath.load(capacity, after=before, path=self._object)
-            if before is not None:
-                hand_on(before.maps["budgets"], datapath.maps["budgets"])
         else:
             datapath = self._inherit(capacity, after)
         taken = [_NAME.fullmatch(path.name) for path in _entries(self.folder)]
