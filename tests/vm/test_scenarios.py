@@ -32,6 +32,11 @@ PROOFS = {
     ),
     "a rule ends without an agent": ("test_flows_of_a_rule_are_cut_at_its_end[dead]",),
     "no packet is judged by a mixture": ("test_no_packet_is_judged_by_a_mixture[KIND]",),
+    "who sends is told of a rejection": (
+        "test_a_peer_is_told_only_if_the_policy_says_so",
+        "test_a_connection_is_refused_at_once_and_a_datagram_prohibited[KIND]",
+        "test_a_connection_that_is_revoked_ends_with_a_reset[KIND]",
+    ),
 }
 """Each with its tests, in an order in which an agent dies as seldom as may be."""
 

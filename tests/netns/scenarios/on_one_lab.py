@@ -21,6 +21,11 @@ from tests.netns.scenarios.test_hostile_packets import (
     test_nothing_is_written_over_what_was_judged,
     test_what_is_to_drop_for_one_reason_does_so_back_to_back,
 )
+from tests.netns.scenarios.test_rejections import (
+    test_a_connection_is_refused_at_once_and_a_datagram_prohibited,
+    test_a_connection_that_is_revoked_ends_with_a_reset,
+    test_a_peer_is_told_only_if_the_policy_says_so,
+)
 from tests.netns.scenarios.test_revocation import test_nothing_that_is_sent_after_the_commit_passes
 from tests.netns.scenarios.test_scans import test_scans_find_what_the_policy_lets_be_found
 from tests.netns.scenarios.test_until import test_flows_of_a_rule_are_cut_at_its_end
@@ -32,6 +37,9 @@ from tests.requirements import KINDS
 
 __all__ = [
     "older",
+    "test_a_connection_is_refused_at_once_and_a_datagram_prohibited",
+    "test_a_connection_that_is_revoked_ends_with_a_reset",
+    "test_a_peer_is_told_only_if_the_policy_says_so",
     "test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind",
     "test_another_peers_address_is_stopped_by_wireguard",
     "test_flows_of_a_rule_are_cut_at_its_end",
@@ -75,7 +83,9 @@ def quiet(mesh: Mesh) -> Mesh:
 
 @pytest.fixture
 def pair(mesh: Mesh) -> Mesh:
-    """Carol is there as well, and does nothing."""
+    """As everywhere, but Carol is there as well, and does nothing."""
+    for name in ("alice", "bob"):
+        mesh.serve(name, 80, 81)
     return mesh
 
 

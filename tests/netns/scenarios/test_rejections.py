@@ -68,8 +68,8 @@ def test_a_deny_beside_it_says_nothing(pair: Mesh) -> None:
 
 @BOTH_KINDS
 def test_a_connection_that_is_revoked_ends_with_a_reset(pair: Mesh) -> None:
+    pair.enforce(pair.document(ENDS, [WEB.replace("80", "90"), NOTHING_ELSE]), "alice", "bob")
     warden = pair.warden("alice")
-    warden.enforce(pair.document(ENDS, [WEB.replace("80", "90"), NOTHING_ELSE]))
     with Flow(pair["alice"], pair["bob"], target("tcp/90", pair.hosts["bob"][0])) as live:
         wait_until(lambda: live.report().backward.received >= 20, live.report)
         before = counted(warden)
