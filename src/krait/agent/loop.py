@@ -8,6 +8,7 @@ round follows. Nothing ends the agent but a signal, or a trial that nobody else 
 import asyncio
 import signal
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 
@@ -33,6 +34,7 @@ class Agent:
         self._setup = setup
         self._rounds = Rounds(setup, self._wake_up)
         self._wake = asyncio.Event()
+        self._is_listening = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_reloading = False
         self._is_stopping = False
@@ -40,6 +42,7 @@ class Agent:
     async def run(self) -> None:
         """Start, and go on until SIGTERM or SIGINT; what is enforced stays enforced.
 
+        The kernel is listened to before the first look, so that nothing happens unheard in between.
         Raises KraitError if it cannot start, and then nothing is attached that was not before;
         TrialOver.
         """
@@ -47,44 +50,46 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        listening = [asyncio.create_task(each) for each in self._hearing()]
         try:
+            await self._is_listening.wait()
             await asyncio.to_thread(self._rounds.start)
             self._setup.notifier.ready(self._rounds.status())
             self._setup.on_ready()
             await self._go_on()
         finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
             self._setup.enforcement.close()
         self._setup.notifier.stopping()
         with suppress(OSError):  # the lock tells that nobody lives
             self._setup.live.unlink()
         _log.info("stopped; what is in force stays in force")
 
-    async def _go_on(self) -> None:
+    def _hearing(self) -> tuple[Coroutine[None, None, None], ...]:
         setup = self._setup
         links, document = setup.eyes.events, partial(setup.changes, setup.document)
-        hearing = (
+        return (
             keep_hearing(links, self._heard_of_link, partial(self._trouble, "events")),
             keep_hearing(document, self._heard_of_document, partial(self._trouble, "watching")),
         )
-        listening = [asyncio.create_task(each) for each in hearing]
-        try:
-            while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._pause_s()):
-                        await self._wake.wait()
-                self._wake.clear()
-                if self._is_stopping:
-                    return
-                if self._setup.is_overdue():
-                    raise TrialOver
-                await asyncio.to_thread(self._rounds.play)
-                self._report()
-        finally:
-            for task in listening:
-                task.cancel()
-            await asyncio.gather(*listening, return_exceptions=True)
+
+    async def _go_on(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s()):
+                    await self._wake.wait()
+            self._wake.clear()
+            if self._is_stopping:
+                return
+            if self._setup.is_overdue():
+                raise TrialOver
+            await asyncio.to_thread(self._rounds.play)
+            self._report()
 
     def _heard_of_link(self, event: LinkEvent | Resync) -> None:
+        self._is_listening.set()  # the first event says no more than that
         if not isinstance(event, LinkEvent):
             self._wake.set()
         elif event.name == self._setup.interface:
@@ -103,6 +108,8 @@ class Agent:
 
     def _trouble(self, subject: str, error: KraitError | None) -> None:
         self._rounds.trouble(subject, error)
+        if subject == "events":
+            self._is_listening.set()  # or to no avail: deaf is no reason not to start
         self._wake.set()
 
     def _wake_up(self) -> None:

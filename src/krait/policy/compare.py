@@ -286,9 +286,9 @@ def _extend(spans: list[PortSpan], span: PortSpan) -> None:
 
 
 def _meaning(rule: Rule) -> tuple[object, ...]:
-    """What a rule enforces; two that are alike in this are one."""
+    """What a rule enforces, and whether by flows; two that are alike in this are one."""
     sides = frozenset(rule.sources.terms), frozenset(rule.destinations.terms)
-    return *sides, frozenset(rule.ports), rule.allow
+    return *sides, frozenset(rule.ports), rule.allow, rule.until is None
 
 
 def _order(row: Row) -> tuple[bool, int, int]:

@@ -4,14 +4,17 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
 from krait.common.errors import KraitError
-from krait.kernel.link_watch import LinkEvent, Resync
+from krait.kernel.hook import Hook
+from krait.kernel.link_watch import Change, LinkEvent, Resync
+from krait.kernel.seat import AttachKind
 from tests.patience import PATIENCE_S
-from tests.unit.agent.ports import Stage
+from tests.unit.agent.ports import FakeFilter, Stage
 
 A_RULE = ("    - {name: peers, from: web, to: app}\n", "")
 
@@ -75,3 +78,38 @@ def test_a_listener_that_dies_is_told_and_opened_again(
 
     run(stage, drive)
     assert opened == ["dies", "lives"]
+
+
+def test_what_happens_while_it_starts_is_heard(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that moves away right after its hooks are attached, and takes no filter along."""
+    monkeypatch.setattr(FakeFilter, "kind", AttachKind.CLSACT)
+    happened = threading.Event()
+    attach = FakeFilter.attach
+
+    def attach_and_move(fake: FakeFilter, ifindex: int, hook: Hook, program_fd: int) -> None:
+        attach(fake, ifindex, hook, program_fd)
+        if hook is Hook.EGRESS:
+            happened.set()
+            assert heard.wait(PATIENCE_S), "nobody listens"
+            stage.kernel.link = None
+            stage.kernel.seats = {each: () for each in Hook}
+
+    heard = threading.Event()
+
+    async def moves() -> AsyncGenerator[LinkEvent | Resync, None]:
+        yield Resync()
+        await asyncio.to_thread(happened.wait, PATIENCE_S)
+        yield LinkEvent(Change.GONE, 7, "wg0", moved=True)
+        heard.set()
+        async for each in Stage.quiet():
+            yield each
+
+    monkeypatch.setattr(FakeFilter, "attach", attach_and_move)
+    stage.events = [moves]
+    run(stage, lambda: any("moved to another network namespace" in each for each in told(stage)))
+
+
+def told(stage: Stage) -> list[str]:
+    return stage.faults if stage.live_path.exists() else []

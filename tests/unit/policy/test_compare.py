@@ -206,6 +206,19 @@ def test_a_rule_that_adds_nothing_makes_a_free_pair_remembered() -> None:
     assert not found.is_empty
 
 
+def test_a_free_pair_is_remembered_once_its_rule_has_an_end() -> None:
+    rule = "{name: peers, from: web, to: app"
+    back = "    - {name: back, from: app, to: web}\n"
+    free = document(("  rules:\n", f"  rules:\n{back}"))
+    ends = document(
+        ("  rules:\n", f"  rules:\n{back}"), (rule, f"{rule}, until: 2100-01-01T00:00Z")
+    )
+    found = compare(free, ends)
+    assert found.rows == ()
+    (change,) = found.classes
+    assert (change.before, change.now) == (PairClass.ALLOW_STATELESS, PairClass.STATEFUL)
+
+
 def test_two_on_one_node_are_no_pair() -> None:
     text = "nodes: {a: {via: b, tags: [t], routes: [{cidr: 10.1.0.0/24, tags: [lan]}]}, b: %s}\n"
     hub = f'{{public_key: "{key(1)}", transit: true}}'
