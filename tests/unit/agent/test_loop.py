@@ -94,7 +94,7 @@ def test_what_happens_while_it_starts_is_heard(
             happened.set()
             assert heard.wait(PATIENCE_S), "nobody listens"
             stage.kernel.link = None
-            stage.kernel.seats = {each: () for each in Hook}
+            stage.kernel.seats = dict.fromkeys(Hook, ())
 
     heard = threading.Event()
 
