@@ -32,10 +32,19 @@ PROOFS = {
     ),
     "a rule ends without an agent": ("test_flows_of_a_rule_are_cut_at_its_end[dead]",),
     "no packet is judged by a mixture": ("test_no_packet_is_judged_by_a_mixture[KIND]",),
+    "what is full is not open": (
+        "test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why",
+        "test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_nothing",
+        "test_flows_that_nobody_answers_push_out_each_other_and_open_nothing[KIND]",
+    ),
     "who sends is told of a rejection": (
         "test_a_peer_is_told_only_if_the_policy_says_so",
         "test_a_connection_is_refused_at_once_and_a_datagram_prohibited[KIND]",
         "test_a_connection_that_is_revoked_ends_with_a_reset[KIND]",
+    ),
+    "of two revisions only what both allow passes": (
+        "test_of_two_revisions_only_what_both_allow_opens[alice-bob]",
+        "test_either_end_cuts_live_flows_and_keeps_the_others[without the rule-alice-bob]",
     ),
 }
 """Each with its tests, in an order in which an agent dies as seldom as may be."""
@@ -52,7 +61,7 @@ def runs(guests: Mapping[str, VirtualMachine]) -> Mapping[str, Process]:
 
 
 def begun(machine: VirtualMachine, kind: str) -> Process:
-    tests = [f"{FILE}::{each}" for proof in PROOFS.values() for each in proof]
+    tests = [f'"{FILE}::{each}"' for proof in PROOFS.values() for each in proof]
     arguments = " ".join(tests).replace("KIND", kind)
     return inside(machine, f"sh -c '{_RUN} {arguments}'")
 

@@ -14,6 +14,11 @@ from krait.lab.mesh import Lab
 from tests.netns.scenarios import test_hostile_packets, test_scans
 from tests.netns.scenarios.conftest import Mesh
 from tests.netns.scenarios.test_commits import test_no_packet_is_judged_by_a_mixture
+from tests.netns.scenarios.test_full_tables import (
+    test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why,
+    test_flows_that_nobody_answers_push_out_each_other_and_open_nothing,
+    test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_nothing,
+)
 from tests.netns.scenarios.test_hostile_packets import (
     Victim,
     test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind,
@@ -28,6 +33,10 @@ from tests.netns.scenarios.test_rejections import (
 )
 from tests.netns.scenarios.test_revocation import test_nothing_that_is_sent_after_the_commit_passes
 from tests.netns.scenarios.test_scans import test_scans_find_what_the_policy_lets_be_found
+from tests.netns.scenarios.test_two_ends import (
+    test_either_end_cuts_live_flows_and_keeps_the_others,
+    test_of_two_revisions_only_what_both_allow_opens,
+)
 from tests.netns.scenarios.test_until import test_flows_of_a_rule_are_cut_at_its_end
 from tests.netns.scenarios.test_upgrade import (
     older,
@@ -40,13 +49,18 @@ __all__ = [
     "test_a_connection_is_refused_at_once_and_a_datagram_prohibited",
     "test_a_connection_that_is_revoked_ends_with_a_reset",
     "test_a_peer_is_told_only_if_the_policy_says_so",
+    "test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why",
     "test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind",
     "test_another_peers_address_is_stopped_by_wireguard",
+    "test_either_end_cuts_live_flows_and_keeps_the_others",
     "test_flows_of_a_rule_are_cut_at_its_end",
+    "test_flows_that_nobody_answers_push_out_each_other_and_open_nothing",
     "test_live_flows_go_on_while_another_build_is_swapped_in",
     "test_no_packet_is_judged_by_a_mixture",
     "test_nothing_is_written_over_what_was_judged",
     "test_nothing_that_is_sent_after_the_commit_passes",
+    "test_of_two_revisions_only_what_both_allow_opens",
+    "test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_nothing",
     "test_scans_find_what_the_policy_lets_be_found",
     "test_what_is_to_drop_for_one_reason_does_so_back_to_back",
 ]

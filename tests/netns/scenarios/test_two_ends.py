@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two peers under one document: enforced by both, by one of them, or not by both the same."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -104,6 +105,7 @@ def test_either_end_cuts_live_flows_and_keeps_the_others(
         assert_is_cut(revoked_tcp)
         assert_is_cut(revoked_udp)
         before = {name: pair.warden(name).counted() for name in (first, second)}
+        dropped = pair.warden(second).drops()
         for live in (kept_tcp, kept_udp):  # while each end goes by a revision of its own
             assert_goes_on(live)
         assert_is_cut(revoked_tcp)
@@ -114,11 +116,11 @@ def test_either_end_cuts_live_flows_and_keeps_the_others(
         assert min(moved[first]["denied"], moved[first]["rule default"]) > TICKS
         # What the other end sends in vain it still counts as allowed.
         assert moved[second].keys() == {"rule live-90", "rule live-91"}
-        assert not pair.warden(second).drops()
+        assert pair.warden(second).drops() == dropped
         pair.enforce(new, second)
         for live in (kept_tcp, kept_udp):
             assert_goes_on(live)
             assert not live.report().error
         assert_is_cut(revoked_tcp)
         assert_is_cut(revoked_udp)
-        assert pair.warden(second).drops().keys() == {"denied"}
+        assert (Counter(pair.warden(second).drops()) - Counter(dropped)).keys() == {"denied"}
