@@ -40,6 +40,11 @@ def look(name: str, real: Adapters, paths: Paths) -> Guarded | None:
     return Guarded(on, tuple(missing), real.guards.drops())
 
 
+def absent(name: str, paths: Paths) -> Guarded:
+    """A guard that is to be on all that `look` would name, and is on none of it."""
+    return Guarded({}, tuple(guarded_devices(unjudged(name, paths), name).values()), {})
+
+
 def shortfall(guard: Guarded | None, alive: Live | None, *, is_wanted: bool) -> str:
     """What is wrong with the guard; where there is none, by the word of the living agent.
 

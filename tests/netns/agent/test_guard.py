@@ -203,6 +203,9 @@ def test_one_that_somebody_removed_with_the_agent_dead_is_missed_by_the_word_of_
     told = status(node)
     none = "the document wants a guard, and there is none"
     assert (told["condition"], told["why"], told["guard"]) == ("degraded", none, None)
+    (weak,) = (each for each in limits(node) if each["name"] == "weak-host")
+    assert weak["level"] == "warn"
+    assert "the guard should be there: krait status wg0" in weak["hint"].lower()
 
 
 @BOTH_KINDS

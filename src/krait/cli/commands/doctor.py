@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
-from krait.agent.guarded import Guarded, look
+from krait.agent.guarded import Guarded, absent
+from krait.agent.inspect import inspect
 from krait.agent.paths import Paths
-from krait.agent.wiring import adapters
 from krait.cli import output
 from krait.cli.amounts import plural
 from krait.cli.doctor import documents, interface, limits, machine, made, underlay
@@ -64,7 +64,10 @@ def _findings(name: str | None, paths: Paths) -> Iterator[Finding]:
 
 
 def _guard(name: str, paths: Paths) -> Guarded | None:
-    return look(name, adapters(name, paths), paths)
+    """As it is, or as the commit in force wants it."""
+    found = inspect(name, paths)
+    is_wanted = found.record is not None and found.record.guard
+    return absent(name, paths) if found.guard is None and is_wanted else found.guard
 
 
 def _print(name: str | None, findings: tuple[Finding, ...]) -> None:
