@@ -155,8 +155,8 @@ def rules(draw: st.DrawFn, nodes: Sequence[str]) -> tuple[Rule, ...]:
             draw(selectors(nodes)),
             draw(selectors(nodes)),
             tuple(draw(some(SPANS, 3))),
-            allow=(allow := draw(mostly)),
-            reject=not allow and draw(st.booleans()),
+            allows=(allows := draw(mostly)),
+            reject=not allows and draw(st.booleans()),
             audit=draw(rarely),
             mark=NOWHERE,
             until=draw(st.sampled_from(ENDS)) if draw(rarely) else None,
@@ -224,4 +224,4 @@ def bans(draw: st.DrawFn, document: Document) -> Rule:
     spans = draw(st.sampled_from(_BANNED))
     sources, destinations = (draw(st.just(everyone) | selectors(names)) for _ in range(2))
     number = len(rules) + 1
-    return Rule(number, name, sources, destinations, spans, allow=False, audit=False, mark=NOWHERE)
+    return Rule(number, name, sources, destinations, spans, allows=False, audit=False, mark=NOWHERE)

@@ -19,7 +19,7 @@ EVERYTHING = tuple(ports.whole(protocol) for protocol in range(ports.MAX_PROTOCO
 class Decision:
     """The verdict on one open, and why."""
 
-    allow: bool
+    allows: bool
     rule: Rule | None  # the one that decides; None is the default, or an identity that is missing
     others: tuple[Rule, ...] = ()  # matched too, in the order of the file
     audit: tuple[Rule, ...] = ()  # matched, but never enforce
@@ -28,7 +28,7 @@ class Decision:
     @property
     def action(self) -> str:
         """The word that a document has for it."""
-        return action_word(allow=self.allow, reject=self.reject)
+        return action_word(allow=self.allows, reject=self.reject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def decide(
     out). Without it, all hold.
     """
     if source is None or destination is None:
-        return Decision(allow=False, rule=None)
+        return Decision(allows=False, rule=None)
     matching = [
         rule
         for rule in policy.rules
@@ -69,7 +69,7 @@ def decide(
     if not enforced:
         return Decision(policy.default_allow, None, (), audit, policy.rejects(None))
     deciding = min(enforced, key=lambda rule: rule.strength)
-    allow = deciding.allow and (policy.default_allow or not deciding.has_ended(now_s))
+    allow = deciding.allows and (policy.default_allow or not deciding.has_ended(now_s))
     others = tuple(rule for rule in enforced if rule is not deciding)
     reject = not allow and policy.rejects(deciding)
     return Decision(allow, deciding, others, audit, reject)

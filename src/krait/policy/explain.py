@@ -42,7 +42,7 @@ class Explanation:
     @property
     def verdict(self) -> Verdict:
         """MIXED where some protocols and ports are allowed and others are not."""
-        verdicts = {row.decision.allow for row in self.rows}
+        verdicts = {row.decision.allows for row in self.rows}
         if len(verdicts) > 1:
             return Verdict.MIXED
         return Verdict.ALLOWED if verdicts == {True} else Verdict.DENIED

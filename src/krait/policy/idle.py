@@ -83,7 +83,7 @@ def idle_rules(document: Document) -> tuple[Idle, ...]:
 def _idle(rule: Rule, covering: Sequence[Rule]) -> Idle:
     if not covering:
         return Idle(rule, Why.NOBODY, ())
-    same = all(each.allow == rule.allow for each in covering)
+    same = all(each.allows == rule.allows for each in covering)
     return Idle(rule, Why.REPEATED if same else Why.SHADOWED, tuple(covering))
 
 
@@ -232,7 +232,7 @@ def _stays(rule: Rule) -> bool:
     """Not of a deny that ends: what it covers decides after it. An allow is covered by what lasts
     longer.
     """
-    return rule.allow or rule.until is None
+    return rule.allows or rule.until is None
 
 
 def _bits(places: Iterable[int]) -> int:

@@ -101,7 +101,7 @@ class Rule:
     sources: Selector
     destinations: Selector
     ports: tuple[PortSpan, ...]  # empty: every protocol
-    allow: bool
+    allows: bool
     audit: bool  # never enforces
     mark: Mark
     reject: bool = False
@@ -112,7 +112,7 @@ class Rule:
     @property
     def action(self) -> str:
         """What the document calls it."""
-        return action_word(allow=self.allow, reject=self.reject)
+        return action_word(allow=self.allows, reject=self.reject)
 
     @property
     def strength(self) -> tuple[bool, float, int]:
@@ -122,7 +122,7 @@ class Rule:
         rule that opens ends, no other opens the same any more. Then it goes by the file's order.
         """
         lasts_s = -inf if self.until is None else -self.until
-        return self.allow, lasts_s if self.allow else 0, self.number
+        return self.allows, lasts_s if self.allows else 0, self.number
 
     def has_ended(self, now_s: float) -> bool:
         """`now_s` is the wall clock, in seconds since 1970."""
@@ -145,7 +145,7 @@ class PolicyTest:
     destinations: Selector
     ports: tuple[PortSpan, ...]  # empty: every protocol; `icmp` is two spans
     port_text: str  # as written; "" without a port
-    allow: bool
+    allows: bool
     mark: Mark
 
 
@@ -239,7 +239,7 @@ class Policy:
 
         An allow denies once it has ended, and then the default answers for it.
         """
-        return self.default_reject if rule is None or rule.allow else rule.reject
+        return self.default_reject if rule is None or rule.allows else rule.reject
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class _Section:
             sources,
             destinations,
             spans,
-            allow=action == "allow",
+            allows=action == "allow",
             reject=action == "reject",
             audit=audit,
             mark=Mark(tree.line, tree.column),

@@ -77,7 +77,7 @@ def test_each_row_names_what_decides(both: tuple[Document, Document]) -> None:
                         )
                         for each, known in zip((before, now), identities, strict=True)
                     )
-                    assert (was.allow, it_is.allow) == (not row.opens, row.opens)
+                    assert (was.allows, it_is.allows) == (not row.opens, row.opens)
                     ends = source, destination
                     assert _cause(it_is, [identities[1].get(each) for each in ends]) == row.now
                     assert _cause(was, [identities[0].get(each) for each in ends]) in row.before
@@ -251,7 +251,7 @@ def _asked(before: Document, now: Document) -> Iterator[tuple[str, str, tuple[bo
                         _identity(known, b),
                         protocol,
                         port,
-                    ).allow
+                    ).allows
                     for each, known in ((before, were), (now, are))
                 )
                 if was != it_is:

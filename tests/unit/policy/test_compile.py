@@ -23,7 +23,7 @@ def node(name: str, tags: Labels, *, transit: bool = False) -> Node:
 
 def rule(number: int, ports: tuple[PortSpan, ...], name: str | None = None) -> Rule:
     a, b = Selector((A,), "a"), Selector((B,), "b")
-    return Rule(number, name or f"r{number}", a, b, ports, allow=True, audit=False, mark=NOWHERE)
+    return Rule(number, name or f"r{number}", a, b, ports, allows=True, audit=False, mark=NOWHERE)
 
 
 def document(rules: tuple[Rule, ...], nodes: tuple[Node, ...] = ()) -> Document:
@@ -48,8 +48,8 @@ def test_more_port_intervals_than_the_kernels_list_holds_are_refused() -> None:
 
 def test_who_is_told_of_a_denial_goes_by_the_rules_numbers() -> None:
     rules = (
-        replace(rule(1, ()), allow=False),
-        replace(rule(2, ()), allow=False, reject=True),
+        replace(rule(1, ()), allows=False),
+        replace(rule(2, ()), allows=False, reject=True),
         replace(rule(3, ()), until=9),
     )
     plain = document(rules[:1])

@@ -48,7 +48,7 @@ def with_rules(*rules: str, default: str = "deny") -> Document:
 
 def deciding(found: Document, now_s: float) -> tuple[bool, str | None]:
     decision = decide(found.policy, WEB_ID, DB_ID, 6, 80, now_s=now_s)
-    return decision.allow, decision.rule.name if decision.rule else None
+    return decision.allows, decision.rule.name if decision.rule else None
 
 
 FOR_A_TIME = "name: short, from: web, to: db, UNTIL"
@@ -174,7 +174,7 @@ def test_diff_tells_of_another_end() -> None:
 def test_the_order_of_strength_is_denies_then_what_lasts_then_the_file() -> None:
     def rule(number: int, *, allow: bool, until: int | None = None) -> Rule:
         first = document().policy.rules[0]
-        return replace(first, number=number, allow=allow, until=until)
+        return replace(first, number=number, allows=allow, until=until)
 
     rules = [
         rule(3, allow=False, until=5),
