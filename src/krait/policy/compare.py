@@ -144,7 +144,7 @@ class _Side:
 
     def _direction(self, concerned: int) -> Direction:
         rules = self.columns.concern.chosen(concerned)
-        return direction(rules, default_allow=self.policy.default_allow)
+        return direction(rules, default=self.policy.default)
 
     def _stretches(self, concerned: int | None) -> tuple[_Stretch, ...]:
         """The decision for all that can be opened, in order and without a gap."""
@@ -215,7 +215,7 @@ class _Comparing:
         """The unordered pairs for which anything can be different: a few, of a few edits."""
         everyone, old, new = self._everyone, self._old, self._new
         places = range(len(everyone))
-        if old.policy.default_allow != new.policy.default_allow:
+        if old.policy.default.allows != new.policy.default.allows:
             return {(a, b) for b in places for a in range(b + 1)}
         own = old.apart(new), new.apart(old)
         senders, receivers = (

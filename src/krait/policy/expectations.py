@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.explain import describe, every_open, why
 from krait.policy.intervals import direction, touching
-from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Rule
+from krait.policy.model import Action, Document, Labels, PolicyTest, PortSpan, Rule
 from krait.policy.owners import Owner, principals, senders
 from krait.policy.pairing import Concern
 
@@ -60,7 +60,7 @@ def untested_denies(document: Document) -> tuple[Rule, ...]:
         for rules in court.meetings(test) if left and not test.allows else ():
             concerned = court.chosen(rules)
             if any(rule.number in left for rule in concerned):
-                decided = direction(concerned, default_allow=False).intervals
+                decided = direction(concerned, default=Action.DENY).intervals
                 left -= {each.rule for each in touching(decided, test.ports)}
     return tuple(rule for rule in denies if rule.number in left)
 
@@ -170,7 +170,7 @@ class _Court:
     def _settled(self, rules: int) -> bool | None:
         """What these rules say of every port, where one need not look at ports to know it."""
         allows, denies = rules & self._allows, rules & ~self._allows
-        default = self._policy.default_allow
+        default = self._policy.default.allows
         if denies & self._whole or not (allows or default):
             return False
         if not denies and (allows & self._whole or default):

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from krait.policy.intervals import Interval, direction, touching
-from krait.policy.model import Document, Labels, PortSpan, Rule, Selector
+from krait.policy.model import Action, Document, Labels, PortSpan, Rule, Selector
 from krait.policy.owners import Owner, principals, senders
 
 Terms: TypeAlias = tuple[Labels, ...]
@@ -182,10 +182,10 @@ class _Search:
     def _judge(self, rules: Sequence[Rule], counts: int, asked: int) -> int:
         """Which of those asked for decide, when these count; for the others, note who does."""
         some = [rules[i] for i in _set_bits(counts)]
-        intervals = direction(some, default_allow=False).intervals
+        intervals = direction(some, default=Action.DENY).intervals
         first = {each.rule: each for each in reversed(intervals)}
         if not all(map(_stays, some)):  # what they deny, others will decide
-            later = direction(list(filter(_stays, some)), default_allow=False).intervals
+            later = direction(list(filter(_stays, some)), default=Action.DENY).intervals
             first |= {each.rule: each for each in reversed(later) if each.rule not in first}
         found = []
         for i in _set_bits(asked):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from krait.policy.model import PortSpan, Rule
+from krait.policy.model import Action, PortSpan, Rule
 
 SPACE_END = 0xFF_FFFF
 
@@ -41,7 +41,7 @@ class Direction:
         return not any(each.allows for each in self.intervals)
 
 
-def direction(rules: Sequence[Rule], *, default_allow: bool) -> Direction:
+def direction(rules: Sequence[Rule], *, default: Action) -> Direction:
     """Decide every tuple, given the rules that concern the direction, in the order of the file.
 
     The strongest decides (model.Rule.strength), else the default.
@@ -50,14 +50,14 @@ def direction(rules: Sequence[Rule], *, default_allow: bool) -> Direction:
     by_strength = sorted(enforced, key=attrgetter("strength"))
     if not any(rule.ports for rule in enforced):
         rule = next(iter(by_strength), None)
-        allows, number = (rule.allows, rule.number) if rule else (default_allow, 0)
+        allows, number = (rule.allows, rule.number) if rule else (default.allows, 0)
         whole = (Interval(0, SPACE_END, allows, number),) if allows or number else ()
         return Direction(whole, (allows, number))
     canvas = _Canvas()
     for rule in by_strength:
         for low, high in _spans(rule.ports):
             canvas.paint(Interval(low, high, rule.allows, rule.number))
-    if default_allow:
+    if default.allows:
         canvas.paint(Interval(0, SPACE_END, allows=True, rule=0))
     return Direction(tuple(_merged(canvas.intervals)), None)
 

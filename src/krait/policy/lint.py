@@ -15,7 +15,7 @@ from krait.policy import ports
 from krait.policy.expectations import untested_denies
 from krait.policy.identities import identities
 from krait.policy.idle import Idle, Survey, Why, survey
-from krait.policy.model import Document, Labels, Mark, PortSpan, Rule, Selector
+from krait.policy.model import Action, Document, Labels, Mark, PortSpan, Rule, Selector
 from krait.policy.owners import principals, senders
 from krait.policy.pairing import Concern
 from krait.policy.selectors import EVERYONE
@@ -57,7 +57,7 @@ class _Asked:
 
 def _default_allow(asked: _Asked) -> _Found:
     policy = asked.document.policy
-    if policy.default_allow:
+    if policy.default.allows:
         mend = "leave it out, and write a rule for what is meant"
         yield policy.default_mark or _START, f"what no rule matches is allowed: {mend}", None
 
@@ -103,7 +103,7 @@ def _one_way(asked: _Asked) -> _Found:
     such a rule as one for both ways. Not so where the two sides share somebody, as they do if one
     of them is everyone: `is_back` finds the rule itself.
     """
-    if asked.document.policy.default_allow:
+    if asked.document.policy.default.allows:
         return
     is_back = _ways_back(asked.document)
     for rule in asked.document.policy.rules:
@@ -120,7 +120,7 @@ def _ways_back(document: Document) -> Callable[[Rule], bool]:
     """Whether a rule or a test says something of a rule's way back."""
     policy = document.policy
     stated = [
-        Rule(0, "", test.sources, test.destinations, (), allows=False, audit=False, mark=test.mark)
+        Rule(0, "", test.sources, test.destinations, (), Action.DENY, audit=False, mark=test.mark)
         for test in policy.tests
     ]
     said = replace(document, policy=replace(policy, rules=(*policy.rules, *stated)))

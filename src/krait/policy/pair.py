@@ -21,7 +21,7 @@ def pair_class(policy: Policy, one: Labels, other: Labels) -> PairClass:
         for protocol, port in _turning_points(policy, source, destination)
     ]
     verdicts = {each.allows for each in decisions}
-    if not policy.default_allow and any(
+    if not policy.default.allows and any(
         each.allows and each.rule and each.rule.until is not None for each in decisions
     ):
         return PairClass.ENDING

@@ -44,7 +44,7 @@ def test_the_example_is_read_in_full() -> None:
 
 def test_what_is_left_out_is_denied_and_lenient() -> None:
     document = read(policy("{}"))
-    assert not document.policy.default_allow
+    assert not document.policy.default.allows
     assert not document.policy.strict
     assert document.policy.rules == ()
     assert document.mesh is None

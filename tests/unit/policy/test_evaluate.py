@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from krait.policy.document import load
 from krait.policy.evaluate import EVERYTHING, decide, decide_all
-from krait.policy.model import Labels, Mark, Policy, PortSpan, Rule, Selector
+from krait.policy.model import Action, Labels, Mark, Policy, PortSpan, Rule, Selector
 from krait.policy.ports import whole
 from tests.documents import policy as document
 
@@ -50,10 +50,10 @@ def test_an_audit_rule_is_listed_and_never_enforces() -> None:
     assert [rule.name for rule in decision.audit] == ["trial"]
 
 
-@pytest.mark.parametrize(("default", "allow"), [("allow", True), ("deny", False)])
-def test_the_default_decides_what_no_rule_names(default: str, allow: bool) -> None:
+@pytest.mark.parametrize("default", Action)
+def test_the_default_decides_what_no_rule_names(default: Action) -> None:
     decision = decide(policy(f"{DENY_SSH}, {TRIAL}", default), WEB, DB, TCP, 443)
-    assert (decision.allows, decision.rule) == (allow, None)
+    assert (decision.action, decision.rule) == (default, None)
 
 
 @pytest.mark.parametrize(("source", "destination"), [(None, DB), (WEB, None), (None, None)])
@@ -101,18 +101,18 @@ def policies(draw: st.DrawFn) -> Policy:
             draw(selectors()),
             draw(selectors()),
             tuple(draw(st.lists(spans(), max_size=2))),
-            draw(st.booleans()),
+            draw(st.sampled_from(Action)),
             draw(st.integers(0, 3)) == 0,
             Mark(number, 1),
         )
         for number in range(1, draw(st.integers(0, 5)) + 1)
     ]
-    return Policy(draw(st.booleans()), strict=False, rules=tuple(rules), tests=())
+    return Policy(draw(st.sampled_from(Action)), strict=False, rules=tuple(rules), tests=())
 
 
 def restated(policy: Policy, source: Labels, destination: Labels, protocol: int, port: int) -> bool:
     """The same semantics in other words: sets of opens, deny taken from allow."""
-    allowed = {(protocol, port)} if policy.default_allow else set()
+    allowed = {(protocol, port)} if policy.default.allows else set()
     denied: set[tuple[int, int]] = set()
     for rule in policy.rules:
         from_all = any(all(tag in source for tag in term) for term in rule.sources.terms)
