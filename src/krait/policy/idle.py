@@ -232,7 +232,7 @@ def _stays(rule: Rule) -> bool:
     """Not of a deny that ends: what it covers decides after it. An allow is covered by what lasts
     longer.
     """
-    return rule.allows or rule.until is None
+    return rule.until is None or rule.allows
 
 
 def _bits(places: Iterable[int]) -> int:
