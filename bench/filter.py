@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.world import TCP, UDP, Spec, World, ipv4, ipv6, rule, selector
 from krait.kernel.bpf.clock import ticks_per_second
-from krait.policy.model import Limits, PortSpan, Rule
+from krait.policy.model import Action, Limits, PortSpan, Rule
 
 ROUNDS = 9
 RUNS = 1_000_000
@@ -71,7 +71,7 @@ def policy(intervals: int = 2) -> tuple[Rule, ...]:
     return (
         rule(1, selector(0), selector(1)),
         rule(2, selector(1), selector(0)),
-        rule(3, selector(2), selector(0), allow=False),
+        rule(3, selector(2), selector(0), action=Action.DENY),
         rule(4, selector(3), selector(0), services(intervals)),
     )
 
@@ -96,7 +96,12 @@ def hot() -> Iterator[Row]:
 def beside_a_shadow() -> Iterator[Row]:
     """The same with an audit rule, which makes a shadow, about one port of the open pair."""
     trial = rule(
-        5, selector(ALLOWED), selector(0), (PortSpan(TCP, 22, 22),), allow=False, audit=True
+        5,
+        selector(ALLOWED),
+        selector(0),
+        (PortSpan(TCP, 22, 22),),
+        action=Action.DENY,
+        audit=True,
     )
     world = World(Spec(nodes=16, tags=16, rules=(*policy(), trial)))
     yield measure(world, "pair allowed", ipv4(ALLOWED, 0))
@@ -126,7 +131,7 @@ def cold() -> Iterator[Row]:
             world.answer_all()
         return measure(world, label, packet, None, program="cold")
 
-    nobody = (rule(1, selector(), selector(), allow=False),)
+    nobody = (rule(1, selector(), selector(), action=Action.DENY),)
     yield varied("leaf, 16 sources", Spec(16, 16, EVERYONE, vary=1), ipv4(1, 0))
     for tags in (1000, 65536):
         label = f"leaf, random of 65,536 sources, {tags:,} pairs"

@@ -25,6 +25,7 @@ from krait.kernel.datapath import Datapath, prepare
 from krait.policy import image
 from krait.policy.compile import compile_policy
 from krait.policy.model import (
+    Action,
     Document,
     Labels,
     Limits,
@@ -119,11 +120,18 @@ def rule(
     destinations: Selector,
     ports: Sequence[PortSpan] = (),
     *,
-    allow: bool = True,
+    action: Action = Action.ALLOW,
     audit: bool = False,
 ) -> Rule:
     return Rule(
-        number, f"r{number}", sources, destinations, tuple(ports), allow, audit=audit, mark=_NOWHERE
+        number,
+        f"r{number}",
+        sources,
+        destinations,
+        tuple(ports),
+        action,
+        audit=audit,
+        mark=_NOWHERE,
     )
 
 
@@ -150,7 +158,7 @@ def _mesh(spec: Spec) -> tuple[Document, Interface]:
         node=None,
         mesh=Mesh(cidrs, None),
         nodes=nodes,
-        policy=Policy(False, False, spec.rules, (), spec.limits),
+        policy=Policy(Action.DENY, False, spec.rules, (), spec.limits),
     )
     peers = tuple(
         Peer(

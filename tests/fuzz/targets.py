@@ -57,7 +57,7 @@ def essence_of(document: Document) -> object:
         for rule in document.policy.rules
     ]
     cidrs = document.mesh.cidrs if document.mesh else None
-    return cidrs, nodes, document.policy.default_allow, document.policy.strict, rules
+    return cidrs, nodes, document.policy.default, document.policy.strict, rules
 
 
 def read_wireguard(data: bytes) -> None:

@@ -14,6 +14,7 @@ from krait.policy.model import (
     SCTP,
     TCP,
     UDP,
+    Action,
     Address,
     Document,
     Labels,
@@ -145,6 +146,12 @@ ENDS = (10, 10, 20, 30, 60, 200)
 """Seconds from when a scenario begins, as if that were 1970."""
 
 
+def actions(allows: st.SearchStrategy[bool]) -> st.SearchStrategy[Action]:
+    """Allows as often as that; else denies, and tells of half of it."""
+    denies = st.sampled_from((Action.DENY, Action.REJECT))
+    return allows.flatmap(lambda each: st.just(Action.ALLOW) if each else denies)
+
+
 @st.composite
 def rules(draw: st.DrawFn, nodes: Sequence[str]) -> tuple[Rule, ...]:
     names = draw(some([f"r{letter}" for letter in "pqrstuvw"], 6, 1))
@@ -155,8 +162,7 @@ def rules(draw: st.DrawFn, nodes: Sequence[str]) -> tuple[Rule, ...]:
             draw(selectors(nodes)),
             draw(selectors(nodes)),
             tuple(draw(some(SPANS, 3))),
-            allow=(allow := draw(mostly)),
-            reject=not allow and draw(st.booleans()),
+            draw(actions(mostly)),
             audit=draw(rarely),
             mark=NOWHERE,
             until=draw(st.sampled_from(ENDS)) if draw(rarely) else None,
@@ -224,4 +230,4 @@ def bans(draw: st.DrawFn, document: Document) -> Rule:
     spans = draw(st.sampled_from(_BANNED))
     sources, destinations = (draw(st.just(everyone) | selectors(names)) for _ in range(2))
     number = len(rules) + 1
-    return Rule(number, name, sources, destinations, spans, allow=False, audit=False, mark=NOWHERE)
+    return Rule(number, name, sources, destinations, spans, Action.DENY, audit=False, mark=NOWHERE)

@@ -26,6 +26,7 @@ from tests.strategies.documents import (
     MESHES,
     SPARE,
     SUBNETS,
+    actions,
     bans,
     groups_of,
     key,
@@ -77,12 +78,11 @@ def worlds(draw: st.DrawFn) -> World:
         mesh=Mesh(cidrs, None) if draw(mostly) else None,
         nodes=written,
         policy=Policy(
-            default_allow=(default_allow := draw(rarely)),
+            default=draw(actions(rarely)),
             strict=draw(rarely),
             rules=draw(rules(names_of((*written, *groups)))),
             tests=(),
             limits=draw(limits()),
-            default_reject=not default_allow and draw(st.booleans()),
             reject_ingress=draw(st.booleans()),
         ),
         multicast=groups,
@@ -158,8 +158,7 @@ def later(draw: st.DrawFn, world: World) -> World:
         case "default":
             policy = replace(
                 policy,
-                default_allow=not policy.default_allow,
-                default_reject=policy.default_allow and draw(st.booleans()),
+                default=draw(actions(st.just(not policy.default.allows))),
                 reject_ingress=not policy.reject_ingress,
             )
         case "limits":

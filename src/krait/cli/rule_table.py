@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each rule decided, for people and for programs (docs/cli.md has the keys)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from krait.agent.tally import Counted, Tally
@@ -12,13 +13,16 @@ from krait.cli.output import Json, Style, paint
 from krait.kernel.generation import Count, Moment
 from krait.policy import lifetime
 from krait.policy.idle import Idle, Why
+from krait.policy.model import Action
 from krait.policy.problems import printable
 from krait.policy.rules import DEFAULT_RULE
 
 _HEAD = ("rule", "action", "packets", "bytes", "last hit")
 _NUMBERS = (2, 3)  # the columns that are aligned on the right
 _GAP = "  "
-_ACTIONS = {"allow": Style.GREEN, "deny": Style.RED, "reject": Style.RED}
+_ACTIONS: Mapping[str, Style] = MappingProxyType(
+    {Action.ALLOW: Style.GREEN, Action.DENY: Style.RED, Action.REJECT: Style.RED}
+)
 
 
 class Row(NamedTuple):

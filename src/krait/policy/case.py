@@ -142,7 +142,7 @@ class Case:
         return Verdict(reason, rule, self.peer, path)
 
     def decided(self, path: Path, decision: Decision) -> Verdict:
-        reason = Reason.PASS if decision.allow else Reason.DENIED
+        reason = Reason.PASS if decision.allows else Reason.DENIED
         return self.verdict(path, reason, number_of(decision))
 
 

@@ -100,7 +100,7 @@ class _Stretch(NamedTuple):
 
     low: int
     high: int
-    allow: bool
+    allows: bool
     rule: int
 
 
@@ -144,12 +144,12 @@ class _Side:
 
     def _direction(self, concerned: int) -> Direction:
         rules = self.columns.concern.chosen(concerned)
-        return direction(rules, default_allow=self.policy.default_allow)
+        return direction(rules, default=self.policy.default)
 
     def _stretches(self, concerned: int | None) -> tuple[_Stretch, ...]:
         """The decision for all that can be opened, in order and without a gap."""
         if concerned is None:
-            return tuple(_Stretch(*ends, allow=False, rule=_ABSENT) for ends in self._opens)
+            return tuple(_Stretch(*ends, allows=False, rule=_ABSENT) for ends in self._opens)
         return tuple(self._filled(concerned))
 
     def _filled(self, concerned: int) -> Iterator[_Stretch]:
@@ -159,12 +159,12 @@ class _Side:
             for each in intervals:
                 if each.high >= at and each.low <= high:
                     if each.low > at:
-                        yield _Stretch(at, each.low - 1, allow=False, rule=0)
+                        yield _Stretch(at, each.low - 1, allows=False, rule=0)
                     end = min(each.high, high)
-                    yield _Stretch(max(each.low, at), end, each.allow, each.rule)
+                    yield _Stretch(max(each.low, at), end, each.allows, each.rule)
                     at = end + 1
             if at <= high:
-                yield _Stretch(at, high, allow=False, rule=0)
+                yield _Stretch(at, high, allows=False, rule=0)
 
 
 class _Comparing:
@@ -215,7 +215,7 @@ class _Comparing:
         """The unordered pairs for which anything can be different: a few, of a few edits."""
         everyone, old, new = self._everyone, self._old, self._new
         places = range(len(everyone))
-        if old.policy.default_allow != new.policy.default_allow:
+        if old.policy.default.allows != new.policy.default.allows:
             return {(a, b) for b in places for a in range(b + 1)}
         own = old.apart(new), new.apart(old)
         senders, receivers = (
@@ -248,8 +248,8 @@ class _Comparing:
         while i < len(were):
             was, it_is = were[i], are[j]
             low, high = max(was.low, it_is.low), min(was.high, it_is.high)
-            if was.allow != it_is.allow:
-                key = it_is.allow, it_is.rule
+            if was.allows != it_is.allows:
+                key = it_is.allows, it_is.rule
                 _extend(found[key], PortSpan(low >> 16, low & 0xFFFF, high & 0xFFFF))
                 causes[key].add(was.rule)
             i, j = i + (was.high == high), j + (it_is.high == high)
@@ -288,7 +288,7 @@ def _extend(spans: list[PortSpan], span: PortSpan) -> None:
 def _meaning(rule: Rule) -> tuple[object, ...]:
     """What a rule enforces, and whether by flows; two that are alike in this are one."""
     sides = frozenset(rule.sources.terms), frozenset(rule.destinations.terms)
-    return *sides, frozenset(rule.ports), rule.allow, rule.until is None
+    return *sides, frozenset(rule.ports), rule.allows, rule.until is None
 
 
 def _order(row: Row) -> tuple[bool, int, int]:

@@ -140,7 +140,7 @@ def _numbered_rules(
 
 def _ends(policy: Policy, numbered: Sequence[str | None]) -> tuple[int, ...]:
     until = {rule.name: rule.until for rule in policy.rules if rule.until is not None}
-    if not until or policy.default_allow:  # which opens what an allow does not
+    if not until or policy.default.allows:  # which opens what an allow does not
         return ()
     return tuple(until.get(name or "", 0) for name in numbered)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from krait.policy import ports
-from krait.policy.model import Labels, Policy, PortSpan, Rule, action_word
+from krait.policy.model import Action, Labels, Policy, PortSpan, Rule
 
 EVERYTHING = tuple(ports.whole(protocol) for protocol in range(ports.MAX_PROTOCOL + 1))
 """Every protocol and port there is, in order."""
@@ -19,16 +19,15 @@ EVERYTHING = tuple(ports.whole(protocol) for protocol in range(ports.MAX_PROTOCO
 class Decision:
     """The verdict on one open, and why."""
 
-    allow: bool
+    action: Action
     rule: Rule | None  # the one that decides; None is the default, or an identity that is missing
     others: tuple[Rule, ...] = ()  # matched too, in the order of the file
     audit: tuple[Rule, ...] = ()  # matched, but never enforce
-    reject: bool = False  # who is denied is told of it
 
     @property
-    def action(self) -> str:
-        """The word that a document has for it."""
-        return action_word(allow=self.allow, reject=self.reject)
+    def allows(self) -> bool:
+        """The verdict alone."""
+        return self.action.allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def decide(
     out). Without it, all hold.
     """
     if source is None or destination is None:
-        return Decision(allow=False, rule=None)
+        return Decision(Action.DENY, rule=None)
     matching = [
         rule
         for rule in policy.rules
@@ -67,12 +66,12 @@ def decide(
     audit = tuple(rule for rule in matching if rule.audit)
     enforced = [rule for rule in matching if not rule.audit]
     if not enforced:
-        return Decision(policy.default_allow, None, (), audit, policy.rejects(None))
+        return Decision(policy.default, None, (), audit)
     deciding = min(enforced, key=lambda rule: rule.strength)
-    allow = deciding.allow and (policy.default_allow or not deciding.has_ended(now_s))
     others = tuple(rule for rule in enforced if rule is not deciding)
-    reject = not allow and policy.rejects(deciding)
-    return Decision(allow, deciding, others, audit, reject)
+    has_ended = deciding.allows and deciding.has_ended(now_s)
+    action = policy.default if has_ended else deciding.action
+    return Decision(action, deciding, others, audit)
 
 
 def decide_all(

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.explain import describe, every_open, why
 from krait.policy.intervals import direction, touching
-from krait.policy.model import Document, Labels, PolicyTest, PortSpan, Rule
+from krait.policy.model import Action, Document, Labels, PolicyTest, PortSpan, Rule
 from krait.policy.owners import Owner, principals, senders
 from krait.policy.pairing import Concern
 
@@ -52,15 +52,15 @@ def untested_denies(document: Document) -> tuple[Rule, ...]:
 
     A rule denies an open if it is the deciding one. Audit rules deny nothing, and are left out.
     """
-    denies = tuple(rule for rule in document.policy.rules if not rule.allow and not rule.audit)
+    denies = tuple(rule for rule in document.policy.rules if not rule.allows and not rule.audit)
     left = {rule.number for rule in denies}
     # Among denies, allows change nothing, and without them fewer sets of rules are apart.
     court = _Court(replace(document, policy=replace(document.policy, rules=denies)))
     for test in document.policy.tests:
-        for rules in court.meetings(test) if left and not test.allow else ():
+        for rules in court.meetings(test) if left and not test.allows else ():
             concerned = court.chosen(rules)
             if any(rule.number in left for rule in concerned):
-                decided = direction(concerned, default_allow=False).intervals
+                decided = direction(concerned, default=Action.DENY).intervals
                 left -= {each.rule for each in touching(decided, test.ports)}
     return tuple(rule for rule in denies if rule.number in left)
 
@@ -73,7 +73,7 @@ def _run(test: PolicyTest, document: Document, court: "_Court") -> Failure | Non
     for source, destination in court.wrong_pairs(test):
         wrong = court.disagreement(test, source, destination)
         asked = test.port_text or describe(wrong)
-        expected = "allowed" if test.allow else "denied"
+        expected = "allowed" if test.allows else "denied"
         return Failure(
             test,
             source.name,
@@ -124,7 +124,7 @@ class _Court:
         self._between = cache(self._meetings)
         self._about = cache(self._covering)
         rules = document.policy.rules
-        self._allows = _bits(rule.allow for rule in rules)
+        self._allows = _bits(rule.allows for rule in rules)
         self._whole = _bits(not rule.ports for rule in rules)
         self._verdicts: dict[tuple[int, tuple[PortSpan, ...]], set[bool]] = {}
 
@@ -154,23 +154,23 @@ class _Court:
         """The first ports about which the rules say something else than the test."""
         spans = test.ports or self._every_open
         segments = decide_all(self._policy, source.identity, destination.identity, spans)
-        return next(each for each in segments if each.decision.allow != test.allow)
+        return next(each for each in segments if each.decision.allows != test.allows)
 
     def _agrees(self, test: PolicyTest, rules: int, identities: _Identities) -> bool:
         settled = self._settled(rules)
         if settled is not None:
-            return settled == test.allow
+            return settled == test.allows
         question = rules, test.ports or self._every_open
         if question not in self._verdicts:
             policy = replace(self._policy, rules=tuple(self.chosen(rules)))
             segments = decide_all(policy, *identities, question[1])
-            self._verdicts[question] = {each.decision.allow for each in segments}
-        return self._verdicts[question] == {test.allow}
+            self._verdicts[question] = {each.decision.allows for each in segments}
+        return self._verdicts[question] == {test.allows}
 
     def _settled(self, rules: int) -> bool | None:
         """What these rules say of every port, where one need not look at ports to know it."""
         allows, denies = rules & self._allows, rules & ~self._allows
-        default = self._policy.default_allow
+        default = self._policy.default.allows
         if denies & self._whole or not (allows or default):
             return False
         if not denies and (allows & self._whole or default):

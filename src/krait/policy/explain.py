@@ -9,7 +9,7 @@ from krait.common.errors import UsageError
 from krait.policy import lifetime, ports
 from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.groups import Groups
-from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Document, Policy, PortSpan
+from krait.policy.model import ICMP4, ICMP6, TCP, UDP, Action, Document, Policy, PortSpan
 from krait.policy.owners import Owner, find
 
 _COMMON = (TCP, UDP, ICMP4, ICMP6)
@@ -42,7 +42,7 @@ class Explanation:
     @property
     def verdict(self) -> Verdict:
         """MIXED where some protocols and ports are allowed and others are not."""
-        verdicts = {row.decision.allow for row in self.rows}
+        verdicts = {row.decision.allows for row in self.rows}
         if len(verdicts) > 1:
             return Verdict.MIXED
         return Verdict.ALLOWED if verdicts == {True} else Verdict.DENIED
@@ -88,7 +88,7 @@ def every_open(policy: Policy) -> tuple[PortSpan, ...]:
     return tuple(ports.whole(protocol) for protocol in known)
 
 
-_VERBS = {"allow": "allows", "deny": "denies", "reject": "rejects"}
+_VERBS = {Action.ALLOW: "allows", Action.DENY: "denies", Action.REJECT: "rejects"}
 
 
 def why(decision: Decision) -> str:

@@ -83,7 +83,7 @@ class Flow:
     state: FlowState
     marks: int  # FIN_OPENER, FIN_REPLY
     seen_s: float
-    allow: bool
+    allows: bool
     rule: int
     revision: int
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from krait.policy.intervals import Interval, direction, touching
-from krait.policy.model import Document, Labels, PortSpan, Rule, Selector
+from krait.policy.model import Action, Document, Labels, PortSpan, Rule, Selector
 from krait.policy.owners import Owner, principals, senders
 
 Terms: TypeAlias = tuple[Labels, ...]
@@ -83,7 +83,7 @@ def idle_rules(document: Document) -> tuple[Idle, ...]:
 def _idle(rule: Rule, covering: Sequence[Rule]) -> Idle:
     if not covering:
         return Idle(rule, Why.NOBODY, ())
-    same = all(each.allow == rule.allow for each in covering)
+    same = all(each.allows == rule.allows for each in covering)
     return Idle(rule, Why.REPEATED if same else Why.SHADOWED, tuple(covering))
 
 
@@ -182,10 +182,10 @@ class _Search:
     def _judge(self, rules: Sequence[Rule], counts: int, asked: int) -> int:
         """Which of those asked for decide, when these count; for the others, note who does."""
         some = [rules[i] for i in _set_bits(counts)]
-        intervals = direction(some, default_allow=False).intervals
+        intervals = direction(some, default=Action.DENY).intervals
         first = {each.rule: each for each in reversed(intervals)}
         if not all(map(_stays, some)):  # what they deny, others will decide
-            later = direction(list(filter(_stays, some)), default_allow=False).intervals
+            later = direction(list(filter(_stays, some)), default=Action.DENY).intervals
             first |= {each.rule: each for each in reversed(later) if each.rule not in first}
         found = []
         for i in _set_bits(asked):
@@ -232,7 +232,7 @@ def _stays(rule: Rule) -> bool:
     """Not of a deny that ends: what it covers decides after it. An allow is covered by what lasts
     longer.
     """
-    return rule.allow or rule.until is None
+    return rule.until is None or rule.allows
 
 
 def _bits(places: Iterable[int]) -> int:

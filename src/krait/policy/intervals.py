@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from krait.policy.model import PortSpan, Rule
+from krait.policy.model import Action, PortSpan, Rule
 
 SPACE_END = 0xFF_FFFF
 
@@ -20,7 +20,7 @@ class Interval:
 
     low: int
     high: int
-    allow: bool
+    allows: bool
     rule: int
 
 
@@ -28,7 +28,7 @@ class Interval:
 class Direction:
     """What opens in one direction of a pair; what no interval holds is denied by default.
 
-    `uniform` is the one decision (allow, rule) for every tuple where no rule with ports concerns
+    `uniform` is the one decision (allows, rule) for every tuple where no rule with ports concerns
     the direction, else None.
     """
 
@@ -38,10 +38,10 @@ class Direction:
     @property
     def opens_nothing(self) -> bool:
         """Both directions so: the pair is denied with no look at ports."""
-        return not any(each.allow for each in self.intervals)
+        return not any(each.allows for each in self.intervals)
 
 
-def direction(rules: Sequence[Rule], *, default_allow: bool) -> Direction:
+def direction(rules: Sequence[Rule], *, default: Action) -> Direction:
     """Decide every tuple, given the rules that concern the direction, in the order of the file.
 
     The strongest decides (model.Rule.strength), else the default.
@@ -50,15 +50,15 @@ def direction(rules: Sequence[Rule], *, default_allow: bool) -> Direction:
     by_strength = sorted(enforced, key=attrgetter("strength"))
     if not any(rule.ports for rule in enforced):
         rule = next(iter(by_strength), None)
-        allow, number = (rule.allow, rule.number) if rule else (default_allow, 0)
-        whole = (Interval(0, SPACE_END, allow, number),) if allow or number else ()
-        return Direction(whole, (allow, number))
+        allows, number = (rule.allows, rule.number) if rule else (default.allows, 0)
+        whole = (Interval(0, SPACE_END, allows, number),) if allows or number else ()
+        return Direction(whole, (allows, number))
     canvas = _Canvas()
     for rule in by_strength:
         for low, high in _spans(rule.ports):
-            canvas.paint(Interval(low, high, rule.allow, rule.number))
-    if default_allow:
-        canvas.paint(Interval(0, SPACE_END, allow=True, rule=0))
+            canvas.paint(Interval(low, high, rule.allows, rule.number))
+    if default.allows:
+        canvas.paint(Interval(0, SPACE_END, allows=True, rule=0))
     return Direction(tuple(_merged(canvas.intervals)), None)
 
 
@@ -89,10 +89,10 @@ class _Canvas:
         while at <= new.high:
             next_painted = self.intervals[end] if end < len(self.intervals) else None
             if next_painted is None or next_painted.low > new.high:
-                fresh.append(Interval(at, new.high, new.allow, new.rule))
+                fresh.append(Interval(at, new.high, new.allows, new.rule))
                 break
             if at < next_painted.low:
-                fresh.append(Interval(at, next_painted.low - 1, new.allow, new.rule))
+                fresh.append(Interval(at, next_painted.low - 1, new.allows, new.rule))
             fresh.append(next_painted)
             at, end = next_painted.high + 1, end + 1
         self.intervals[start:end] = fresh
@@ -102,8 +102,8 @@ def _merged(intervals: Iterable[Interval]) -> list[Interval]:
     merged: list[Interval] = []
     for each in intervals:
         last = merged[-1] if merged else None
-        if last and (last.high + 1, last.allow, last.rule) == (each.low, each.allow, each.rule):
-            merged[-1] = Interval(last.low, each.high, last.allow, last.rule)
+        if last and (last.high + 1, last.allows, last.rule) == (each.low, each.allows, each.rule):
+            merged[-1] = Interval(last.low, each.high, last.allows, last.rule)
         else:
             merged.append(each)
     return merged

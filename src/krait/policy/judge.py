@@ -124,13 +124,13 @@ class Judge:
         return self._live(case, flow, reply=reply)
 
     def _live(self, case: Case, flow: Flow, *, reply: bool) -> Verdict:
-        allow, rule = flow.allow, flow.rule
+        allows, rule = flow.allows, flow.rule
         if flow.revision != case.state.revision or case.is_ending:
             decision = case.may_open(flow.opener)
-            allow, rule = decision.allow, number_of(decision)
+            allows, rule = decision.allows, number_of(decision)
             if not case.way.error:
-                flow.allow, flow.rule, flow.revision = allow, rule, case.state.revision
-        if not allow:
+                flow.allows, flow.rule, flow.revision = allows, rule, case.state.revision
+        if not allows:
             segment = case.packet.protocol == TCP and not case.packet.opens_tcp
             if not case.way.error and not segment:
                 chance = self._open(case)
@@ -151,17 +151,17 @@ class Judge:
             if not packet.picks_up_tcp or case.state.policy.strict:
                 return case.verdict(Path.OPEN, Reason.NO_FLOW)
             other_way = case.may_open(opener.reversed())
-            if not decision.allow and other_way.allow:
+            if not decision.allows and other_way.allows:
                 opener, decision = opener.reversed(), other_way
-        if decision.allow and not self._may_open_one_more(case):
+        if decision.allows and not self._may_open_one_more(case):
             return case.verdict(Path.OPEN, Reason.OPEN_LIMIT)
-        if decision.allow:
+        if decision.allows:
             self.flows[_key(opener)] = Flow(
                 opener,
                 first_state(packet.protocol),
                 fin_mark(packet, reply=opener != case.about),
                 case.now_s,
-                allow=True,
+                allows=True,
                 rule=number_of(decision),
                 revision=case.state.revision,
             )

@@ -15,7 +15,7 @@ from krait.policy import ports
 from krait.policy.expectations import untested_denies
 from krait.policy.identities import identities
 from krait.policy.idle import Idle, Survey, Why, survey
-from krait.policy.model import Document, Labels, Mark, PortSpan, Rule, Selector
+from krait.policy.model import Action, Document, Labels, Mark, PortSpan, Rule, Selector
 from krait.policy.owners import principals, senders
 from krait.policy.pairing import Concern
 from krait.policy.selectors import EVERYONE
@@ -57,7 +57,7 @@ class _Asked:
 
 def _default_allow(asked: _Asked) -> _Found:
     policy = asked.document.policy
-    if policy.default_allow:
+    if policy.default.allows:
         mend = "leave it out, and write a rule for what is meant"
         yield policy.default_mark or _START, f"what no rule matches is allowed: {mend}", None
 
@@ -65,7 +65,7 @@ def _default_allow(asked: _Asked) -> _Found:
 def _any_to_any(asked: _Asked) -> _Found:
     for rule in asked.document.policy.rules:
         everyone = _is_everyone(rule.sources) and _is_everyone(rule.destinations)
-        if everyone and rule.allow and not rule.ports and not rule.audit:
+        if everyone and rule.allows and not rule.ports and not rule.audit:
             what = f'rule "{rule.name}" lets everyone open everything to everyone'
             yield rule.mark, f"{what}: say who, or which ports", rule
 
@@ -73,7 +73,7 @@ def _any_to_any(asked: _Asked) -> _Found:
 def _shadowed(asked: _Asked) -> _Found:
     for each in asked.survey.idle:
         if each.why is Why.SHADOWED:
-            denied = not any(rule.allow for rule in each.covering)
+            denied = not any(rule.allows for rule in each.covering)
             what = "all that it allows is denied by" if denied else "all of it is decided by"
             mend = "take it out, or narrow what covers it"
             yield each.rule.mark, f"{_never(each)}: {what} {each.coverers}; {mend}", each.rule
@@ -103,11 +103,11 @@ def _one_way(asked: _Asked) -> _Found:
     such a rule as one for both ways. Not so where the two sides share somebody, as they do if one
     of them is everyone: `is_back` finds the rule itself.
     """
-    if asked.document.policy.default_allow:
+    if asked.document.policy.default.allows:
         return
     is_back = _ways_back(asked.document)
     for rule in asked.document.policy.rules:
-        whole = rule.allow and not rule.ports and rule.number in asked.survey.decided
+        whole = rule.allows and not rule.ports and rule.number in asked.survey.decided
         if whole and not is_back(rule) and not _is_multicast(rule.destinations, asked.document):
             some, others = rule.sources.text, rule.destinations.text
             what = f'rule "{rule.name}" lets {some} open everything to {others}'
@@ -120,7 +120,7 @@ def _ways_back(document: Document) -> Callable[[Rule], bool]:
     """Whether a rule or a test says something of a rule's way back."""
     policy = document.policy
     stated = [
-        Rule(0, "", test.sources, test.destinations, (), allow=False, audit=False, mark=test.mark)
+        Rule(0, "", test.sources, test.destinations, (), Action.DENY, audit=False, mark=test.mark)
         for test in policy.tests
     ]
     said = replace(document, policy=replace(policy, rules=(*policy.rules, *stated)))

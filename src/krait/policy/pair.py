@@ -20,9 +20,9 @@ def pair_class(policy: Policy, one: Labels, other: Labels) -> PairClass:
         for source, destination in directions
         for protocol, port in _turning_points(policy, source, destination)
     ]
-    verdicts = {each.allow for each in decisions}
-    if not policy.default_allow and any(
-        each.allow and each.rule and each.rule.until is not None for each in decisions
+    verdicts = {each.allows for each in decisions}
+    if not policy.default.allows and any(
+        each.allows and each.rule and each.rule.until is not None for each in decisions
     ):
         return PairClass.ENDING
     if verdicts == {False}:

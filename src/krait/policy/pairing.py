@@ -35,8 +35,8 @@ class Pair:
 
 def is_open_for_a_time(direction: Direction, policy: Policy) -> bool:
     """Whether something that is open there ends by itself. A default that allows opens it again."""
-    return not policy.default_allow and any(
-        each.allow and policy.rules[each.rule - 1].until is not None
+    return not policy.default.allows and any(
+        each.allows and policy.rules[each.rule - 1].until is not None
         for each in direction.intervals
         if each.rule
     )
@@ -148,7 +148,7 @@ class Pairing:
                 self._packed(concerned)
 
     def _direction(self, concerned: int) -> Direction:
-        return direction(self._rules(concerned), default_allow=self._concern.policy.default_allow)
+        return direction(self._rules(concerned), default=self._concern.policy.default)
 
     def _pack(self, concerned: int) -> PortList:
         found = self._towards(concerned).intervals
@@ -160,7 +160,7 @@ class Pairing:
                 hint="join ports to ranges, or spread the rules over more tags",
             )
         return tuple(
-            interval(each.low, each.high, allow=each.allow, rule=self._number(each.rule))
+            interval(each.low, each.high, allow=each.allows, rule=self._number(each.rule))
             for each in found
         )
 

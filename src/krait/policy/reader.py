@@ -13,6 +13,7 @@ from krait.policy.problems import Problems, quoted, suggestion
 from krait.policy.yaml_source import Mapping, Scalar, Sequence, Tree
 
 T = TypeVar("T")
+Word = TypeVar("Word", bound=str)
 
 _NOTHING = frozenset({"", "~", "null"})
 
@@ -91,12 +92,12 @@ class Reader:
         self._expected("true or false", what, tree)
         return False
 
-    def choice(self, tree: Tree | None, what: str, choices: tuple[str, ...]) -> str:
+    def choice(self, tree: Tree | None, what: str, choices: tuple[Word, ...]) -> Word:
         """One of a few words; the first where the key is missing."""
         if tree is None:
             return choices[0]
         if isinstance(tree, Scalar) and tree.text in choices:
-            return tree.text
+            return choices[choices.index(tree.text)]
         near = suggestion(tree.text, choices) if isinstance(tree, Scalar) else ""
         self._expected(" or ".join(choices), what, tree, near)
         return choices[0]

@@ -4,7 +4,7 @@
 from krait.policy import values
 from krait.policy.groups import Groups, read_groups
 from krait.policy.limits import read_limits
-from krait.policy.model import Mark, Policy, PolicyTest, PortSpan, Rule
+from krait.policy.model import Action, Mark, Policy, PolicyTest, PortSpan, Rule
 from krait.policy.problems import quoted
 from krait.policy.reader import Reader
 from krait.policy.selectors import Names, Selectors
@@ -16,9 +16,9 @@ POLICY_KEYS = frozenset(
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit", "until"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
 
-DEFAULTS = ("deny", "reject", "allow")
-ACTIONS = ("allow", "deny", "reject")
-EXPECTED = ("allow", "deny")
+DEFAULTS = (Action.DENY, Action.REJECT, Action.ALLOW)
+ACTIONS = (Action.ALLOW, Action.DENY, Action.REJECT)
+EXPECTED = (Action.ALLOW, Action.DENY)
 """The words of `default`, `action` and `expect`; the first is meant where the key is missing."""
 
 DEFAULT_RULE = "default"
@@ -34,10 +34,8 @@ def read_policy(tree: Tree, reader: Reader, names: Names) -> Policy | None:
     section = _Section(reader, names, groups)
     rules, tests = fields.get("rules"), fields.get("tests")
     default = fields.get("default")
-    default_word = reader.choice(default, "default", DEFAULTS)
     return Policy(
-        default_allow=default_word == "allow",
-        default_reject=default_word == "reject",
+        default=reader.choice(default, "default", DEFAULTS),
         reject_ingress=reader.flag(fields.get("reject_ingress"), "reject_ingress"),
         strict=reader.flag(fields.get("strict"), "strict"),
         rules=section.rules(reader.items(rules, "rules")) if rules else (),
@@ -93,8 +91,7 @@ class _Section:
             sources,
             destinations,
             spans,
-            allow=action == "allow",
-            reject=action == "reject",
+            action=action,
             audit=audit,
             mark=Mark(tree.line, tree.column),
             until=until,
@@ -113,7 +110,7 @@ class _Section:
             return None
         text = port.text if isinstance(port, Scalar) else ""
         mark = Mark(tree.line, tree.column)
-        return PolicyTest(sources, destinations, spans, text, expect == "allow", mark)
+        return PolicyTest(sources, destinations, spans, text, expect.allows, mark)
 
     def _name(self, tree: Tree | None, number: int, rule: Tree) -> str:
         """The written name, or `rule-N` where there is none."""

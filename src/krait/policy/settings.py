@@ -84,7 +84,7 @@ def _other(before: Document, now: Document) -> Iterator[str]:
         yield "guard"
     if before.policy.reject_ingress != now.policy.reject_ingress:
         yield "reject_ingress"
-    if before.policy.default_reject != now.policy.default_reject:
+    if before.policy.default.rejects != now.policy.default.rejects:
         yield "default"
     actions = {rule.name: rule.action for rule in before.policy.rules}
     if any(rule.action != actions.get(rule.name, rule.action) for rule in now.policy.rules):

@@ -46,7 +46,7 @@ def rehearse(
         return None
     decision = _decision(replace(case, state=replace(case.state, policy=shadow)), verdict, opener)
     passed = verdict.reason is Reason.PASS
-    if decision.allow == passed:
+    if decision.allows == passed:
         outcome = Rehearsal.SAME
     else:
         outcome = Rehearsal.CUTS if passed else Rehearsal.OPENS
@@ -63,10 +63,10 @@ def _decision(case: Case, verdict: Verdict, opener: FlowTuple | None) -> Decisio
     if packet.message is Message.ECHO_REPLY:
         return case.may_open(about.reversed())
     own = case.may_open(about)
-    if own.allow or _is_surely_open(case, verdict):
+    if own.allows or _is_surely_open(case, verdict):
         return own
     other = case.may_open(about.reversed())
-    return other if other.allow else own
+    return other if other.allows else own
 
 
 def _is_surely_open(case: Case, verdict: Verdict) -> bool:

@@ -62,7 +62,7 @@ class Survival:
         # What an echo's tuple has in a port's place is its identifier.
         port = ECHO_REQUEST.get(opener.protocol, opener.destination[1])
         decision = self._decided(source.labels, destination.labels, opener.protocol, port)
-        verdict = Reason.PASS if decision.allow else Reason.DENIED
+        verdict = Reason.PASS if decision.allows else Reason.DENIED
         return Fate(verdict, decision, source, destination)
 
     def reopens(self, opener: FlowTuple) -> bool:

@@ -85,7 +85,7 @@ def allowed(mesh: Mesh, source: str, scan: Scan) -> set[int]:
 
     def may_open(port: int) -> bool:
         ends = labels[source], labels["bob"]
-        return decide(document.policy, *ends, scan.protocol, port).allow
+        return decide(document.policy, *ends, scan.protocol, port).allows
 
     return set(filter(may_open, scan.ports))
 

@@ -33,7 +33,7 @@ def test_every_example_passes_without_a_warning_or_a_finding(
 def test_every_example_says_what_must_pass_and_what_must_not(file: Path) -> None:
     tests = load(file.read_bytes(), file.name).policy.tests
     assert len(tests) >= LEAST_TESTS
-    assert {test.allow for test in tests} == {True, False}
+    assert {test.allows for test in tests} == {True, False}
 
 
 @each_of_the_field

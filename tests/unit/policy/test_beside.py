@@ -102,7 +102,7 @@ def test_the_shadow_decides_as_the_other_document_would(pair: tuple[World, World
             for protocol, port in ((6, 80), (17, 53), (1, 8), (47, 0)):
                 mine = decide(both.shadow, source, destination, protocol, port)
                 then = decide(after.policy, source_then, destination_then, protocol, port)
-                assert (mine.allow, _name(mine)) == (then.allow, _name(then))
+                assert (mine.allows, _name(mine)) == (then.allows, _name(then))
 
 
 def _name(decision: Decision) -> str | None:

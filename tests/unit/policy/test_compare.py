@@ -19,7 +19,7 @@ from krait.policy.owners import Owner, principals
 from krait.policy.pair import pair_class
 from krait.policy.ports import OTHER_PROTOCOL
 from tests.documents import key
-from tests.strategies.documents import GRE, MESHES, names_of, nodes_of, rarely, rules
+from tests.strategies.documents import GRE, MESHES, actions, names_of, nodes_of, rarely, rules
 from tests.strategies.worlds import World, later, worlds
 from tests.unit.policy.bench import document
 
@@ -35,7 +35,7 @@ def edits(draw: st.DrawFn) -> tuple[Document, Document]:
     world = draw(worlds())
     if draw(rarely):
         nodes = draw(nodes_of(tuple(map(ip_network, MESHES[0]))))
-        policy = Policy(draw(rarely), False, draw(rules(names_of(nodes))), ())
+        policy = Policy(draw(actions(rarely)), False, draw(rules(names_of(nodes))), ())
         return world.document, replace(world.document, nodes=nodes, policy=policy)
     after = draw(later(draw(later(world))))
     nodes = after.document.nodes
@@ -77,7 +77,7 @@ def test_each_row_names_what_decides(both: tuple[Document, Document]) -> None:
                         )
                         for each, known in zip((before, now), identities, strict=True)
                     )
-                    assert (was.allow, it_is.allow) == (not row.opens, row.opens)
+                    assert (was.allows, it_is.allows) == (not row.opens, row.opens)
                     ends = source, destination
                     assert _cause(it_is, [identities[1].get(each) for each in ends]) == row.now
                     assert _cause(was, [identities[0].get(each) for each in ends]) in row.before
@@ -251,7 +251,7 @@ def _asked(before: Document, now: Document) -> Iterator[tuple[str, str, tuple[bo
                         _identity(known, b),
                         protocol,
                         port,
-                    ).allow
+                    ).allows
                     for each, known in ((before, were), (now, are))
                 )
                 if was != it_is:

@@ -7,7 +7,18 @@ from hypothesis import given
 
 from krait.common.abi import MAX_RULES, PairClass, SelfFlag
 from krait.policy.compile import check_size, compile_policy
-from krait.policy.model import TCP, Document, Labels, Mark, Node, Policy, PortSpan, Rule, Selector
+from krait.policy.model import (
+    TCP,
+    Action,
+    Document,
+    Labels,
+    Mark,
+    Node,
+    Policy,
+    PortSpan,
+    Rule,
+    Selector,
+)
 from krait.policy.pairing import PolicyTooLarge
 from krait.policy.view import Interface, resolve
 from tests.strategies.documents import key
@@ -23,12 +34,12 @@ def node(name: str, tags: Labels, *, transit: bool = False) -> Node:
 
 def rule(number: int, ports: tuple[PortSpan, ...], name: str | None = None) -> Rule:
     a, b = Selector((A,), "a"), Selector((B,), "b")
-    return Rule(number, name or f"r{number}", a, b, ports, allow=True, audit=False, mark=NOWHERE)
+    return Rule(number, name or f"r{number}", a, b, ports, Action.ALLOW, audit=False, mark=NOWHERE)
 
 
 def document(rules: tuple[Rule, ...], nodes: tuple[Node, ...] = ()) -> Document:
     nodes = nodes or (node("x", A), node("y", B))
-    return Document("big.yaml", None, None, None, nodes, Policy(False, False, rules, ()))
+    return Document("big.yaml", None, None, None, nodes, Policy(Action.DENY, False, rules, ()))
 
 
 def interface(name: str) -> Interface:
@@ -48,8 +59,8 @@ def test_more_port_intervals_than_the_kernels_list_holds_are_refused() -> None:
 
 def test_who_is_told_of_a_denial_goes_by_the_rules_numbers() -> None:
     rules = (
-        replace(rule(1, ()), allow=False),
-        replace(rule(2, ()), allow=False, reject=True),
+        replace(rule(1, ()), action=Action.DENY),
+        replace(rule(2, ()), action=Action.REJECT),
         replace(rule(3, ()), until=9),
     )
     plain = document(rules[:1])
@@ -59,7 +70,7 @@ def test_who_is_told_of_a_denial_goes_by_the_rules_numbers() -> None:
     assert compiled.numbers.rules == ("r1", "r2", "r3")
     assert compiled.rejecting == (False, False, True, False)
     assert not compiled.flags & SelfFlag.REJECT_INGRESS
-    policy = replace(mixed.policy, default_reject=True, reject_ingress=True)
+    policy = replace(mixed.policy, default=Action.REJECT, reject_ingress=True)
     mixed = replace(mixed, policy=policy)
     compiled = compile_policy(mixed, resolve(mixed, interface("x")))
     assert compiled.rejecting == (True, False, True, True)

@@ -34,7 +34,7 @@ def test_the_example_is_read_in_full() -> None:
     assert web1.routes[0].cidr == ip_network("10.20.0.0/24")
     assert web1.routes[0].tags == {"office"}
     trial = document.policy.rules[5]
-    assert (trial.number, trial.name, trial.allow, trial.audit) == (
+    assert (trial.number, trial.name, trial.allows, trial.audit) == (
         6,
         "trial-no-web-to-web",
         False,
@@ -44,7 +44,7 @@ def test_the_example_is_read_in_full() -> None:
 
 def test_what_is_left_out_is_denied_and_lenient() -> None:
     document = read(policy("{}"))
-    assert not document.policy.default_allow
+    assert not document.policy.default.allows
     assert not document.policy.strict
     assert document.policy.rules == ()
     assert document.mesh is None

@@ -167,7 +167,7 @@ def test_whoever_passes_the_interface_today_may_do_so_under_a_draft(scene: Scene
             assert source.labels is not None
             assert destination.labels is not None
             ends = source.labels, destination.labels
-            assert all(each.decision.allow for each in decide_all(document.policy, *ends))
+            assert all(each.decision.allows for each in decide_all(document.policy, *ends))
             # Without a state to keep, no connection that is open at adoption is cut.
             assert pair_class(document.policy, *ends) is PairClass.ALLOW_STATELESS
 

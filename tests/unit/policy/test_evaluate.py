@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from krait.policy.document import load
 from krait.policy.evaluate import EVERYTHING, decide, decide_all
-from krait.policy.model import Labels, Mark, Policy, PortSpan, Rule, Selector
+from krait.policy.model import Action, Labels, Mark, Policy, PortSpan, Rule, Selector
 from krait.policy.ports import whole
 from tests.documents import policy as document
 
@@ -29,7 +29,7 @@ TRIAL = "{name: trial, from: web, to: db, action: deny, audit: true}"
 @pytest.mark.parametrize("rules", [f"{DENY_SSH}, {ALLOW_WEB}", f"{ALLOW_WEB}, {DENY_SSH}"])
 def test_deny_beats_allow_whatever_the_order(rules: str) -> None:
     decision = decide(policy(rules), WEB, DB, TCP, 22)
-    assert not decision.allow
+    assert not decision.allows
     assert decision.rule is not None
     assert decision.rule.name == "no-ssh"
     assert [rule.name for rule in decision.others] == ["web-to-db"]
@@ -37,7 +37,7 @@ def test_deny_beats_allow_whatever_the_order(rules: str) -> None:
 
 def test_the_first_of_several_allows_decides_and_the_others_are_listed() -> None:
     decision = decide(policy(f"{ALLOW_PROD}, {ALLOW_WEB}"), WEB, DB, TCP, 443)
-    assert decision.allow
+    assert decision.allows
     assert decision.rule is not None
     assert decision.rule.name == "prod"
     assert [rule.name for rule in decision.others] == ["web-to-db"]
@@ -45,15 +45,15 @@ def test_the_first_of_several_allows_decides_and_the_others_are_listed() -> None
 
 def test_an_audit_rule_is_listed_and_never_enforces() -> None:
     decision = decide(policy(f"{TRIAL}, {ALLOW_WEB}"), WEB, DB, TCP, 443)
-    assert decision.allow
+    assert decision.allows
     assert decision.others == ()
     assert [rule.name for rule in decision.audit] == ["trial"]
 
 
-@pytest.mark.parametrize(("default", "allow"), [("allow", True), ("deny", False)])
-def test_the_default_decides_what_no_rule_names(default: str, allow: bool) -> None:
+@pytest.mark.parametrize("default", Action)
+def test_the_default_decides_what_no_rule_names(default: Action) -> None:
     decision = decide(policy(f"{DENY_SSH}, {TRIAL}", default), WEB, DB, TCP, 443)
-    assert (decision.allow, decision.rule) == (allow, None)
+    assert (decision.action, decision.rule) == (default, None)
 
 
 @pytest.mark.parametrize(("source", "destination"), [(None, DB), (WEB, None), (None, None)])
@@ -61,18 +61,18 @@ def test_no_identity_is_denied_under_every_default(
     source: Labels | None, destination: Labels | None
 ) -> None:
     open_to_all = policy("{from: '*', to: '*'}", "allow")
-    assert not decide(open_to_all, source, destination, TCP, 443).allow
-    assert [segment.decision.allow for segment in decide_all(open_to_all, source, destination)] == [
-        False
-    ] * 256
+    assert not decide(open_to_all, source, destination, TCP, 443).allows
+    assert [
+        segment.decision.allows for segment in decide_all(open_to_all, source, destination)
+    ] == [False] * 256
 
 
 def test_a_rule_says_who_may_open_and_not_who_may_be_opened_to() -> None:
-    assert not decide(policy(ALLOW_WEB), DB, WEB, TCP, 443).allow
+    assert not decide(policy(ALLOW_WEB), DB, WEB, TCP, 443).allows
 
 
 def test_everyone_includes_an_identity_without_tags() -> None:
-    assert decide(policy("{from: '*', to: db}"), frozenset(), DB, TCP, 443).allow
+    assert decide(policy("{from: '*', to: db}"), frozenset(), DB, TCP, 443).allows
 
 
 TAGS = st.frozensets(st.sampled_from("abc"), max_size=2)
@@ -101,18 +101,18 @@ def policies(draw: st.DrawFn) -> Policy:
             draw(selectors()),
             draw(selectors()),
             tuple(draw(st.lists(spans(), max_size=2))),
-            draw(st.booleans()),
+            draw(st.sampled_from(Action)),
             draw(st.integers(0, 3)) == 0,
             Mark(number, 1),
         )
         for number in range(1, draw(st.integers(0, 5)) + 1)
     ]
-    return Policy(draw(st.booleans()), strict=False, rules=tuple(rules), tests=())
+    return Policy(draw(st.sampled_from(Action)), strict=False, rules=tuple(rules), tests=())
 
 
 def restated(policy: Policy, source: Labels, destination: Labels, protocol: int, port: int) -> bool:
     """The same semantics in other words: sets of opens, deny taken from allow."""
-    allowed = {(protocol, port)} if policy.default_allow else set()
+    allowed = {(protocol, port)} if policy.default.allows else set()
     denied: set[tuple[int, int]] = set()
     for rule in policy.rules:
         from_all = any(all(tag in source for tag in term) for term in rule.sources.terms)
@@ -120,7 +120,7 @@ def restated(policy: Policy, source: Labels, destination: Labels, protocol: int,
         if rule.audit or not (from_all and to_all):
             continue
         opens = {(s.protocol, p) for s in rule.ports for p in range(s.low, s.high + 1)}
-        (allowed if rule.allow else denied).update(opens if rule.ports else {(protocol, port)})
+        (allowed if rule.allows else denied).update(opens if rule.ports else {(protocol, port)})
     return (protocol, port) in allowed - denied
 
 
@@ -129,7 +129,7 @@ def test_decide_agrees_with_sets_of_opens(policy: Policy, source: Labels, to: La
     for protocol in [*PROTOCOLS, 47]:
         for port in range(LAST_PORT + 2):
             decision = decide(policy, source, to, protocol, port)
-            assert decision.allow == restated(policy, source, to, protocol, port)
+            assert decision.allows == restated(policy, source, to, protocol, port)
 
 
 @given(policies(), TAGS, TAGS, st.permutations(range(5)))
@@ -141,7 +141,7 @@ def test_the_verdict_does_not_depend_on_the_order_of_rules(
     for protocol in PROTOCOLS:
         for port in range(LAST_PORT + 2):
             here = decide(policy, source, to, protocol, port)
-            assert here.allow == decide(shuffled, source, to, protocol, port).allow
+            assert here.allows == decide(shuffled, source, to, protocol, port).allows
 
 
 @given(policies(), TAGS, TAGS)
@@ -169,7 +169,7 @@ def test_throughout_a_segment_the_decision_is_the_same(
 def test_only_the_spans_asked_for_are_answered() -> None:
     asked = (PortSpan(TCP, 20, 30), PortSpan(UDP, 5, 5))
     segments = decide_all(policy(f"{ALLOW_WEB}, {DENY_SSH}"), WEB, DB, asked)
-    assert [(s.protocol, s.low, s.high, s.decision.allow) for s in segments] == [
+    assert [(s.protocol, s.low, s.high, s.decision.allows) for s in segments] == [
         (TCP, 20, 21, True),
         (TCP, 22, 22, False),
         (TCP, 23, 30, True),

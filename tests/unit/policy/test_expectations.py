@@ -166,7 +166,7 @@ def plainly(document: Document) -> list[tuple[str | None, str | None]]:
             for each in decide_all(
                 document.policy, a.identity, b.identity, test.ports or every_open(document.policy)
             )
-            if each.decision.allow != test.allow
+            if each.decision.allows != test.allows
         )
         found = next(wrong, None)
         if found or not distinct:
@@ -219,12 +219,12 @@ def test_a_deny_is_untested_if_it_decides_nothing_that_a_test_expects_denied(
     deciding = [
         each.decision.rule
         for test in policy.tests
-        if not test.allow
+        if not test.allows
         for a in senders(everyone)
         for b in everyone
         if a.node != b.node and test.sources.selects(a.names) and test.destinations.selects(b.names)
         for each in decide_all(policy, a.identity, b.identity, test.ports or every_open(policy))
     ]
     assert untested_denies(document) == tuple(
-        rule for rule in policy.rules if not rule.allow and not rule.audit and rule not in deciding
+        rule for rule in policy.rules if not rule.allows and not rule.audit and rule not in deciding
     )

@@ -43,7 +43,7 @@ def test_an_answer_names_the_rule_and_line_behind_each_row(
     question: tuple[str, str, str | None],
 ) -> None:
     answer = explain(EXAMPLE, *question)
-    rows = [(row.what, row.decision.allow, answer.reason(row.decision)) for row in answer.rows]
+    rows = [(row.what, row.decision.allows, answer.reason(row.decision)) for row in answer.rows]
     assert rows == ANSWERS[question]
 
 

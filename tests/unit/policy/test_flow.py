@@ -33,7 +33,7 @@ def packet(flags: int | None) -> Packet:
 
 def flow(state: FlowState, marks: int = 0) -> Flow:
     opener = FlowTuple(6, (ip_address(A), 40000), (ip_address(B), 80))
-    return Flow(opener, state, marks, 0.0, allow=True, rule=1, revision=1)
+    return Flow(opener, state, marks, 0.0, allows=True, rule=1, revision=1)
 
 
 MOVES = [

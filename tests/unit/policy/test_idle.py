@@ -141,7 +141,7 @@ def test_what_a_rule_decides_is_told_by_ports_that_are_its_own(
 
 
 def without_ending_denies(policy: Policy) -> Policy:
-    rules = tuple(rule for rule in policy.rules if rule.allow or rule.until is None)
+    rules = tuple(rule for rule in policy.rules if rule.allows or rule.until is None)
     return replace(policy, rules=rules)
 
 
@@ -178,7 +178,7 @@ def by_brute_force(document: Document) -> list[tuple[str, Why, list[str]]]:
     for rule in rules:
         covering = [each for each in rules if each.number in deciding[rule.number]]
         if rule not in covering and rule.number not in decides_later:
-            shadowed = any(each.allow != rule.allow for each in covering)
+            shadowed = any(each.allows != rule.allows for each in covering)
             why = Why.SHADOWED if shadowed else Why.REPEATED if covering else Why.NOBODY
             idle.append((rule.name, why, [each.name for each in covering]))
     return idle

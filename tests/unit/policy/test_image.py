@@ -90,7 +90,7 @@ def test_what_the_pairs_say_is_what_the_rules_say(world: World) -> None:
                     else:
                         allow = pair.verdict_class == PairClass.ALLOW_STATELESS
                         number = uniform
-                    assert (allow, names[number]) == (right.allow, name), (protocol, port)
+                    assert (allow, names[number]) == (right.allows, name), (protocol, port)
 
 
 @given(worlds())

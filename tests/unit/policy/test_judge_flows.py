@@ -260,9 +260,9 @@ def test_an_error_writes_no_verdict_back() -> None:
     (flow,) = bench.judge.flows.values()
     bench.commit(WITHOUT)
     converse(bench, [leaves(error(ME, WEB, 3, SYN_IN), "denied default")])
-    assert (flow.allow, flow.revision) == (True, 1)
+    assert (flow.allows, flow.revision) == (True, 1)
     converse(bench, [leaves(RST_BACK, "denied default")])
-    assert (flow.allow, flow.revision) == (False, 2)
+    assert (flow.allows, flow.revision) == (False, 2)
 
 
 def test_a_syn_against_the_flow_that_is_allowed_replaces_the_opener() -> None:

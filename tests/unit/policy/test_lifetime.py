@@ -14,7 +14,7 @@ from krait.policy.evaluate import decide
 from krait.policy.explain import why
 from krait.policy.image import need
 from krait.policy.lifetime import at, ends, written
-from krait.policy.model import Document, Rule
+from krait.policy.model import Action, Document, Rule
 from krait.policy.settings import settings
 from krait.policy.view import resolve
 from tests.strategies.packets import ACK, SYN
@@ -48,7 +48,7 @@ def with_rules(*rules: str, default: str = "deny") -> Document:
 
 def deciding(found: Document, now_s: float) -> tuple[bool, str | None]:
     decision = decide(found.policy, WEB_ID, DB_ID, 6, 80, now_s=now_s)
-    return decision.allow, decision.rule.name if decision.rule else None
+    return decision.allows, decision.rule.name if decision.rule else None
 
 
 FOR_A_TIME = "name: short, from: web, to: db, UNTIL"
@@ -77,6 +77,12 @@ def test_what_a_rule_opens_it_opens_until_its_end_and_not_at_it() -> None:
     assert deciding(found, END_S - 1) == (True, "short")
     assert deciding(found, END_S) == (False, "short")
     assert deciding(at(found, END_S), END_S) == (False, None)
+
+
+@pytest.mark.parametrize("default", Action)
+def test_what_an_allow_opened_the_default_decides_after_its_end(default: Action) -> None:
+    found = with_rules(FOR_A_TIME, default=default)
+    assert decide(found.policy, WEB_ID, DB_ID, 6, 80, now_s=END_S).action is default
 
 
 def test_under_a_default_that_allows_the_end_of_an_allow_closes_nothing() -> None:
@@ -172,16 +178,16 @@ def test_diff_tells_of_another_end() -> None:
 
 
 def test_the_order_of_strength_is_denies_then_what_lasts_then_the_file() -> None:
-    def rule(number: int, *, allow: bool, until: int | None = None) -> Rule:
+    def rule(number: int, action: Action, until: int | None = None) -> Rule:
         first = document().policy.rules[0]
-        return replace(first, number=number, allow=allow, until=until)
+        return replace(first, number=number, action=action, until=until)
 
     rules = [
-        rule(3, allow=False, until=5),
-        rule(4, allow=False),
-        rule(2, allow=True),
-        rule(5, allow=True),
-        rule(6, allow=True, until=9),
-        rule(1, allow=True, until=5),
+        rule(3, Action.DENY, until=5),
+        rule(4, Action.REJECT),
+        rule(2, Action.ALLOW),
+        rule(5, Action.ALLOW),
+        rule(6, Action.ALLOW, until=9),
+        rule(1, Action.ALLOW, until=5),
     ]
     assert sorted(rules, key=lambda each: each.strength) == rules

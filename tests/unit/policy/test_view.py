@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from krait.common.errors import UsageError
-from krait.policy.model import Document, Labels, Mark, Mesh, Node, Policy, Route
+from krait.policy.model import Action, Document, Labels, Mark, Mesh, Node, Policy, Route
 from krait.policy.view import HERE, Interface, Peer, Principal, resolve
 from tests.strategies.documents import key
 
@@ -33,7 +33,7 @@ def route(cidr: str, *tags: str) -> Route:
 
 def document(*nodes: Node, mesh: str | None = "10.8.0.0/24") -> Document:
     cidrs = Mesh((ip_network(mesh),), None) if mesh else None
-    return Document("t.yaml", None, None, cidrs, nodes, Policy(False, False, (), ()))
+    return Document("t.yaml", None, None, cidrs, nodes, Policy(Action.DENY, False, (), ()))
 
 
 def interface(**peers: str) -> Interface:

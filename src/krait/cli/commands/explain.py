@@ -68,7 +68,7 @@ def _list(title: str, rules: list[Rule]) -> None:
 
 
 def _verdict(row: Row) -> Verdict:
-    return Verdict.ALLOWED if row.decision.allow else Verdict.DENIED
+    return Verdict.ALLOWED if row.decision.allows else Verdict.DENIED
 
 
 def _report(answer: Explanation) -> Json:

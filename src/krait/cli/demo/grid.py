@@ -22,7 +22,7 @@ Look = Callable[[Outcome], str]
 
 def expected(outcome: Outcome) -> str:
     """What the policy says."""
-    return _letter(outcome.cell.probe, passes=outcome.decision.allow)
+    return _letter(outcome.cell.probe, passes=outcome.decision.allows)
 
 
 def observed(outcome: Outcome) -> str:

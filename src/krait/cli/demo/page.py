@@ -46,7 +46,7 @@ def play(act: Act) -> None:
 def _enforced(act: Enforced) -> None:
     _title("Who reaches whom", "from row to column, an agent on every host")
     _matrix(act.matrix)
-    closed = sum(not outcome.decision.allow for outcome in act.matrix)
+    closed = sum(not outcome.decision.allows for outcome in act.matrix)
     _verdict(
         act.open == len(act.matrix), f"without Krait, {act.open} of {len(act.matrix)} probes passed"
     )

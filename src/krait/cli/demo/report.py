@@ -52,7 +52,7 @@ def _cells(matrix: Matrix) -> list[Json]:
             "to": outcome.cell.destination,
             "probe": str(outcome.cell.probe),
             "family": outcome.cell.family,
-            "allowed": outcome.decision.allow,
+            "allowed": outcome.decision.allows,
             "rule": outcome.decision.rule.name if outcome.decision.rule else None,
             "answer": outcome.answer,
             "agrees": outcome.agrees,

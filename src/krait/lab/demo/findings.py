@@ -31,7 +31,7 @@ class Enforced:
 
         Silence alone could be anything; each denied probe is dropped where it leaves.
         """
-        denied = Counter(each.cell.source for each in self.matrix if not each.decision.allow)
+        denied = Counter(each.cell.source for each in self.matrix if not each.decision.allows)
         return tuple(
             host
             for host, probes in denied.items()

@@ -72,7 +72,7 @@ class Outcome:
     @property
     def agrees(self) -> bool:
         """A denied probe must time out: an answer of any other kind was not a drop."""
-        return self.answer == ("ok" if self.decision.allow else "timeout")
+        return self.answer == ("ok" if self.decision.allows else "timeout")
 
 
 Matrix = tuple[Outcome, ...]

@@ -168,8 +168,8 @@ class Stage:
         What should answer is waited for; what should not is listened for a while.
         """
         expected = expect(document, cells(tuple(TAGS)))
-        allowed = [cell for cell, decision in expected.items() if decision.allow]
-        denied = [cell for cell, decision in expected.items() if not decision.allow]
+        allowed = [cell for cell, decision in expected.items() if decision.allows]
+        denied = [cell for cell, decision in expected.items() if not decision.allows]
         self._report(f"{len(expected)} probes: TCP, UDP and ICMP, IPv4 and IPv6, every pair")
         return compare(expected, self._ask(allowed, TIMEOUT_S) | self._ask(denied, silence_s))
 

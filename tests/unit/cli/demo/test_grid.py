@@ -3,6 +3,7 @@ from krait.cli.demo.grid import draw, legend
 from krait.cli.output import WIDTH
 from krait.lab.demo.matrix import Matrix, Outcome, cells
 from krait.policy.evaluate import Decision
+from krait.policy.model import Action
 
 HOSTS = ("db1", "web1", "web2", "ops1")
 
@@ -10,9 +11,9 @@ HOSTS = ("db1", "web1", "web2", "ops1")
 def matrix(hosts: tuple[str, ...] = HOSTS) -> Matrix:
     """TCP is allowed and passes, all else is denied and silent."""
     return tuple(
-        Outcome(cell, Decision(allow, None), "ok" if allow else "timeout")
+        Outcome(cell, Decision(action, None), "ok" if action.allows else "timeout")
         for cell in cells(hosts)
-        for allow in [cell.probe.protocol == "tcp"]
+        for action in [Action.ALLOW if cell.probe.protocol == "tcp" else Action.DENY]
     )
 
 

@@ -11,19 +11,20 @@ from krait.lab.demo.findings import GAP_NS, Cut, Enforced, Kept, Orphaned, Revok
 from krait.lab.demo.matrix import PROBES, Cell, Matrix, Outcome
 from krait.lab.traffic import Protocol
 from krait.policy.evaluate import Decision
+from krait.policy.model import Action
 
 WIRE = Wire("a", "b", Protocol.TCP, 80, 4)
 KEPT = Kept(WIRE, gap_ns=GAP_NS - 1, fault="")
 CUT = Cut(WIRE, "a", "b", sent_after_ns=0, heard_after_ns=9, in_vain=1)
 
 
-def matrix(*seen: tuple[bool, str]) -> Matrix:
-    """An outcome from a to b for each (allowed, answer)."""
+def matrix(*seen: tuple[Action, str]) -> Matrix:
+    """An outcome from a to b for each (action, answer)."""
     cell = Cell("a", "b", PROBES[0], 4)
-    return tuple(Outcome(cell, Decision(allow, None), answer) for allow, answer in seen)
+    return tuple(Outcome(cell, Decision(action, None), answer) for action, answer in seen)
 
 
-GOOD = matrix((True, "ok"), (False, "timeout"))
+GOOD = matrix((Action.ALLOW, "ok"), (Action.DENY, "timeout"))
 COUNTED: Mapping[str, Mapping[Reason, int]] = {"a": {Reason.DENIED: 1}, "b": {}}
 
 
@@ -36,8 +37,8 @@ def test_enforcing_holds_if_all_was_open_all_agrees_and_each_denied_probe_was_co
     [
         Enforced(1, GOOD, COUNTED),
         Enforced(2, GOOD, {"a": {Reason.NO_FLOW: 9}, "b": {}}),
-        Enforced(2, matrix((True, "ok"), (False, "ok")), COUNTED),
-        Enforced(2, matrix((True, "timeout"), (False, "timeout")), COUNTED),
+        Enforced(2, matrix((Action.ALLOW, "ok"), (Action.DENY, "ok")), COUNTED),
+        Enforced(2, matrix((Action.ALLOW, "timeout"), (Action.DENY, "timeout")), COUNTED),
     ],
     ids=["not open before", "silent for another reason", "opened", "broken"],
 )
@@ -46,7 +47,7 @@ def test_enforcing_does_not_hold_otherwise(act: Enforced) -> None:
 
 
 def test_the_suspects_are_the_ends_of_what_is_wrong() -> None:
-    assert Enforced(2, matrix((False, "ok")), COUNTED).suspects == ("a", "b")
+    assert Enforced(2, matrix((Action.DENY, "ok")), COUNTED).suspects == ("a", "b")
     assert Enforced(2, GOOD, {"a": {}, "b": {}}).suspects == ("a",)
     late = replace(CUT, source="b", destination="a", sent_after_ns=1)
     assert Revoked((), 0, (CUT, late), KEPT).suspects == ("b", "a")
@@ -67,4 +68,4 @@ def test_an_allowed_flow_must_neither_break_nor_pause() -> None:
     assert Orphaned(GOOD, (KEPT,)).held
     assert not Orphaned(GOOD, (KEPT, replace(KEPT, gap_ns=GAP_NS))).held
     assert not Orphaned(GOOD, (replace(KEPT, fault="reset"),)).held
-    assert not Orphaned(matrix((False, "ok")), (KEPT,)).held
+    assert not Orphaned(matrix((Action.DENY, "ok")), (KEPT,)).held

@@ -29,7 +29,7 @@ def test_every_probe_is_tried_over_both_families_between_every_ordered_pair() ->
 
 
 def test_what_is_expected_is_what_the_document_says() -> None:
-    allowed = {str(cell) for cell, decision in expect(DOCUMENT, EVERY).items() if decision.allow}
+    allowed = {str(cell) for cell, decision in expect(DOCUMENT, EVERY).items() if decision.allows}
     assert allowed == {
         "a to b, tcp/5432 over IPv4",
         "a to b, tcp/5432 over IPv6",
