@@ -17,7 +17,7 @@ from pathlib import Path
 from struct import pack
 from tempfile import TemporaryDirectory
 
-from krait.common import abi
+from krait.common import structs
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import ProgramInfo, program_info
 from krait.kernel.bpf.testrun import run
@@ -92,8 +92,8 @@ class World:
         """Make an answered flow of every unanswered one."""
         waiting, answered = self.datapath.maps["unanswered"], self.datapath.maps["flows"]
         for keys, values in list(waiting.items()):
-            answered.update_batch(keys, values, len(values) // abi.FLOW.size_bytes)
-            waiting.delete_batch(keys, len(values) // abi.FLOW.size_bytes)
+            answered.update_batch(keys, values, len(values) // structs.FLOW.size_bytes)
+            waiting.delete_batch(keys, len(values) // structs.FLOW.size_bytes)
 
     def run(
         self, packet: bytes, program: str = "krait_ingress", repeat: int = 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.common import abi
+from krait.common import structs
 from krait.common.abi import PairClass
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
@@ -330,11 +330,11 @@ def test_a_pair_of_no_class_that_is_known_passes_nothing(
 ) -> None:
     it = loaded(compiled(WEB_MAY))
     image = draw(compiled(WEB_MAY), it.datapath.capacity, {})
-    size_bytes = abi.PAIR.size_bytes
+    size_bytes = structs.PAIR.size_bytes
     pairs = bytearray(image.arrays["pair"])
     for at in range(0, len(pairs), size_bytes):
-        _, *rest = abi.PAIR.codec.unpack_from(pairs, at)
-        abi.PAIR.codec.pack_into(pairs, at, number, *rest)
+        _, *rest = structs.PAIR.codec.unpack_from(pairs, at)
+        structs.PAIR.codec.pack_into(pairs, at, number, *rest)
     it.write(1, replace(image, arrays={**image.arrays, "pair": bytes(pairs)}))
     it.datapath.commit(1, 1)
     assert it.judge(packet(PEER, HERE)) is Reason.NO_PAIR
@@ -353,7 +353,7 @@ def test_a_pair_behind_the_end_of_its_slot_passes_nothing(
     it.datapath.commit(0, 1)
     assert it.judge(packet(PEER, HERE)) is Reason.PASS
     image = it.images[0]
-    own, (at, _) = bytearray(image.arrays["self"]), abi.SELF.offsets()["row"]
+    own, (at, _) = bytearray(image.arrays["self"]), structs.SELF.offsets()["row"]
     own[at : at + 4] = (n_pair + behind).to_bytes(4, "little")
     it.write(0, replace(image, arrays={**image.arrays, "self": bytes(own)}))
     it.datapath.commit(0, 2)

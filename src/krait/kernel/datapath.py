@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import randbelow
 from typing import Self
 
-from krait.common import abi
+from krait.common import abi, structs
 from krait.common.abi import (
     ABI_VERSION,
     FLOW_TIMEOUT_S,
@@ -74,7 +74,7 @@ _SIZED = ("addr4", "addr6", "prefix4", "prefix6", "principal", "pair", "ports", 
 _SEEN = ("flows", "unanswered", "fragments")  # what was learnt from packets
 _SHARED = (*_SEEN, "reasons", "rejections", "rejection_budgets")
 _COUNTED = ("rules", "shadow_rules", "peers")
-_FOLDS = (sum, sum, max)  # of abi.COUNT
+_FOLDS = (sum, sum, max)  # of structs.COUNT
 _ZERO_KEY = bytes(4)
 _UNKNOWN = -1  # no principal's number, nor nobody's
 
@@ -138,7 +138,7 @@ class Datapath:
         programs = {
             hook: Program(program.programs[f"krait_{hook.value}"]).duplicate() for hook in Hook
         }
-        shape = abi.SHAPE.codec.pack(
+        shape = structs.SHAPE.codec.pack(
             ABI_VERSION,
             capacity.layout,
             capacity.columns,
@@ -176,14 +176,14 @@ class Datapath:
     @property
     def build(self) -> int:
         """Which object it was loaded from, as `build_of` tells them apart."""
-        shape = self.maps["shape"].lookup(_ZERO_KEY) or bytes(abi.SHAPE.size_bytes)
-        *_, build = abi.SHAPE.codec.unpack(shape)
+        shape = self.maps["shape"].lookup(_ZERO_KEY) or bytes(structs.SHAPE.size_bytes)
+        *_, build = structs.SHAPE.codec.unpack(shape)
         return int(build)
 
     def is_armed(self) -> bool:
         """Whether a policy is in force; without one every packet drops."""
         packed = self.maps["self"].lookup(self.in_force.slot.to_bytes(4, "little")) or b""
-        fields = dict(zip(abi.SELF.offsets(), abi.SELF.codec.unpack(packed), strict=True))
+        fields = dict(zip(structs.SELF.offsets(), structs.SELF.codec.unpack(packed), strict=True))
         return bool(fields["flags"] & abi.SelfFlag.ARMED)
 
     def write(
@@ -224,7 +224,7 @@ class Datapath:
         references = {
             reference
             for name in ("pair", "shadow_pair")
-            for *_, first, second in abi.PAIR.codec.iter_unpack(self._part(name, slot))
+            for *_, first, second in structs.PAIR.codec.iter_unpack(self._part(name, slot))
             for reference in (first, second)
             if reference
         }
@@ -284,7 +284,7 @@ class Datapath:
             counters = self.maps[name]
             for number, count in enumerate(after.maps[name].folded(_FOLDS)):
                 if any(count) and number < counters.info.max_entries:
-                    value = abi.COUNT.codec.pack(*count).ljust(counters.value_bytes, b"\0")
+                    value = structs.COUNT.codec.pack(*count).ljust(counters.value_bytes, b"\0")
                     counters.update(number.to_bytes(4, "little"), value)
 
     def _write_array(self, name: str, slot: int, new: bytes, old: bytes | None) -> None:
@@ -334,7 +334,7 @@ def build_of(path: Path) -> int:
 
 def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
     """Hold an opened object against the ABI, and give it its sizes and constants."""
-    check_layouts(program.btf, abi.LAYOUTS)
+    check_layouts(program.btf, structs.LAYOUTS)
     for tag, numbers in abi.ENUMERATIONS.items():
         check_enum(program.btf, tag, numbers)
     for name in _SIZED:
@@ -359,8 +359,8 @@ def prepare(program: BpfObject, capacity: Capacity, test_ifindex: int) -> None:
 
 
 def _capacity(maps: Mapping[str, Map]) -> Capacity:
-    shape = maps["shape"].lookup(_ZERO_KEY) or bytes(abi.SHAPE.size_bytes)
-    version, layout, columns, shadowing, *_ = abi.SHAPE.codec.unpack(shape)
+    shape = maps["shape"].lookup(_ZERO_KEY) or bytes(structs.SHAPE.size_bytes)
+    version, layout, columns, shadowing, *_ = structs.SHAPE.codec.unpack(shape)
     if version != ABI_VERSION:
         raise SystemRefused(
             f"the pinned tables have layout {version}; this Krait reads {ABI_VERSION}",

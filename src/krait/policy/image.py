@@ -13,7 +13,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Self
 
-from krait.common import abi
+from krait.common import abi, structs
 from krait.common.abi import FIRST_IDENTITY, PairLayout
 from krait.policy.compile import Compiled, Span
 from krait.policy.pairing import Pair, PolicyTooLarge, PortList
@@ -114,7 +114,7 @@ class Image:
 
 
 EMPTY = Image(
-    arrays=MappingProxyType({"self": bytes(abi.SELF.size_bytes)}),
+    arrays=MappingProxyType({"self": bytes(structs.SELF.size_bytes)}),
     prefixes=MappingProxyType({name: MappingProxyType({}) for name in PREFIXES}),
     lists=MappingProxyType({}),
 )
@@ -237,8 +237,8 @@ def _family(compiled: Compiled, version: int, spans: Sequence[Span]) -> _Family:
 
 
 def _prefix_key(cidr: IPv4Network | IPv6Network) -> bytes:
-    """`common.abi.PREFIX4`/`PREFIX6` with 0 as slot."""
-    length = abi.PREFIX_SLOT_BITS + cidr.prefixlen
+    """`common.structs.PREFIX4`/`PREFIX6` with 0 as slot."""
+    length = structs.PREFIX_SLOT_BITS + cidr.prefixlen
     return length.to_bytes(4, "little") + b"\0" + cidr.network_address.packed
 
 
@@ -250,8 +250,8 @@ def _row_starts(compiled: Compiled, capacity: Capacity) -> dict[int, int]:
 
 
 def _principals(compiled: Compiled, row_of: Mapping[int, int]) -> bytes:
-    pack = abi.PRINCIPAL.codec.pack
-    nobody = bytes(abi.PRINCIPAL.size_bytes)
+    pack = structs.PRINCIPAL.codec.pack
+    nobody = bytes(structs.PRINCIPAL.size_bytes)
     return nobody + b"".join(
         pack(who.identity, row_of.get(who.identity, 0), who.peer, who.flags)
         for who in compiled.principals
@@ -268,7 +268,7 @@ def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[i
         for version, none in ((4, _NO_ADDRESS4), (6, _NO_ADDRESS6))
     )
     me, net6 = compiled.principals[0], families[6].base
-    return abi.SELF.codec.pack(
+    return structs.SELF.codec.pack(
         net6 >> 64,
         net6 & _LOW64,
         own6 >> 64,
@@ -298,7 +298,7 @@ def _pairs(
     capacity: Capacity,
     lists: Mapping[PortList, int],
 ) -> bytes:
-    pack = abi.PAIR.codec.pack
+    pack = structs.PAIR.codec.pack
 
     def reference(ports: PortList) -> int:
         return abi.list_reference(lists[ports], len(ports)) if ports else 0
@@ -310,5 +310,5 @@ def _pairs(
     distinct = {pair: packed(pair) for row in rows_of.values() for pair in set(row)}
     triangle = compiled.layout == PairLayout.TRIANGLE
     rows = (b"".join([distinct[pair] for pair in row]) for row in rows_of.values())
-    stride = 0 if triangle else capacity.columns * abi.PAIR.size_bytes
+    stride = 0 if triangle else capacity.columns * structs.PAIR.size_bytes
     return b"".join(row.ljust(stride, b"\0") for row in rows)

@@ -12,19 +12,9 @@ from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime_ns
 
 from krait.common import abi
-from krait.common.abi import (
-    BUDGET,
-    FLOW,
-    FLOW_KEY,
-    FRAGMENT,
-    FRAGMENT_KEY,
-    SELF,
-    FlowState,
-    PairLayout,
-    Rehearsal,
-    Rejection,
-)
+from krait.common.abi import FlowState, PairLayout, Rehearsal, Rejection
 from krait.common.reason import Reason
+from krait.common.structs import BUDGET, FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, SELF
 from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.testrun import run
