@@ -21,9 +21,10 @@ from krait.kernel.bpf.testrun import run
 from krait.kernel.datapath import Datapath
 from krait.kernel.generation import Moment
 from krait.kernel.hook import Hook
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.document import load
-from krait.policy.image import EMPTY, SMALLEST, Image, draw, need
+from krait.policy.image import EMPTY, Image, draw, need
 from krait.policy.view import Interface, Peer, resolve
 from tests.kernel.loaded import DROP, HERE, OTHER, PASS, PEER, Loaded, compiled, key, packet
 from tests.patience import wait_until

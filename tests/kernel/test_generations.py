@@ -21,7 +21,8 @@ from krait.kernel.datapath import Datapath
 from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
-from krait.policy.image import EMPTY, SMALLEST
+from krait.policy.capacity import SMALLEST
+from krait.policy.image import EMPTY
 from tests.kernel.classifier import program_id
 
 LAST = 5 << 32  # of more than the low half

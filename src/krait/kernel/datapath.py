@@ -36,7 +36,8 @@ from krait.kernel.flows import LiveFlow, read_flows
 from krait.kernel.generation import Count, InForce, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.reading_back import differing
-from krait.policy.image import ARRAYS, PREFIXES, Capacity, Image
+from krait.policy.capacity import Capacity
+from krait.policy.image import ARRAYS, PREFIXES, Image
 from krait.policy.pairing import PortList
 
 OBJECT = Path(__file__).parent / "bpf" / "krait.bpf.o"

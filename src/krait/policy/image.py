@@ -7,14 +7,14 @@ comparison of two images, whatever it was that changed.
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Self
 
 from krait.common import abi, structs
 from krait.common.abi import FIRST_IDENTITY, PairLayout
+from krait.policy.capacity import Capacity, triangle
 from krait.policy.compile import Compiled, Span
 from krait.policy.pairing import Pair, PolicyTooLarge, PortList
 from krait.policy.placement import place
@@ -29,79 +29,6 @@ _NO_ADDRESS4 = 0xFFFF_FFFF  # no packet to judge has it: it is in the multicast 
 _NO_ADDRESS6 = (1 << 128) - 1
 _LOW64 = (1 << 64) - 1
 _NS_PER_S = 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """How large the tables are: entries a slot, for those that have two."""
-
-    addr4: int
-    addr6: int
-    prefix4: int
-    prefix6: int
-    principal: int
-    columns: int  # the stride of a row
-    pair: int
-    layout: PairLayout
-    ports: int  # not by slot
-    rules: int
-    peers: int
-    shadow_rules: int = 0  # 0: no shadow is judged, and its tables are as small as can be
-
-    def holds(self, need: Self) -> bool:
-        """Whether these tables can take what needs `need`."""
-        if self.layout != need.layout or self.pair < need.pairs_in(self.columns):
-            return False
-        if bool(self.shadow_rules) != bool(need.shadow_rules):
-            return False  # packets do not pay for a shadow that is no more
-        return all(
-            getattr(self, each.name) >= getattr(need, each.name)
-            for each in fields(self)
-            if each.name != "layout"
-        )
-
-    def pairs_in(self, columns: int) -> int:
-        """How many entries the pairs take where a row has this many columns."""
-        if self.layout == PairLayout.TRIANGLE:
-            return self.pair
-        return columns * -(-self.pair // self.columns)
-
-    def grown(self, need: Self) -> Self:
-        """Room for `need` and a quarter more, in powers of two; nothing shrinks."""
-        sizes = {
-            each.name: max(getattr(self, each.name), _room(getattr(need, each.name)))
-            for each in fields(self)
-            if each.name != "layout"
-        }
-        if not need.shadow_rules:
-            sizes["shadow_rules"] = 0
-        grown = replace(self, **sizes, layout=need.layout)
-        if need.layout == PairLayout.TRIANGLE:
-            return replace(grown, pair=_triangle(grown.columns))
-        return replace(grown, pair=need.pairs_in(grown.columns))
-
-
-SMALLEST = Capacity(
-    addr4=256,
-    addr6=256,
-    prefix4=64,
-    prefix6=64,
-    principal=64,
-    columns=16,
-    pair=128,
-    layout=PairLayout.ROWS,
-    ports=256,
-    rules=64,
-    peers=64,
-)
-
-
-def _room(need: int) -> int:
-    return 1 << (need + need // 4).bit_length()
-
-
-def _triangle(columns: int) -> int:
-    return columns * (columns + 1) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +84,7 @@ def need(compiled: Compiled) -> Capacity:
             f"the policy makes {ports:,} port intervals; a node's table holds {MAX_INTERVALS:,}",
             hint="join ports to ranges, or give nodes that are treated alike the same tags",
         )
-    triangle = compiled.layout == PairLayout.TRIANGLE
+    is_triangle = compiled.layout == PairLayout.TRIANGLE
     return Capacity(
         addr4=max(families[4].size, 1),
         addr6=max(families[6].size, 1),
@@ -165,7 +92,7 @@ def need(compiled: Compiled) -> Capacity:
         prefix6=max(sum(1 for _ in families[6].outside), 1),
         principal=len(compiled.principals) + 1,
         columns=columns,
-        pair=_triangle(columns) if triangle else columns * max(len(compiled.rows), 1),
+        pair=triangle(columns) if is_triangle else columns * max(len(compiled.rows), 1),
         layout=compiled.layout,
         ports=max(ports, 1),
         rules=len(compiled.numbers.rules) + 1,
@@ -245,7 +172,7 @@ def _prefix_key(cidr: IPv4Network | IPv6Network) -> bytes:
 def _row_starts(compiled: Compiled, capacity: Capacity) -> dict[int, int]:
     """The first pair entry of each identity's row; an identity without a row has none to use."""
     if compiled.layout == PairLayout.TRIANGLE:
-        return {each: _triangle(each - FIRST_IDENTITY) for each in compiled.rows}
+        return {each: triangle(each - FIRST_IDENTITY) for each in compiled.rows}
     return {each: i * capacity.columns for i, each in enumerate(compiled.rows)}
 
 
@@ -308,7 +235,7 @@ def _pairs(
         return pack(pair.verdict_class, *pair.rules, reference(first), reference(second))
 
     distinct = {pair: packed(pair) for row in rows_of.values() for pair in set(row)}
-    triangle = compiled.layout == PairLayout.TRIANGLE
+    is_triangle = compiled.layout == PairLayout.TRIANGLE
     rows = (b"".join([distinct[pair] for pair in row]) for row in rows_of.values())
-    stride = 0 if triangle else capacity.columns * structs.PAIR.size_bytes
+    stride = 0 if is_triangle else capacity.columns * structs.PAIR.size_bytes
     return b"".join(row.ljust(stride, b"\0") for row in rows)

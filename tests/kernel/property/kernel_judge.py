@@ -20,10 +20,11 @@ from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.testrun import run
 from krait.kernel.datapath import OBJECT, Datapath
 from krait.kernel.hook import Hook
+from krait.policy.capacity import Capacity
 from krait.policy.compile import compile_policy
 from krait.policy.flow import FlowTuple
 from krait.policy.fragment import Datagram
-from krait.policy.image import Capacity, Image, draw
+from krait.policy.image import Image, draw
 from krait.policy.model import Address
 from krait.policy.numbering import Numbers
 from krait.policy.shadow import shadow_of

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from krait.common import abi, structs
 from krait.common.abi import FIRST_IDENTITY, PairLayout
+from krait.policy.capacity import SMALLEST, Capacity
 from krait.policy.compile import Compiled, compile_policy
-from krait.policy.image import SMALLEST, Capacity, Image, draw, need
+from krait.policy.image import Image, draw, need
 from krait.policy.model import Address
 from tests.strategies.worlds import World
 
