@@ -21,7 +21,8 @@ from krait.common import structs
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import ProgramInfo, program_info
 from krait.kernel.bpf.testrun import run
-from krait.kernel.datapath import Datapath, prepare
+from krait.kernel.datapath import Datapath
+from krait.kernel.shape import prepare
 from krait.policy import image
 from krait.policy.compile import compile_policy
 from krait.policy.model import (

@@ -86,60 +86,6 @@ def test_the_next_packet_of_a_flow_is_judged_by_the_next_revision(
     assert it.judge(reply, Hook.EGRESS) is Reason.PASS, "the flow revives with its opener"
 
 
-def test_an_address_that_left_is_nobodys_in_both_slots(loaded: Callable[..., Loaded]) -> None:
-    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.99.0.0/24 10.8.9.0/24")
-    it = loaded(wide)
-    it.put(wide)
-    assert it.judge(packet("10.99.0.5", HERE)) is Reason.NO_IDENTITY
-    for _ in range(2):
-        it.put(compiled(WEB_MAY, peer=f"{PEER}/32"))
-        for gone in (OTHER, "10.99.0.5", "10.8.9.9"):
-            assert it.judge(packet(gone, HERE)) is Reason.UNKNOWN_SOURCE
-
-
-def test_a_disarmed_slot_leaves_nothing_for_the_policy_after_it(
-    loaded: Callable[..., Loaded],
-) -> None:
-    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.8.9.0/24")
-    it = loaded(wide)
-    it.put(wide)
-    it.put(wide)
-    for slot in (it.datapath.in_force.idle, it.datapath.in_force.slot):
-        it.write(slot, EMPTY)
-        it.datapath.commit(slot, it.datapath.in_force.revision + 1)
-        assert it.judge(packet(PEER, HERE)) is Reason.NOT_READY
-    for _ in range(2):
-        it.put(compiled(WEB_MAY, peer=f"{PEER}/32"))
-        assert it.judge(packet(OTHER, HERE)) is Reason.UNKNOWN_SOURCE
-        assert it.judge(packet("10.8.9.9", HERE)) is Reason.UNKNOWN_SOURCE
-
-
-def test_a_slot_of_which_nothing_is_known_is_rewritten_whole(
-    loaded: Callable[..., Loaded],
-) -> None:
-    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.99.0.0/24")
-    it = loaded(wide)
-    it.put(wide)
-    it.put(wide)
-    narrow = draw(compiled(WEB_MAY, peer=f"{PEER}/32"), it.datapath.capacity, {})
-    held = it.datapath.lists(it.datapath.in_force.slot)
-    idle = it.datapath.in_force.idle
-    it.datapath.write(idle, narrow, known=None, held=held)
-    it.datapath.commit(idle, 9)
-    for gone in (OTHER, "10.99.0.5"):
-        assert it.judge(packet(gone, HERE)) is Reason.UNKNOWN_SOURCE
-
-
-def test_the_lists_in_force_are_read_back_as_they_were_placed(
-    loaded: Callable[..., Loaded],
-) -> None:
-    it = loaded(compiled(WEB_MAY))
-    it.put(compiled(WEB_MAY))
-    slot = it.datapath.in_force.slot
-    assert it.datapath.lists(slot) == dict(it.images[slot].lists)
-    assert it.images[slot].lists
-
-
 def test_pinned_tables_are_found_again_with_their_policy(
     loaded: Callable[..., Loaded], pins: Path
 ) -> None:
@@ -176,14 +122,6 @@ def test_a_larger_datapath_takes_the_flows_along(loaded: Callable[..., Loaded]) 
         alone.close()
     finally:
         grown.close()
-
-
-def test_an_image_that_is_too_large_is_refused(loaded: Callable[..., Loaded]) -> None:
-    it = loaded(compiled(WEB_MAY))
-    image = draw(compiled(WEB_MAY), it.datapath.capacity, {})
-    long = Image({**image.arrays, "addr4": bytes(1 << 20)}, image.prefixes, image.lists)
-    with pytest.raises(ValueError, match="addr4"):
-        it.datapath.write(1, long, known=EMPTY, held={})
 
 
 def test_a_dry_run_says_why_and_leaves_no_trace() -> None:

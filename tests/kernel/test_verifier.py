@@ -10,8 +10,9 @@ import pytest
 
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import program_info
-from krait.kernel.datapath import OBJECT, Datapath, prepare
+from krait.kernel.datapath import OBJECT, Datapath
 from krait.kernel.hook import Hook
+from krait.kernel.shape import prepare
 from krait.policy.capacity import SMALLEST, Capacity
 from tests.figures import Figures
 
