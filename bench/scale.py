@@ -24,9 +24,10 @@ from bench.agent import Host, LivingAgent, host
 from bench.filter import processor
 from krait.agent.desired import Desired, Source, desire
 from krait.kernel.datapath import Datapath
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import compile_policy
 from krait.policy.document import load
-from krait.policy.image import SMALLEST, draw
+from krait.policy.image import draw
 from krait.policy.model import Document
 from krait.policy.numbering import Numbers
 from krait.policy.reread import reread

@@ -17,11 +17,12 @@ from pathlib import Path
 from struct import pack
 from tempfile import TemporaryDirectory
 
-from krait.common import abi
+from krait.common import structs
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import ProgramInfo, program_info
 from krait.kernel.bpf.testrun import run
-from krait.kernel.datapath import Datapath, prepare
+from krait.kernel.datapath import Datapath
+from krait.kernel.shape import prepare
 from krait.policy import image
 from krait.policy.compile import compile_policy
 from krait.policy.model import (
@@ -93,8 +94,8 @@ class World:
         """Make an answered flow of every unanswered one."""
         waiting, answered = self.datapath.maps["unanswered"], self.datapath.maps["flows"]
         for keys, values in list(waiting.items()):
-            answered.update_batch(keys, values, len(values) // abi.FLOW.size_bytes)
-            waiting.delete_batch(keys, len(values) // abi.FLOW.size_bytes)
+            answered.update_batch(keys, values, len(values) // structs.FLOW.size_bytes)
+            waiting.delete_batch(keys, len(values) // structs.FLOW.size_bytes)
 
     def run(
         self, packet: bytes, program: str = "krait_ingress", repeat: int = 1

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Krait's two programs, on a WireGuard interface at TC. docs/packet-path.md tells what they ask of
  * a packet; each header answers one part of it. */
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
 #include "krait/flow.h"
 #include "krait/fragment.h"
+#include "krait/parse.h"
 #include "krait/reject.h"
 #include "krait/shadow.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What crosses to user space: the mirror of src/krait/common/abi.py and reason.py.
+/* What crosses to user space: the mirror of abi.py, reason.py and structs.py in src/krait/common.
  *
  * Numbers are append-only and layouts have no hidden padding: the loader compares both with this
  * object's BTF. Addresses and ports are in host byte order unless a name says _be; an IPv4 address

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* From an address to its owner. docs/packet-path.md, part 4. */
 #pragma once
+#include <bpf/bpf_endian.h>
 #include "maps.h"
 #include "packet.h"
 

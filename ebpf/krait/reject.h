@@ -5,6 +5,9 @@
  * The packet itself is made the answer and turned round. It is sent back by the interface that it
  * is at, where our programs know it by a mark that no peer can set. */
 #pragma once
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
 #include "budget.h"
 #include "identity.h"
 #include "rejection.h"

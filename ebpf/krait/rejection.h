@@ -2,7 +2,10 @@
 /* The packet that tells a sender that its own was denied: a TCP reset (RFC 9293, 3.10.7.1) or an ICMP
  * error (RFC 792 and 1812; RFC 4443). docs/packet-path.md, part 9. */
 #pragma once
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
 #include "maps.h"
 #include "packet.h"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from krait.common import abi
+from krait.common import abi, structs
 from krait.kernel import clsact, flows, link, link_watch, netlink, route, rule, underlay
 from krait.kernel.route import Table
 from krait.policy.model import Network
@@ -84,10 +84,10 @@ def read_filter(data: bytes) -> None:
 
 def read_flow(data: bytes) -> None:
     """An entry of the flow table, behind its key."""
-    key, value = data[: abi.FLOW_KEY.size_bytes], data[abi.FLOW_KEY.size_bytes :]
-    if len(value) != abi.FLOW.size_bytes:
+    key, value = data[: structs.FLOW_KEY.size_bytes], data[structs.FLOW_KEY.size_bytes :]
+    if len(value) != structs.FLOW.size_bytes:
         return  # the kernel gives entries of one length
-    unpacked = abi.FLOW_KEY.codec.unpack(key), abi.FLOW.codec.unpack(value)
+    unpacked = structs.FLOW_KEY.codec.unpack(key), structs.FLOW.codec.unpack(value)
     found = flows.decode(*unpacked, _NOW, _HZ)
     if found is not None:
         assert 0 <= found.left_s <= abi.FLOW_TIMEOUT_S[found.state]
@@ -106,8 +106,8 @@ def _family_message() -> bytes:
 
 
 def _flow(family: int, a: tuple[int, int], b: tuple[int, int]) -> bytes:
-    key = abi.FLOW_KEY.codec.pack(*a, *b, 40000, 443, 6, family, 0)
-    return key + abi.FLOW.codec.pack(7 << 32 | 1 << 31 | 5, _NOW - 5, 3, 1 | abi.FIN_OPENER, 0)
+    key = structs.FLOW_KEY.codec.pack(*a, *b, 40000, 443, 6, family, 0)
+    return key + structs.FLOW.codec.pack(7 << 32 | 1 << 31 | 5, _NOW - 5, 3, 1 | abi.FIN_OPENER, 0)
 
 
 def _body(decode: Callable[[memoryview], object]) -> Callable[[bytes], object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.common import abi
+from krait.common import structs
 from krait.common.abi import PairClass
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
@@ -21,9 +21,10 @@ from krait.kernel.bpf.testrun import run
 from krait.kernel.datapath import Datapath
 from krait.kernel.generation import Moment
 from krait.kernel.hook import Hook
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.document import load
-from krait.policy.image import EMPTY, SMALLEST, Image, draw, need
+from krait.policy.image import EMPTY, Image, draw, need
 from krait.policy.view import Interface, Peer, resolve
 from tests.kernel.loaded import DROP, HERE, OTHER, PASS, PEER, Loaded, compiled, key, packet
 from tests.patience import wait_until
@@ -85,60 +86,6 @@ def test_the_next_packet_of_a_flow_is_judged_by_the_next_revision(
     assert it.judge(reply, Hook.EGRESS) is Reason.PASS, "the flow revives with its opener"
 
 
-def test_an_address_that_left_is_nobodys_in_both_slots(loaded: Callable[..., Loaded]) -> None:
-    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.99.0.0/24 10.8.9.0/24")
-    it = loaded(wide)
-    it.put(wide)
-    assert it.judge(packet("10.99.0.5", HERE)) is Reason.NO_IDENTITY
-    for _ in range(2):
-        it.put(compiled(WEB_MAY, peer=f"{PEER}/32"))
-        for gone in (OTHER, "10.99.0.5", "10.8.9.9"):
-            assert it.judge(packet(gone, HERE)) is Reason.UNKNOWN_SOURCE
-
-
-def test_a_disarmed_slot_leaves_nothing_for_the_policy_after_it(
-    loaded: Callable[..., Loaded],
-) -> None:
-    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.8.9.0/24")
-    it = loaded(wide)
-    it.put(wide)
-    it.put(wide)
-    for slot in (it.datapath.in_force.idle, it.datapath.in_force.slot):
-        it.write(slot, EMPTY)
-        it.datapath.commit(slot, it.datapath.in_force.revision + 1)
-        assert it.judge(packet(PEER, HERE)) is Reason.NOT_READY
-    for _ in range(2):
-        it.put(compiled(WEB_MAY, peer=f"{PEER}/32"))
-        assert it.judge(packet(OTHER, HERE)) is Reason.UNKNOWN_SOURCE
-        assert it.judge(packet("10.8.9.9", HERE)) is Reason.UNKNOWN_SOURCE
-
-
-def test_a_slot_of_which_nothing_is_known_is_rewritten_whole(
-    loaded: Callable[..., Loaded],
-) -> None:
-    wide = compiled(WEB_MAY, peer=f"{PEER}/32 {OTHER}/32 10.99.0.0/24")
-    it = loaded(wide)
-    it.put(wide)
-    it.put(wide)
-    narrow = draw(compiled(WEB_MAY, peer=f"{PEER}/32"), it.datapath.capacity, {})
-    held = it.datapath.lists(it.datapath.in_force.slot)
-    idle = it.datapath.in_force.idle
-    it.datapath.write(idle, narrow, known=None, held=held)
-    it.datapath.commit(idle, 9)
-    for gone in (OTHER, "10.99.0.5"):
-        assert it.judge(packet(gone, HERE)) is Reason.UNKNOWN_SOURCE
-
-
-def test_the_lists_in_force_are_read_back_as_they_were_placed(
-    loaded: Callable[..., Loaded],
-) -> None:
-    it = loaded(compiled(WEB_MAY))
-    it.put(compiled(WEB_MAY))
-    slot = it.datapath.in_force.slot
-    assert it.datapath.lists(slot) == dict(it.images[slot].lists)
-    assert it.images[slot].lists
-
-
 def test_pinned_tables_are_found_again_with_their_policy(
     loaded: Callable[..., Loaded], pins: Path
 ) -> None:
@@ -175,14 +122,6 @@ def test_a_larger_datapath_takes_the_flows_along(loaded: Callable[..., Loaded]) 
         alone.close()
     finally:
         grown.close()
-
-
-def test_an_image_that_is_too_large_is_refused(loaded: Callable[..., Loaded]) -> None:
-    it = loaded(compiled(WEB_MAY))
-    image = draw(compiled(WEB_MAY), it.datapath.capacity, {})
-    long = Image({**image.arrays, "addr4": bytes(1 << 20)}, image.prefixes, image.lists)
-    with pytest.raises(ValueError, match="addr4"):
-        it.datapath.write(1, long, known=EMPTY, held={})
 
 
 def test_a_dry_run_says_why_and_leaves_no_trace() -> None:
@@ -330,11 +269,11 @@ def test_a_pair_of_no_class_that_is_known_passes_nothing(
 ) -> None:
     it = loaded(compiled(WEB_MAY))
     image = draw(compiled(WEB_MAY), it.datapath.capacity, {})
-    size_bytes = abi.PAIR.size_bytes
+    size_bytes = structs.PAIR.size_bytes
     pairs = bytearray(image.arrays["pair"])
     for at in range(0, len(pairs), size_bytes):
-        _, *rest = abi.PAIR.codec.unpack_from(pairs, at)
-        abi.PAIR.codec.pack_into(pairs, at, number, *rest)
+        _, *rest = structs.PAIR.codec.unpack_from(pairs, at)
+        structs.PAIR.codec.pack_into(pairs, at, number, *rest)
     it.write(1, replace(image, arrays={**image.arrays, "pair": bytes(pairs)}))
     it.datapath.commit(1, 1)
     assert it.judge(packet(PEER, HERE)) is Reason.NO_PAIR
@@ -353,7 +292,7 @@ def test_a_pair_behind_the_end_of_its_slot_passes_nothing(
     it.datapath.commit(0, 1)
     assert it.judge(packet(PEER, HERE)) is Reason.PASS
     image = it.images[0]
-    own, (at, _) = bytearray(image.arrays["self"]), abi.SELF.offsets()["row"]
+    own, (at, _) = bytearray(image.arrays["self"]), structs.SELF.offsets()["row"]
     own[at : at + 4] = (n_pair + behind).to_bytes(4, "little")
     it.write(0, replace(image, arrays={**image.arrays, "self": bytes(own)}))
     it.datapath.commit(0, 2)

@@ -14,9 +14,10 @@ from krait.common.reason import Reason
 from krait.kernel.bpf.testrun import ethernet, run
 from krait.kernel.datapath import Datapath
 from krait.kernel.hook import Hook
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.document import load
-from krait.policy.image import EMPTY, SMALLEST, draw, need
+from krait.policy.image import EMPTY, draw, need
 from krait.policy.view import Interface, Peer, resolve
 from tests.documents import key
 

@@ -8,8 +8,9 @@ from struct import pack
 import pytest
 
 from krait.common import abi
-from krait.common.abi import FLOW, FLOW_TIMEOUT_S, FlowState
+from krait.common.abi import FLOW_TIMEOUT_S, FlowState
 from krait.common.reason import Reason
+from krait.common.structs import FLOW
 from krait.kernel.bpf.clock import TickClock, ticks_per_second
 from krait.kernel.bpf.map import CHUNK
 from krait.kernel.bpf.testrun import ethernet

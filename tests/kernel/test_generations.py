@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.common import abi
+from krait.common import abi, structs
 from krait.common.abi import ABI_VERSION
 from krait.common.errors import SystemRefused
 from krait.kernel import netns
@@ -21,7 +21,8 @@ from krait.kernel.datapath import Datapath
 from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook
-from krait.policy.image import EMPTY, SMALLEST
+from krait.policy.capacity import SMALLEST
+from krait.policy.image import EMPTY
 from tests.kernel.classifier import program_id
 
 LAST = 5 << 32  # of more than the low half
@@ -53,7 +54,7 @@ def loaded() -> Iterator[Datapath]:
 def count(table: Map, number: int, packets: int) -> None:
     """So many packets on each CPU, each a tick later than those of the CPU before."""
     cpus = range(possible_cpus())
-    value = b"".join(abi.COUNT.codec.pack(packets, 100, LAST + cpu) for cpu in cpus)
+    value = b"".join(structs.COUNT.codec.pack(packets, 100, LAST + cpu) for cpu in cpus)
     table.update(number.to_bytes(4, "little"), value)
 
 
@@ -201,7 +202,7 @@ def test_the_folder_of_all_interfaces_goes_with_the_last_one_if_it_is_ours(
 
 def test_an_empty_slot_is_not_armed(loaded: Datapath) -> None:
     armed = replace(
-        EMPTY, arrays={"self": abi.SELF.codec.pack(*(0,) * 11, abi.SelfFlag.ARMED, 0, 0, 0)}
+        EMPTY, arrays={"self": structs.SELF.codec.pack(*(0,) * 11, abi.SelfFlag.ARMED, 0, 0, 0)}
     )
     assert not loaded.is_armed()
     loaded.write(1, armed, known=None, held={})
@@ -214,7 +215,7 @@ def test_a_load_after_another_goes_on_with_its_flows_and_counters(loaded: Datapa
     count(loaded.maps["rules"], 3, packets=5)
     count(loaded.maps["peers"], 1, packets=6)
     count(loaded.maps["reasons"], 12, packets=7)
-    loaded.maps["flows"].update(bytes(abi.FLOW_KEY.size_bytes), bytes(abi.FLOW.size_bytes))
+    loaded.maps["flows"].update(bytes(structs.FLOW_KEY.size_bytes), bytes(structs.FLOW.size_bytes))
     after = Datapath.load(replace(SMALLEST, rules=128, peers=128), after=loaded)
     try:
         for table in ("rules", "peers"):
@@ -224,7 +225,7 @@ def test_a_load_after_another_goes_on_with_its_flows_and_counters(loaded: Datapa
             lasts = {each.last_ticks for each in after.counts(table)}
             assert lasts == {0, LAST + possible_cpus() - 1}
         assert after.drops() == loaded.drops() != {}
-        assert after.maps["flows"].lookup(bytes(abi.FLOW_KEY.size_bytes)) is not None
+        assert after.maps["flows"].lookup(bytes(structs.FLOW_KEY.size_bytes)) is not None
         count(loaded.maps["reasons"], 12, packets=9)
         assert after.drops() == loaded.drops()
     finally:
@@ -235,7 +236,7 @@ def test_a_load_after_another_goes_on_with_what_peers_have_left_of_their_budgets
     generations: Generations,
 ) -> None:
     before = generations.load(SMALLEST)
-    spent = abi.BUDGET.codec.pack(7, 123)
+    spent = structs.BUDGET.codec.pack(7, 123)
     last = (SMALLEST.peers - 1).to_bytes(4, "little")
     generations.open(before).maps["budgets"].update(last, spent)
     after = generations.load(replace(SMALLEST, peers=4 * SMALLEST.peers), after=before)

@@ -9,9 +9,10 @@ from struct import pack
 import pytest
 
 from krait.kernel.datapath import Datapath
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import compile_policy
 from krait.policy.document import load
-from krait.policy.image import ARRAYS, EMPTY, PREFIXES, SMALLEST, Image, draw, need
+from krait.policy.image import ARRAYS, EMPTY, PREFIXES, Image, draw, need
 from krait.policy.view import Interface, Peer, resolve
 from tests.documents import key
 

@@ -9,7 +9,8 @@ from struct import pack
 
 import pytest
 
-from krait.common.abi import BUDGET, REJECTIONS_PER_S, Rejection
+from krait.common.abi import REJECTIONS_PER_S, Rejection
+from krait.common.structs import BUDGET
 from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.testrun import Run, ethernet, run
 from krait.kernel.datapath import Datapath

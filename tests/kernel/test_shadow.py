@@ -10,7 +10,8 @@ from krait.common.abi import Rehearsal
 from krait.common.reason import Reason
 from krait.kernel.datapath import Datapath
 from krait.kernel.hook import Hook
-from krait.policy.image import SMALLEST, need
+from krait.policy.capacity import SMALLEST
+from krait.policy.image import need
 from krait.policy.numbering import Numbers
 from tests.kernel.loaded import HERE, PEER, Loaded, compiled, packet
 

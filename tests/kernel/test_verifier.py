@@ -10,9 +10,10 @@ import pytest
 
 from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import program_info
-from krait.kernel.datapath import OBJECT, Datapath, prepare
+from krait.kernel.datapath import OBJECT, Datapath
 from krait.kernel.hook import Hook
-from krait.policy.image import SMALLEST, Capacity
+from krait.kernel.shape import prepare
+from krait.policy.capacity import SMALLEST, Capacity
 from tests.figures import Figures
 
 MOST_INSTRUCTIONS = 1_000_000  # BPF_COMPLEXITY_LIMIT_INSNS

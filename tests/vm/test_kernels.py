@@ -43,7 +43,7 @@ from contextlib import closing
 from dataclasses import replace
 from krait.kernel.bpf.program import program_info
 from krait.kernel.datapath import Datapath
-from krait.policy.image import SMALLEST
+from krait.policy.capacity import SMALLEST
 walked = {}
 for kind, room in (("", SMALLEST), (" with a shadow", replace(SMALLEST, shadow_rules=64))):
     with closing(Datapath.load(room)) as datapath:

@@ -10,7 +10,8 @@ from krait.agent.desired import Desired
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
-from krait.policy.image import Capacity, Image
+from krait.policy.capacity import Capacity
+from krait.policy.image import Image
 
 
 @dataclass(frozen=True, slots=True)

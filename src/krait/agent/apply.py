@@ -2,52 +2,33 @@
 """Doing what a plan says, and knowing what was done: the loads and hooks of one interface.
 
 Every action is written so that a crash inside it leaves what a crash before it would have left, or
-what a crash after it would have.
+what a crash after it would have. How that is so of a commit, `committing` says.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 import structlog
 
-from krait.agent import state
 from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
+from krait.agent.committing import Committing
 from krait.agent.desired import Desired
 from krait.agent.diff import Observed, choose
 from krait.agent.diff import Tables as Planned
+from krait.agent.faults import best_effort
 from krait.agent.ports import Filter, Loads, Tables
-from krait.agent.reading_back import Drift, ReadingBack
-from krait.common.abi import Rehearsal
-from krait.common.errors import KraitError, SystemRefused
-from krait.kernel.files import sweep, writing
+from krait.common.errors import KraitError
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
-from krait.policy.image import Image
 from krait.policy.numbering import Numbers
-from krait.policy.pairing import PortList
-from krait.policy.tightened import warnings_of
 
 _NEVER_LOOKED = 0  # no interface has it
 
 _log = structlog.get_logger()
-
-_Who = TypeVar("_Who", str, bytes)
-
-
-@dataclass(slots=True)
-class _Contents:
-    """What the tables in use hold, as far as this agent knows."""
-
-    known: dict[int, Image] = field(default_factory=dict)  # by slot
-    held: Mapping[PortList, int] = field(default_factory=dict)  # of the slot in force
-    committed: Desired | None = None
-    changes: tuple[str, ...] = ()  # what the last change of the document may have cut
 
 
 @dataclass(slots=True)
@@ -65,37 +46,23 @@ class Enforcement:
 
     def __init__(self, loads: Loads, hooks: Filter, records: Path) -> None:
         """`records` is the file in which commits are written down."""
-        self.numbers = Numbers()
-        """Who has which number in the tables in use."""
-        self._loads, self._filter, self._path = loads, hooks, records
-        self._records: state.Records = ()
-        self._is_written = True
+        self._loads, self._filter = loads, hooks
+        self._committing = Committing(records)
         self._generation: Generation | None = None
         self._others: tuple[Generation, ...] = ()
-        self._contents = _Contents()
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="krait-readers")
-        self._readers: Future[None] | None = None
-        self._reading_back = ReadingBack()
         self._places = _Places()
 
     def start(self, ifindex: int | None) -> None:
         """Take over what an earlier agent left: its tables, numbers and revision."""
-        with _best_effort("remove what a crash left half made"):
+        with best_effort("remove what a crash left half made"):
             self._loads.sweep()
-            sweep(self._path)
+            self._committing.ledger.sweep()
         found, seats = self._loads.found(), self._seats(ifindex)
-        self._records = state.read_records(self._path, _log.warning)
         self._generation = choose(found, seats)
         self._places.programs.update(*(each.programs.values() for each in found))
         self._places.were_free = not found and not any(seats.values())
         self._others = tuple(each for each in found if each != self._generation)
-        tables = self._tables()
-        if tables is not None and tables.is_armed():
-            self._contents.held = tables.lists(tables.in_force.slot)
-        revision = self.revision
-        self.numbers = next(
-            (each.numbers for each in self._records if each.revision == revision), Numbers()
-        )
+        self._committing.take_over(self._tables())
 
     def withdraw(self, ifindex: int | None) -> None:
         """After a start that failed: take off what it attached and loaded, if nothing was there.
@@ -105,14 +72,15 @@ class Enforcement:
         if not self._places.were_free:
             return
         for hook in Hook:
-            with _best_effort(f"take the filter off {hook.value}"):
+            with best_effort(f"take the filter off {hook.value}"):
                 self._filter.detach(ifindex, hook, self.kind)
-        self._reading_back.call_off()
+        self._committing.call_off()
         for each in (*self._others, *filter(None, (self._generation,))):
-            with _best_effort("remove the tables"):
-                self._wait_for_readers()
+            with best_effort("remove the tables"):
+                self._committing.wait_for_readers()
                 self._loads.remove(each)
-        self._others, self._generation, self._contents = (), None, _Contents()
+        self._others, self._generation = (), None
+        self._committing.begin_anew()
 
     @property
     def kind(self) -> AttachKind:
@@ -122,7 +90,12 @@ class Enforcement:
     @property
     def committed(self) -> Desired | None:
         """What this agent put in force; None: nothing, or an empty slot."""
-        return self._contents.committed
+        return self._committing.committed
+
+    @property
+    def numbers(self) -> Numbers:
+        """Who has which number in the tables in use."""
+        return self._committing.numbers
 
     @property
     def revision(self) -> int:
@@ -146,8 +119,7 @@ class Enforcement:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the operator should know of the policy in force and of how it came there."""
-        committed = self.committed
-        return (*committed.warnings, *self._contents.changes) if committed else ()
+        return self._committing.warnings
 
     def observe(self, ifindex: int | None, *, fresh: bool, yields: bool = False) -> Observed:
         """What a plan needs to know; `yields` is what the caller made up its mind to."""
@@ -178,29 +150,17 @@ class Enforcement:
     def read_back(self, now_s: float) -> tuple[bool, KraitError | None]:
         """Whether there is news of the tables since the last commit, and what is wrong by it.
 
-        What is in force then counts as unknown, so that the next plan writes all of it. Long after
-        a commit it is asked for again; `now_s` is monotonic.
+        What is wrong the next plan writes anew. `now_s` is monotonic.
         """
-        is_news, error = self._reading_back.answer()
-        if isinstance(error, Drift):
-            self._contents = _Contents(held=self._contents.held)
-        elif self._reading_back.is_due(now_s) and (tables := self._tables()) is not None:
-            slot = tables.in_force.slot
-            if (image := self._contents.known.get(slot)) is not None:
-                self._reading_back.ask(tables, slot, image, now_s)
-        return is_news, error
+        return self._committing.read_back(self._tables(), now_s)
 
     def write_down(self) -> None:
         """Write the last commits down, if that is still to be done. Raises SystemRefused."""
-        if not self._is_written:
-            with writing(self._path):
-                state.write_records(self._path, self._records)
-            self._is_written = True
+        self._committing.ledger.write()
 
     def close(self) -> None:
         """Wait for what goes on in the background; what is in force stays."""
-        self._reading_back.close()
-        self._background.shutdown()
+        self._committing.close()
         self._filter.close()
 
     def _do(self, action: Action, ifindex: int | None) -> dict[str, Any]:
@@ -208,7 +168,8 @@ class Enforcement:
             case Load():
                 self._load(action)
             case Commit():
-                return self._commit(action)
+                elsewhere = max((each.revision for each in self._others), default=0)
+                return self._committing.commit(self._open(), action, elsewhere)
             case Attach(hook):
                 self._filter.attach(_there(ifindex), hook, self._program_fd(hook))
             case Swap(hook):
@@ -222,8 +183,8 @@ class Enforcement:
                     self._loads.pin(self._in_use())
                 self._filter.pin()
             case Drop(generation):
-                self._wait_for_readers()
-                self._reading_back.call_off()
+                self._committing.wait_for_readers()
+                self._committing.call_off()
                 self._loads.remove(generation)
                 self._others = tuple(each for each in self._others if each != generation)
             case _:
@@ -232,75 +193,16 @@ class Enforcement:
 
     def _load(self, action: Load) -> None:
         before = self._generation
-        self._wait_for_readers()
+        self._committing.wait_for_readers()
         after = before if action.go_on else None
         if action.inherit:
             after = _newest(self._others)
         self._generation = self._loads.load(action.capacity, after)
         self._places.programs.update(self._generation.programs.values())
         self._others += (before,) if before else ()
-        self._contents = _Contents()
+        self._committing.begin_anew()
         if before is None:
-            self.numbers = Numbers()
-
-    def _commit(self, action: Commit) -> dict[str, Any]:
-        """The one store, and around it what must be true before and after.
-
-        Before: no reader is left in the slot that is written; it is whole; it is written down. The
-        wait for readers begins right after the store, so that the next one seldom has to wait.
-        """
-        tables, desired = self._open(), action.desired
-        slot = tables.in_force.idle
-        self._reading_back.call_off()  # of the slot that is written now, soon
-        self._wait_for_readers()
-        contents = self._contents
-        known = contents.known.pop(slot, None)  # unknown until it is whole
-        tables.write(slot, action.image, known=known, held=contents.held)
-        record = state.record(self._next_revision(), time.time(), desired, self.numbers)
-        self._write_down(record)
-        tables.commit(slot, record.revision)
-        stored_ns = time.monotonic_ns()
-        self._readers = self._background.submit(tables.wait_for_readers)
-        self._reading_back.ask(tables, slot, action.image, time.monotonic())
-        former, before = self.numbers, contents.committed
-        self.numbers = record.numbers
-        contents.held, contents.committed = action.image.lists, desired
-        facts = {"revision": record.revision, "stored_ns": stored_ns}
-        if desired is not None:  # an empty one leaves most of the slot as it was
-            contents.known[slot] = action.image
-            # It is done. What follows must not make it look undone.
-            with _best_effort("count anew under numbers that mean somebody else now"):
-                _forget(tables, former, record.numbers)
-            if before is not None and before.source != desired.source:
-                with _best_effort("tell what the change asks of live flows"):
-                    contents.changes = warnings_of(before.compiled, desired.compiled)
-                for text in contents.changes:
-                    _log.warning(text)
-        return facts
-
-    def _write_down(self, new: state.Record) -> None:
-        """The new record, and that of what is in force now, whichever agent made it.
-
-        A full disk costs the names of numbers after a crash; it must not hold up a revocation. See
-        `write_down` for what becomes of it.
-        """
-        in_force = self._open().in_force.revision
-        former = (each for each in self._records if each.revision == in_force)
-        self._records, self._is_written = (new, *former), False
-        with suppress(SystemRefused):
-            self.write_down()
-
-    def _next_revision(self) -> int:
-        written = max((each.revision for each in self._records), default=0)
-        others = max((each.revision for each in self._others), default=0)
-        return max(self._open().in_force.revision, written, others) + 1
-
-    def _wait_for_readers(self) -> None:
-        """Return only when it is sure that none is left, whatever became of the first try."""
-        if self._readers is not None:
-            if self._readers.exception() is not None:
-                self._open().wait_for_readers()
-            self._readers = None
+            self._committing.numbers = Numbers()
 
     def _seats(self, ifindex: int | None) -> dict[Hook, tuple[Seat, ...]]:
         if ifindex is None:
@@ -314,7 +216,7 @@ class Enforcement:
         return Planned(
             generation=self._generation,
             capacity=tables.capacity,
-            held=self._contents.held,
+            held=self._committing.held,
             armed=tables.is_armed(),
             current=self._loads.is_current(self._generation),
             committed=self.committed,
@@ -339,36 +241,6 @@ class Enforcement:
 def _newest(generations: Sequence[Generation]) -> Generation | None:
     """Of those that another version left: whose flows to go on with, if that can be."""
     return max(generations, key=lambda each: (each.revision, each.number), default=None)
-
-
-def _forget(tables: Tables, former: Numbers, now: Numbers) -> None:
-    """A number that means somebody else now counts anew. Number 0 is never reused."""
-    tables.forget("rules", _taken_over(former.rules, now.rules))
-    for table in ("peers", "budgets"):
-        tables.forget(table, _taken_over(former.peers, now.peers))
-    tables.forget(
-        "shadow_rules",
-        (
-            number * len(Rehearsal) + outcome
-            for number in _taken_over(former.shadow_rules, now.shadow_rules)
-            for outcome in Rehearsal
-        ),
-    )
-
-
-def _taken_over(former: Sequence[_Who | None], now: Sequence[_Who | None]) -> Iterator[int]:
-    before = dict(enumerate(former, start=1))
-    for number, who in enumerate(now, start=1):
-        if who is not None and before.get(number) != who:
-            yield number
-
-
-@contextmanager
-def _best_effort(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - what it is about is done, or undone, already
-        _log.warning(f"cannot {doing}", error=str(error))
 
 
 def _there(ifindex: int | None) -> int:

@@ -13,9 +13,10 @@ from typing import NamedTuple, Self
 
 from krait.policy import lifetime
 from krait.policy.beside import beside
+from krait.policy.capacity import Capacity
 from krait.policy.compile import Compiled, compile_policy
 from krait.policy.guard import Guard, guard_of
-from krait.policy.image import Capacity, need
+from krait.policy.image import need
 from krait.policy.model import Document, Network
 from krait.policy.numbering import Numbers
 from krait.policy.view import HERE, Interface, View, resolve, retagged, withhold

@@ -16,7 +16,8 @@ from krait.agent.desired import Desired
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
-from krait.policy.image import EMPTY, SMALLEST, Capacity, Image, draw
+from krait.policy.capacity import SMALLEST, Capacity
+from krait.policy.image import EMPTY, Image, draw
 from krait.policy.pairing import PortList
 from krait.policy.placement import NoRoom
 

@@ -2,7 +2,8 @@
 """What is wrong now, by subject: told once, kept for `status`, told again when it is mended."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 import structlog
@@ -63,3 +64,12 @@ def worded(error: BaseException, subject: str) -> KraitError:
         return error
     _log.error("unexpected error", subject=subject, exc_info=error)
     return KraitError(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def best_effort(doing: str) -> Iterator[None]:
+    """Tell of what goes wrong here, and go on: it is not what the caller is asked for."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - what it is about is done, or undone, already
+        _log.warning(f"cannot {doing}", error=str(error))

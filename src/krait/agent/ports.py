@@ -14,7 +14,8 @@ from krait.kernel.link import Link
 from krait.kernel.link_watch import LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Posts, Seat
 from krait.kernel.wireguard import Device, Fingerprint
-from krait.policy.image import Capacity, Image
+from krait.policy.capacity import Capacity
+from krait.policy.image import Image
 from krait.policy.model import Network
 from krait.policy.pairing import PortList
 

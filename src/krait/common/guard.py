@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 from types import MappingProxyType
 
-from krait.common.abi import Layout
+from krait.common.layout import Layout
 
 GUARD_VERSION = 1
 """Names the folder of its pins; raised whenever a layout, a map or the program changes."""

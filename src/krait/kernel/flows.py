@@ -6,16 +6,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 
-from krait.common.abi import (
-    FIN_OPENER,
-    FIN_REPLY,
-    FLOW,
-    FLOW_KEY,
-    FLOW_TIMEOUT_S,
-    STATE_MASK,
-    FlowState,
-    Layout,
-)
+from krait.common.abi import FIN_OPENER, FIN_REPLY, FLOW_TIMEOUT_S, STATE_MASK, FlowState
+from krait.common.layout import Layout
+from krait.common.structs import FLOW, FLOW_KEY
 from krait.kernel.bpf.clock import TickClock, ticks_per_second
 from krait.kernel.bpf.map import Map
 from krait.policy.flow import FlowTuple

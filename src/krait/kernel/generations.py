@@ -26,7 +26,7 @@ from krait.kernel.files import writing
 from krait.kernel.generation import Generation
 from krait.kernel.heritage import Heritage
 from krait.kernel.hook import Hook
-from krait.policy.image import Capacity
+from krait.policy.capacity import Capacity
 
 _NAME = re.compile(r"(\d+)-(\d+)(\+?)")
 

@@ -9,7 +9,7 @@ of flows and the control word are as this one has them.
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from krait.common import abi
+from krait.common import abi, structs
 from krait.kernel.bpf.errors import BpfRefused
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.pin import WrongKind
@@ -42,7 +42,7 @@ class Heritage:
             }
             if any(
                 (each.info.key_bytes, each.info.value_bytes)
-                != (abi.FLOW_KEY.size_bytes, abi.FLOW.size_bytes)
+                != (structs.FLOW_KEY.size_bytes, structs.FLOW.size_bytes)
                 for each in flows.values()
             ):
                 return None
@@ -57,6 +57,6 @@ class Heritage:
 
 def _is_known(shape: Map) -> bool:
     """Whether it is of this version's flows; a shape without the field is older than that."""
-    at, size = abi.SHAPE.offsets()["flow_version"]
+    at, size = structs.SHAPE.offsets()["flow_version"]
     found = (shape.lookup(_KEY) or b"")[at : at + size]
     return found == abi.FLOW_VERSION.to_bytes(size, "little")

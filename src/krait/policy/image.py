@@ -7,14 +7,14 @@ comparison of two images, whatever it was that changed.
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Self
 
-from krait.common import abi
+from krait.common import abi, structs
 from krait.common.abi import FIRST_IDENTITY, PairLayout
+from krait.policy.capacity import Capacity, triangle
 from krait.policy.compile import Compiled, Span
 from krait.policy.pairing import Pair, PolicyTooLarge, PortList
 from krait.policy.placement import place
@@ -32,79 +32,6 @@ _NS_PER_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
-    """How large the tables are: entries a slot, for those that have two."""
-
-    addr4: int
-    addr6: int
-    prefix4: int
-    prefix6: int
-    principal: int
-    columns: int  # the stride of a row
-    pair: int
-    layout: PairLayout
-    ports: int  # not by slot
-    rules: int
-    peers: int
-    shadow_rules: int = 0  # 0: no shadow is judged, and its tables are as small as can be
-
-    def holds(self, need: Self) -> bool:
-        """Whether these tables can take what needs `need`."""
-        if self.layout != need.layout or self.pair < need.pairs_in(self.columns):
-            return False
-        if bool(self.shadow_rules) != bool(need.shadow_rules):
-            return False  # packets do not pay for a shadow that is no more
-        return all(
-            getattr(self, each.name) >= getattr(need, each.name)
-            for each in fields(self)
-            if each.name != "layout"
-        )
-
-    def pairs_in(self, columns: int) -> int:
-        """How many entries the pairs take where a row has this many columns."""
-        if self.layout == PairLayout.TRIANGLE:
-            return self.pair
-        return columns * -(-self.pair // self.columns)
-
-    def grown(self, need: Self) -> Self:
-        """Room for `need` and a quarter more, in powers of two; nothing shrinks."""
-        sizes = {
-            each.name: max(getattr(self, each.name), _room(getattr(need, each.name)))
-            for each in fields(self)
-            if each.name != "layout"
-        }
-        if not need.shadow_rules:
-            sizes["shadow_rules"] = 0
-        grown = replace(self, **sizes, layout=need.layout)
-        if need.layout == PairLayout.TRIANGLE:
-            return replace(grown, pair=_triangle(grown.columns))
-        return replace(grown, pair=need.pairs_in(grown.columns))
-
-
-SMALLEST = Capacity(
-    addr4=256,
-    addr6=256,
-    prefix4=64,
-    prefix6=64,
-    principal=64,
-    columns=16,
-    pair=128,
-    layout=PairLayout.ROWS,
-    ports=256,
-    rules=64,
-    peers=64,
-)
-
-
-def _room(need: int) -> int:
-    return 1 << (need + need // 4).bit_length()
-
-
-def _triangle(columns: int) -> int:
-    return columns * (columns + 1) // 2
-
-
-@dataclass(frozen=True, slots=True)
 class Image:
     """What a slot holds."""
 
@@ -114,7 +41,7 @@ class Image:
 
 
 EMPTY = Image(
-    arrays=MappingProxyType({"self": bytes(abi.SELF.size_bytes)}),
+    arrays=MappingProxyType({"self": bytes(structs.SELF.size_bytes)}),
     prefixes=MappingProxyType({name: MappingProxyType({}) for name in PREFIXES}),
     lists=MappingProxyType({}),
 )
@@ -157,7 +84,7 @@ def need(compiled: Compiled) -> Capacity:
             f"the policy makes {ports:,} port intervals; a node's table holds {MAX_INTERVALS:,}",
             hint="join ports to ranges, or give nodes that are treated alike the same tags",
         )
-    triangle = compiled.layout == PairLayout.TRIANGLE
+    is_triangle = compiled.layout == PairLayout.TRIANGLE
     return Capacity(
         addr4=max(families[4].size, 1),
         addr6=max(families[6].size, 1),
@@ -165,7 +92,7 @@ def need(compiled: Compiled) -> Capacity:
         prefix6=max(sum(1 for _ in families[6].outside), 1),
         principal=len(compiled.principals) + 1,
         columns=columns,
-        pair=_triangle(columns) if triangle else columns * max(len(compiled.rows), 1),
+        pair=triangle(columns) if is_triangle else columns * max(len(compiled.rows), 1),
         layout=compiled.layout,
         ports=max(ports, 1),
         rules=len(compiled.numbers.rules) + 1,
@@ -237,21 +164,21 @@ def _family(compiled: Compiled, version: int, spans: Sequence[Span]) -> _Family:
 
 
 def _prefix_key(cidr: IPv4Network | IPv6Network) -> bytes:
-    """`common.abi.PREFIX4`/`PREFIX6` with 0 as slot."""
-    length = abi.PREFIX_SLOT_BITS + cidr.prefixlen
+    """`common.structs.PREFIX4`/`PREFIX6` with 0 as slot."""
+    length = structs.PREFIX_SLOT_BITS + cidr.prefixlen
     return length.to_bytes(4, "little") + b"\0" + cidr.network_address.packed
 
 
 def _row_starts(compiled: Compiled, capacity: Capacity) -> dict[int, int]:
     """The first pair entry of each identity's row; an identity without a row has none to use."""
     if compiled.layout == PairLayout.TRIANGLE:
-        return {each: _triangle(each - FIRST_IDENTITY) for each in compiled.rows}
+        return {each: triangle(each - FIRST_IDENTITY) for each in compiled.rows}
     return {each: i * capacity.columns for i, each in enumerate(compiled.rows)}
 
 
 def _principals(compiled: Compiled, row_of: Mapping[int, int]) -> bytes:
-    pack = abi.PRINCIPAL.codec.pack
-    nobody = bytes(abi.PRINCIPAL.size_bytes)
+    pack = structs.PRINCIPAL.codec.pack
+    nobody = bytes(structs.PRINCIPAL.size_bytes)
     return nobody + b"".join(
         pack(who.identity, row_of.get(who.identity, 0), who.peer, who.flags)
         for who in compiled.principals
@@ -268,7 +195,7 @@ def _self(compiled: Compiled, families: Mapping[int, _Family], row_of: Mapping[i
         for version, none in ((4, _NO_ADDRESS4), (6, _NO_ADDRESS6))
     )
     me, net6 = compiled.principals[0], families[6].base
-    return abi.SELF.codec.pack(
+    return structs.SELF.codec.pack(
         net6 >> 64,
         net6 & _LOW64,
         own6 >> 64,
@@ -298,7 +225,7 @@ def _pairs(
     capacity: Capacity,
     lists: Mapping[PortList, int],
 ) -> bytes:
-    pack = abi.PAIR.codec.pack
+    pack = structs.PAIR.codec.pack
 
     def reference(ports: PortList) -> int:
         return abi.list_reference(lists[ports], len(ports)) if ports else 0
@@ -308,7 +235,7 @@ def _pairs(
         return pack(pair.verdict_class, *pair.rules, reference(first), reference(second))
 
     distinct = {pair: packed(pair) for row in rows_of.values() for pair in set(row)}
-    triangle = compiled.layout == PairLayout.TRIANGLE
+    is_triangle = compiled.layout == PairLayout.TRIANGLE
     rows = (b"".join([distinct[pair] for pair in row]) for row in rows_of.values())
-    stride = 0 if triangle else capacity.columns * abi.PAIR.size_bytes
+    stride = 0 if is_triangle else capacity.columns * structs.PAIR.size_bytes
     return b"".join(row.ljust(stride, b"\0") for row in rows)

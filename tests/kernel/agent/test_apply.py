@@ -14,7 +14,7 @@ from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source, desire
 from krait.agent.diff import plan
 from krait.agent.state import read_records
-from krait.common import abi
+from krait.common import structs
 from krait.kernel.datapath import OBJECT
 from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generation import Count
@@ -90,7 +90,7 @@ def keep(folder: Path, ifindex: int, stack: ExitStack, object_path: Path = OBJEC
 def count(keeper: Keeper, rule: int) -> None:
     (generation,) = keeper.generations.found()
     rules = keeper.generations.open(generation).maps["rules"]
-    packed = abi.COUNT.codec.pack(5, 500, 7)
+    packed = structs.COUNT.codec.pack(5, 500, 7)
     rules.update(rule.to_bytes(4, "little"), packed.ljust(rules.value_bytes, b"\0"))
 
 
@@ -170,7 +170,7 @@ def test_an_empty_slot_and_the_policy_after_it_are_written_whole(keeper: Keeper)
     slot, size = tables.in_force.slot, tables.capacity.principal
     packed = b"".join(values for _, values in tables.maps["principal"].items())
     mine = packed[slot * size * 16 :][: 16 * (len(wanted.compiled.principals) + 1)]
-    assert [entry[0] for entry in abi.PRINCIPAL.codec.iter_unpack(mine)] == [
+    assert [entry[0] for entry in structs.PRINCIPAL.codec.iter_unpack(mine)] == [
         0,
         *(owner.identity for owner in wanted.compiled.principals),
     ]

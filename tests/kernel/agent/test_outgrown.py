@@ -26,7 +26,7 @@ from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.link_watch import LinkEvent, Resync
 from krait.kernel.wireguard import Device, Fingerprint, Peer
-from krait.policy.image import SMALLEST
+from krait.policy.capacity import SMALLEST
 from tests.kernel.agent.test_apply import folder, ifindex
 from tests.requirements import KINDS
 from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT, INTERFACE

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from krait.agent.diff import Tables
-from krait.common import abi
+from krait.common import abi, structs
 from krait.kernel.bpf.clock import TickClock
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.mapinfo import MapInfo, MapType
@@ -66,11 +66,11 @@ def flows_of(keeper: Keeper) -> list[FlowTuple]:
 def remember(keeper: Keeper) -> None:
     """A flow in the tables, as a packet would have made it."""
     tables = keeper.generations.open(planned(keeper).generation)
-    key = abi.FLOW_KEY.codec.pack(0, 0x0A080001, 0, 0x0A080002, 53, 40000, UDP, 4, 0)
+    key = structs.FLOW_KEY.codec.pack(0, 0x0A080001, 0, 0x0A080002, 53, 40000, UDP, 4, 0)
     with TickClock() as clock:
         seen = clock.now()
     word = tables.in_force.revision << 32 | 1 << 31 | 1 << 30
-    value = abi.FLOW.codec.pack(word, seen & 0xFFFF_FFFF, 1, abi.FlowState.UDP_REPLIED, 0)
+    value = structs.FLOW.codec.pack(word, seen & 0xFFFF_FFFF, 1, abi.FlowState.UDP_REPLIED, 0)
     tables.maps["flows"].update(key, value)
 
 
@@ -87,10 +87,10 @@ def told_otherwise(keeper: Keeper, version: int, **shape: int) -> None:
     keeper.close()
     pins = keeper.generations.folder / generation.name
     with closing(Map.open_pinned(pins / "shape")) as found:
-        values = abi.SHAPE.codec.unpack(found.lookup(bytes(4)) or b"")
-        fields = dict(zip(abi.SHAPE.offsets(), values, strict=True))
+        values = structs.SHAPE.codec.unpack(found.lookup(bytes(4)) or b"")
+        fields = dict(zip(structs.SHAPE.offsets(), values, strict=True))
         told = fields | {"abi_version": version} | shape
-        found.update(bytes(4), abi.SHAPE.codec.pack(*told.values()))
+        found.update(bytes(4), structs.SHAPE.codec.pack(*told.values()))
     pins.rename(pins.with_name(f"{version}-{generation.number}"))
 
 
@@ -200,7 +200,7 @@ def test_a_shape_of_before_flows_had_a_version_is_no_heritage(
     told_otherwise(before, abi.ABI_VERSION - 1)
     (pins,) = before.generations.folder.glob(f"{abi.ABI_VERSION - 1}-*")
     (pins / "shape").unlink()
-    at = abi.SHAPE.offsets()["flow_version"][0]
+    at = structs.SHAPE.offsets()["flow_version"][0]
     with closing(Map.create(MapInfo("shape", MapType.ARRAY, 4, at, 1))) as shorter:
         shorter.pin(pins / "shape")
     after = keep(folder, ifindex, stack)

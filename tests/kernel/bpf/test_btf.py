@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from krait.common.abi import Layout
 from krait.common.errors import SystemRefused
+from krait.common.layout import Layout
 from krait.kernel.bpf.btf import check_enum, check_layouts
 from krait.kernel.bpf.object import BpfObject
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 EBPF = Path(__file__).parents[3] / "ebpf"
 
-_PACKET, _IDENTITY, _POLICY = "krait/packet.h", "krait/identity.h", "krait/policy.h"
+_PARSE, _IDENTITY, _POLICY = "krait/parse.h", "krait/identity.h", "krait/policy.h"
 _FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
 _SHADOW, _BUDGET = "krait/shadow.h", "krait/budget.h"
 _REJECT, _REJECTION = "krait/reject.h", "krait/rejection.h"
@@ -41,31 +41,31 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "a total length beyond the frame is believed",
-        _PACKET,
+        _PARSE,
         "skb->protocol != bpf_htons(ETH_P_IP) || total > skb->len - at",
         "skb->protocol != bpf_htons(ETH_P_IP)",
     ),
     Mutant(
         "the next header may lie behind the packet's end",
-        _PACKET,
+        _PARSE,
         "if (at + need > p->end)",
         "if (at + need > skb->len)",
     ),
     Mutant(
         "an extension header may lie behind the packet's end",
-        _PACKET,
+        _PARSE,
         "if (at + length > p->end)",
         "if (at + length > skb->len)",
     ),
     Mutant(
         "a routing header with segments left passes",
-        _PACKET,
+        _PARSE,
         "next == NEXT_ROUTING && h.segments_left",
         "0",
     ),
     Mutant(
         "the ports of SCTP are not read",
-        _PACKET,
+        _PARSE,
         " && p->protocol != IPPROTO_SCTP",
         "",
     ),

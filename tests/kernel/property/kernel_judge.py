@@ -12,28 +12,19 @@ from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime_ns
 
 from krait.common import abi
-from krait.common.abi import (
-    BUDGET,
-    FLOW,
-    FLOW_KEY,
-    FRAGMENT,
-    FRAGMENT_KEY,
-    SELF,
-    FlowState,
-    PairLayout,
-    Rehearsal,
-    Rejection,
-)
+from krait.common.abi import FlowState, PairLayout, Rehearsal, Rejection
 from krait.common.reason import Reason
+from krait.common.structs import BUDGET, FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, SELF
 from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.testrun import run
 from krait.kernel.datapath import OBJECT, Datapath
 from krait.kernel.hook import Hook
+from krait.policy.capacity import Capacity
 from krait.policy.compile import compile_policy
 from krait.policy.flow import FlowTuple
 from krait.policy.fragment import Datagram
-from krait.policy.image import Capacity, Image, draw
+from krait.policy.image import Image, draw
 from krait.policy.model import Address
 from krait.policy.numbering import Numbers
 from krait.policy.shadow import shadow_of

@@ -23,7 +23,7 @@ NEXT = "/run/next.yaml"
 TABLES_ALONE = """
 from krait.agent.paths import Paths
 from krait.kernel.generations import Generations
-from krait.policy.image import SMALLEST
+from krait.policy.capacity import SMALLEST
 Generations(Paths.here().pins_of("wg0")).load(SMALLEST)
 """
 DIFF = f"krait diff {NEXT} --iface wg0"

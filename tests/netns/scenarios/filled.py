@@ -8,7 +8,8 @@ from pathlib import Path
 from struct import unpack
 
 from krait.agent.paths import Paths
-from krait.common.abi import FLOW, FLOW_KEY, FlowState
+from krait.common.abi import FlowState
+from krait.common.structs import FLOW, FLOW_KEY
 from krait.kernel.bpf.clock import TickClock
 from krait.kernel.datapath import Datapath
 from krait.kernel.generations import Generations

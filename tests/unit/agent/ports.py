@@ -25,7 +25,8 @@ from krait.kernel.link import Link
 from krait.kernel.link_watch import LinkEvent, Resync
 from krait.kernel.seat import AttachKind, Seat
 from krait.kernel.wireguard import Device, Fingerprint, Peer
-from krait.policy.image import Capacity, Image
+from krait.policy.capacity import Capacity
+from krait.policy.image import Image
 from krait.policy.pairing import PortList
 from tests.unit.policy.bench import DOCUMENT, INTERFACE
 

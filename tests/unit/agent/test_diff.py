@@ -11,8 +11,8 @@ from krait.agent.diff import choose, plan
 from krait.common.abi import ABI_VERSION
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
+from krait.policy.capacity import SMALLEST, Capacity
 from krait.policy.image import EMPTY as EMPTY_IMAGE
-from krait.policy.image import SMALLEST, Capacity
 from tests.unit.agent.world import DESIRED, EMPTY, NEW, Loaded, World, desired, generation
 from tests.unit.policy.bench import AUDIT_RULE
 

@@ -12,8 +12,9 @@ from krait.agent import diff, faults
 from krait.agent.backoff import LONGEST_S
 from krait.common.errors import UsageError
 from krait.kernel.hook import Hook
+from krait.policy.capacity import Capacity
 from krait.policy.compile import Compiled
-from krait.policy.image import Capacity, Image, draw
+from krait.policy.image import Image, draw
 from tests.unit.agent.clock import Clock
 from tests.unit.agent.fails import raising
 from tests.unit.agent.ports import FakeLoads, Refused, Stage, Tables

@@ -11,7 +11,7 @@ from krait.common.abi import ABI_VERSION
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
-from krait.policy.image import SMALLEST, Capacity
+from krait.policy.capacity import SMALLEST, Capacity
 from krait.policy.numbering import Numbers
 from krait.policy.pairing import PortList
 from tests.unit.policy.bench import AUDIT_RULE, INTERFACE, document

@@ -4,10 +4,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from krait.common import abi
+from krait.common import abi, structs
 from krait.common.abi import FIRST_IDENTITY, PairLayout
+from krait.policy.capacity import SMALLEST, Capacity
 from krait.policy.compile import Compiled, compile_policy
-from krait.policy.image import SMALLEST, Capacity, Image, draw, need
+from krait.policy.image import Image, draw, need
 from krait.policy.model import Address
 from tests.strategies.worlds import World
 
@@ -59,15 +60,15 @@ class Tables:
 
     @property
     def own(self) -> Own:
-        return Own(*abi.SELF.codec.unpack(self.image.arrays["self"]))
+        return Own(*structs.SELF.codec.unpack(self.image.arrays["self"]))
 
     def owner(self, address: Address) -> PrincipalEntry | None:
         number = self._number(address)
         if not number:
             return None
-        size = abi.PRINCIPAL.size_bytes
+        size = structs.PRINCIPAL.size_bytes
         packed = self.image.arrays["principal"][number * size : (number + 1) * size]
-        return PrincipalEntry(*abi.PRINCIPAL.codec.unpack(packed))
+        return PrincipalEntry(*structs.PRINCIPAL.codec.unpack(packed))
 
     def _number(self, address: Address) -> int:
         own, value = self.own, int(address)
@@ -94,9 +95,9 @@ class Tables:
             row, column = far, near
         index = row.row + column.identity - FIRST_IDENTITY
         assert index < self.capacity.pair
-        size = abi.PAIR.size_bytes
+        size = structs.PAIR.size_bytes
         packed = self.image.arrays["pair"][index * size : (index + 1) * size]
-        return PairEntry(*abi.PAIR.codec.unpack(packed))
+        return PairEntry(*structs.PAIR.codec.unpack(packed))
 
     def decide(self, reference: int, protocol: int, port: int) -> tuple[bool, int]:
         """(may open, rule number in the tables) by a list of intervals."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krait.common.abi import PairLayout
-from krait.policy.image import SMALLEST, Capacity
+from krait.policy.capacity import SMALLEST, Capacity
 
 SIZES = st.integers(1, 3000)
 ROWS = st.builds(

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krait.common.abi import PairClass, PairLayout, PrincipalFlag
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import compile_policy
 from krait.policy.document import load
 from krait.policy.evaluate import decide
-from krait.policy.image import EMPTY, SMALLEST, draw, need
+from krait.policy.image import EMPTY, draw, need
 from krait.policy.model import Address, Document
 from krait.policy.numbering import Numbers
 from krait.policy.pair import pair_class

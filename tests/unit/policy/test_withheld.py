@@ -6,8 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import NOBODY, compile_policy
-from krait.policy.image import SMALLEST, draw
+from krait.policy.image import draw
 from krait.policy.judge import Judge
 from krait.policy.view import resolve, withhold
 from tests.strategies.packets import ACK, ethertype

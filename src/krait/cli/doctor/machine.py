@@ -18,7 +18,7 @@ from krait.kernel.capability import NEEDED, effective, require
 from krait.kernel.datapath import Datapath
 from krait.kernel.facts import clsact_built, observe_facts
 from krait.kernel.guard import GuardLoad
-from krait.policy.image import SMALLEST
+from krait.policy.capacity import SMALLEST
 
 _OLDEST = (5, 11)
 _TESTED = ((6, 1), (6, 12), (6, 18))

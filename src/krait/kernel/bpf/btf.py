@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from krait.common.abi import Layout
 from krait.common.errors import SystemRefused
+from krait.common.layout import Layout
 from krait.kernel.bpf.libbpf import libbpf, success
 
 REBUILD = "The object and this version of Krait do not belong together: build both anew."
