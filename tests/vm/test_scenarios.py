@@ -35,7 +35,6 @@ PROOFS = {
     "what is full is not open": (
         "test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why",
         "test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_nothing",
-        "test_flows_that_nobody_answers_push_out_each_other_and_open_nothing[KIND]",
     ),
     "who sends is told of a rejection": (
         "test_a_peer_is_told_only_if_the_policy_says_so",

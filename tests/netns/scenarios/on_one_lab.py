@@ -16,7 +16,6 @@ from tests.netns.scenarios.conftest import Mesh
 from tests.netns.scenarios.test_commits import test_no_packet_is_judged_by_a_mixture
 from tests.netns.scenarios.test_full_tables import (
     test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why,
-    test_flows_that_nobody_answers_push_out_each_other_and_open_nothing,
     test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_nothing,
 )
 from tests.netns.scenarios.test_hostile_packets import (
@@ -54,7 +53,6 @@ __all__ = [
     "test_another_peers_address_is_stopped_by_wireguard",
     "test_either_end_cuts_live_flows_and_keeps_the_others",
     "test_flows_of_a_rule_are_cut_at_its_end",
-    "test_flows_that_nobody_answers_push_out_each_other_and_open_nothing",
     "test_live_flows_go_on_while_another_build_is_swapped_in",
     "test_no_packet_is_judged_by_a_mixture",
     "test_nothing_is_written_over_what_was_judged",

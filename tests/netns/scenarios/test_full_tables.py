@@ -11,6 +11,7 @@ import pytest
 
 from krait.common.abi import MAX_LIST_LENGTH
 from krait.kernel.seat import AttachKind
+from krait.lab.machine import unhurried
 from krait.lab.mesh import Lab, full_mesh
 from krait.lab.traffic import Flow
 from tests.netns.agent.conftest import BOTH_KINDS
@@ -29,6 +30,7 @@ ANSWERED, UNANSWERED, DATAGRAMS = (
     8_192,
 )  # what the tables hold (docs/threat-model.md)
 MORE = 3_000
+PAUSE_S = unhurried(0.001, 0.03)
 SILENT_PORTS = range(1, 1 << 16)
 UDP = 17
 ONE, ANOTHER = 0xFFFE, 0xFFFF
@@ -242,7 +244,7 @@ def test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_
         assert len(new) < room < len(old) + len(new)
     noting = mesh["bob"].spawn([*PAIRS, "note", "90,91"])
     noting.wait_for_output("ready")
-    sender = mesh["alice"].spawn([*PAIRS, "send", "90,91", "0.001", ends(mesh, "alice")])
+    sender = mesh["alice"].spawn([*PAIRS, "send", "90,91", str(PAUSE_S), ends(mesh, "alice")])
     wait_until(lambda: warden.passed("web") > 20)
     warden.enforce(policy(new))
     with tables(warden.machine) as (larger, datapath):

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 import pytest
 
+from krait.lab.machine import unhurried
 from krait.lab.traffic import Flow
 from tests.netns.agent.conftest import BOTH_KINDS
-from tests.netns.flows import is_silent
+from tests.netns.flows import is_silent, ticks
 from tests.netns.scenarios.conftest import Mesh, received, target
 from tests.patience import wait_until
 
-TICKS = 40  # sent in vain by both ends
+TICKS = ticks(40)  # sent in vain by both ends
+TICK_S = unhurried(0.005, 0.05)
 ENDS = {"alice": "tags: [a]", "bob": "tags: [b]"}
 PING = "name: ping, from: a, to: b, ports: icmp"
 ONE = "name: one, from: a, to: b, ports: [tcp/80, udp/80]"
@@ -24,7 +26,7 @@ OTHER = "name: other, from: a, to: b, ports: [tcp/81, udp/81]"
 def flow(mesh: Mesh, probe: str) -> Iterator[Flow]:
     """From Alice to Bob, and alive."""
     to_bob = target(probe, mesh.hosts["bob"][0])
-    with Flow(mesh["alice"], mesh["bob"], to_bob, interval_s=0.005) as live:
+    with Flow(mesh["alice"], mesh["bob"], to_bob, interval_s=TICK_S) as live:
         assert_goes_on(live)
         yield live
 
