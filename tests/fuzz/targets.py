@@ -127,12 +127,14 @@ _PACKETS = (
     ip6(_SIX, "fd00:8::2", 6, pack(">HH", 1, 2), extensions=(Extension.fragment(),)),
 )
 
-_BEFORE = tuple((EXAMPLES / f"{name}.yaml").read_bytes() for name in ("exit", "routing", "small"))
+_EVERYTHING = Path(__file__).with_name("everything.yaml")
+_EDITED = (*(EXAMPLES / f"{name}.yaml" for name in ("exit", "routing", "small")), _EVERYTHING)
+_BEFORE = tuple(path.read_bytes() for path in _EDITED)
 
 TARGETS: Mapping[str, Target] = {
     "document": Target(
         *(read_document, (KraitError,)),
-        tuple(path.read_bytes() for path in sorted(EXAMPLES.glob("*.yaml"))),
+        tuple(path.read_bytes() for path in (*sorted(EXAMPLES.glob("*.yaml")), _EVERYTHING)),
         runs=4_000,
     ),
     "edit": Target(read_edited, (), _BEFORE, runs=500),
