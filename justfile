@@ -55,7 +55,7 @@ side_by_side := "--numprocesses 2 --dist loadscope --no-loadscope-reorder"
 @test-long: build-all
     KRAIT_LONG=1 KRAIT_PROPERTY_PACKETS=200000 pytest tests/kernel/property tests/kernel/mutants
 
-# what reads bytes of others, on random ones, for a minute: ./just fuzz document 600
+# what reads bytes of others, on random ones that coverage guides, for a minute: ./just fuzz document 600
 [group('test')]
 [no-exit-message]
 @fuzz *args:

@@ -12,3 +12,5 @@ class Target:
     read: Callable[[bytes], object]
     declared: tuple[type[Exception], ...]
     seeds: tuple[bytes, ...]
+    runs: int = 20_000
+    """How many inputs it has in each run of the tests: about a second's worth."""

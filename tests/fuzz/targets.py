@@ -127,16 +127,20 @@ _PACKETS = (
     ip6(_SIX, "fd00:8::2", 6, pack(">HH", 1, 2), extensions=(Extension.fragment(),)),
 )
 
-_BEFORE = tuple((EXAMPLES / f"{name}.yaml").read_bytes() for name in ("exit", "routing", "small"))
+_EVERYTHING = Path(__file__).with_name("everything.yaml")
+_EDITED = (*(EXAMPLES / f"{name}.yaml" for name in ("exit", "routing", "small")), _EVERYTHING)
+_BEFORE = tuple(path.read_bytes() for path in _EDITED)
 
 TARGETS: Mapping[str, Target] = {
     "document": Target(
-        read_document, (KraitError,), tuple(p.read_bytes() for p in sorted(EXAMPLES.glob("*.yaml")))
+        *(read_document, (KraitError,)),
+        tuple(path.read_bytes() for path in (*sorted(EXAMPLES.glob("*.yaml")), _EVERYTHING)),
+        runs=4_000,
     ),
-    "edit": Target(read_edited, (), _BEFORE),
+    "edit": Target(read_edited, (), _BEFORE, runs=500),
     "wireguard": Target(read_wireguard, (ValueError,), (_DUMP,)),
     "essence": Target(read_essence, (ValueError,), (_DUMP,)),
-    "userspace": Target(read_userspace, (ValueError,), (_SAID,)),
+    "userspace": Target(read_userspace, (ValueError,), (_SAID,), runs=4_000),
     "packet": Target(read_packet, (), _PACKETS),
     **kernel.TARGETS,
     **files.TARGETS,
