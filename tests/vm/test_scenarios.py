@@ -48,6 +48,7 @@ PROOFS = {
 }
 """Each with its tests, in an order in which an agent dies as seldom as may be."""
 
+_RUN_S = 2 * JOB_S  # all of them together
 # A lab takes wireguard-go where it must; without a tun device there is no such thing.
 _RUN = "rm -f /dev/net/tun; exec pytest -v -p no:cacheprovider --durations=0"
 _OUTCOME = re.compile(rf"^{re.escape(FILE)}::(\S.*) ([A-Z]+) +\[", re.MULTILINE)
@@ -70,7 +71,7 @@ def begun(machine: VirtualMachine, kind: str) -> Process:
 def test_a_scenario_holds_on_an_older_kernel_and_its_wireguard(
     runs: Mapping[str, Process], series: str, proof: str
 ) -> None:
-    runs[series].wait(JOB_S)
+    runs[series].wait(_RUN_S)
     stdout = runs[series].stdout
     for test in PROOFS[proof]:
         begins = test.replace("KIND", KIND[series].value)
@@ -80,5 +81,5 @@ def test_a_scenario_holds_on_an_older_kernel_and_its_wireguard(
 
 @both_kernels
 def test_every_scenario_passed(runs: Mapping[str, Process], series: str, figures: Figures) -> None:
-    assert runs[series].wait(JOB_S) == 0
+    assert runs[series].wait(_RUN_S) == 0
     figures(f"Linux {series}: scenarios: {runs[series].stdout.splitlines()[-1].strip('= ')}")
