@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Doing what a plan says, and knowing what was done: the loads and hooks of one interface.
 
-Every action is written so that a crash inside it leaves what a crash before it would have left, or
+Every step is written so that a crash inside it leaves what a crash before it would have left, or
 what a crash after it would have. How that is so of a commit, `committing` says.
 """
 
@@ -13,13 +13,13 @@ from typing import Any, assert_never
 
 import structlog
 
-from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
 from krait.agent.committing import Committing
 from krait.agent.desired import Desired
 from krait.agent.diff import Observed, choose
 from krait.agent.diff import Tables as Planned
 from krait.agent.faults import best_effort
 from krait.agent.ports import Filter, Loads, Tables
+from krait.agent.steps import Attach, Commit, Detach, Drop, Load, Pin, Step, Swap, Unlink
 from krait.common.errors import KraitError
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
@@ -140,12 +140,12 @@ class Enforcement:
             yields=yields,
         )
 
-    def apply(self, action: Action, ifindex: int | None) -> None:
-        """Do one action. Raises KraitError; what is in force then is as it was before."""
+    def apply(self, step: Step, ifindex: int | None) -> None:
+        """Do one step. Raises KraitError; what is in force then is as it was before."""
         began_s = time.monotonic()
-        facts = self._do(action, ifindex)
+        facts = self._do(step, ifindex)
         took_ms = round((time.monotonic() - began_s) * 1e3, 1)
-        _log.info(str(action), took_ms=took_ms, **facts)
+        _log.info(str(step), took_ms=took_ms, **facts)
 
     def read_back(self, now_s: float) -> tuple[bool, KraitError | None]:
         """Whether there is news of the tables since the last commit, and what is wrong by it.
@@ -163,13 +163,13 @@ class Enforcement:
         self._committing.close()
         self._filter.close()
 
-    def _do(self, action: Action, ifindex: int | None) -> dict[str, Any]:
-        match action:
+    def _do(self, step: Step, ifindex: int | None) -> dict[str, Any]:
+        match step:
             case Load():
-                self._load(action)
+                self._load(step)
             case Commit():
                 elsewhere = max((each.revision for each in self._others), default=0)
-                return self._committing.commit(self._open(), action, elsewhere)
+                return self._committing.commit(self._open(), step, elsewhere)
             case Attach(hook):
                 self._filter.attach(_there(ifindex), hook, self._program_fd(hook))
             case Swap(hook):
@@ -188,16 +188,16 @@ class Enforcement:
                 self._loads.remove(generation)
                 self._others = tuple(each for each in self._others if each != generation)
             case _:
-                assert_never(action)
+                assert_never(step)
         return {}
 
-    def _load(self, action: Load) -> None:
+    def _load(self, step: Load) -> None:
         before = self._generation
         self._committing.wait_for_readers()
-        after = before if action.go_on else None
-        if action.inherit:
+        after = before if step.go_on else None
+        if step.inherit:
             after = _newest(self._others)
-        self._generation = self._loads.load(action.capacity, after)
+        self._generation = self._loads.load(step.capacity, after)
         self._places.programs.update(self._generation.programs.values())
         self._others += (before,) if before else ()
         self._committing.begin_anew()

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import structlog
 
 from krait.agent import state
-from krait.agent.actions import Commit
 from krait.agent.desired import Desired
 from krait.agent.faults import best_effort
 from krait.agent.ledger import Ledger
 from krait.agent.ports import Tables
 from krait.agent.readers import Readers
 from krait.agent.reading_back import Drift, ReadingBack
+from krait.agent.steps import Commit
 from krait.common.abi import Rehearsal
 from krait.common.errors import KraitError
 from krait.policy.image import Image
@@ -81,18 +81,18 @@ class Committing:
         committed = self.committed
         return (*committed.warnings, *self._contents.changes) if committed else ()
 
-    def commit(self, tables: Tables, action: Commit, revision_elsewhere: int) -> dict[str, Any]:
+    def commit(self, tables: Tables, step: Commit, revision_elsewhere: int) -> dict[str, Any]:
         """The one store, and around it what must be true before and after.
 
         Before: no reader is left in the slot that is written; it is whole; it is written down.
         `revision_elsewhere` is the highest of other tables, which is not to come again.
         """
-        desired, slot = action.desired, tables.in_force.idle
+        desired, slot = step.desired, tables.in_force.idle
         self.call_off()  # of the slot that is written now, soon
         self.wait_for_readers()
         contents = self._contents
         known = contents.known.pop(slot, None)  # unknown until it is whole
-        tables.write(slot, action.image, known=known, held=contents.held)
+        tables.write(slot, step.image, known=known, held=contents.held)
         in_force = tables.in_force.revision
         revision = max(in_force, self.ledger.last_revision, revision_elsewhere) + 1
         record = state.record(revision, time.time(), desired, self.numbers)
@@ -100,13 +100,13 @@ class Committing:
         tables.commit(slot, revision)
         stored_ns = time.monotonic_ns()
         self._readers.begin(tables)
-        self._reading_back.ask(tables, slot, action.image, time.monotonic())
+        self._reading_back.ask(tables, slot, step.image, time.monotonic())
         former, before = self.numbers, contents.committed
         self.numbers = record.numbers
-        contents.held, contents.committed = action.image.lists, desired
+        contents.held, contents.committed = step.image.lists, desired
         facts = {"revision": revision, "stored_ns": stored_ns}
         if desired is not None:  # an empty one leaves most of the slot as it was
-            contents.known[slot] = action.image
+            contents.known[slot] = step.image
             # It is done. What follows must not make it look undone.
             with best_effort("count anew under numbers that mean somebody else now"):
                 _forget(tables, former, record.numbers)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what is desired and what was observed to the actions in between, in an order that is safe.
+"""From what is desired and what was observed to the steps in between, in an order that is safe.
 
-After any prefix of the actions, and so after a crash at any place, nothing passes that both the old
-and the new policy deny, and a hook that had a filter has one. What is true of the actions of a plan
+After any prefix of the steps, and so after a crash at any place, nothing passes that both the old
+and the new policy deny, and a hook that had a filter has one. What is true of the steps of a plan
 is true of plan after plan: the agent observes again and plans again until nothing is left to do.
 
 Pure.
@@ -11,8 +11,8 @@ Pure.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
 from krait.agent.desired import Desired
+from krait.agent.steps import Attach, Commit, Detach, Drop, Load, Pin, Step, Swap, Unlink
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
@@ -84,7 +84,7 @@ def choose(
     )
 
 
-def plan(desired: Desired | None, observed: Observed, kind: AttachKind) -> tuple[Action, ...]:
+def plan(desired: Desired | None, observed: Observed, kind: AttachKind) -> tuple[Step, ...]:
     """What to do next; nothing if all is as it should be.
 
     `desired` is None while it cannot be told: what is in force then stays in force.
@@ -96,7 +96,7 @@ def plan(desired: Desired | None, observed: Observed, kind: AttachKind) -> tuple
     return tuple(_keep(desired, observed, kind))
 
 
-def _wait(observed: Observed) -> Iterator[Action]:
+def _wait(observed: Observed) -> Iterator[Step]:
     """Without an interface: be armed, so that the next one meets a filter at once.
 
     The policy in force must not greet it: it may be another interface of the same name.
@@ -105,20 +105,20 @@ def _wait(observed: Observed) -> Iterator[Action]:
     yield from _tidy(observed)
 
 
-def _greet(observed: Observed, kind: AttachKind) -> Iterator[Action]:
+def _greet(observed: Observed, kind: AttachKind) -> Iterator[Step]:
     """An interface that just appeared is shut before anything else is thought of."""
     yield from _empty_tables(observed.tables)
     yield from (Attach(hook) for hook in Hook if _seat(observed, hook, kind) is None)
 
 
-def _empty_tables(tables: Tables | None) -> Iterator[Action]:
+def _empty_tables(tables: Tables | None) -> Iterator[Step]:
     if tables is None:
         yield Load(SMALLEST, go_on=False)
     elif tables.armed:
         yield Commit(EMPTY, None)
 
 
-def _keep(desired: Desired | None, observed: Observed, kind: AttachKind) -> Iterator[Action]:
+def _keep(desired: Desired | None, observed: Observed, kind: AttachKind) -> Iterator[Step]:
     """An interface that carries traffic. Until the commit its hooks judge by what was in force."""
     tables = observed.tables
     if tables is not None and tables.armed and _is_shared(tables, observed):
@@ -144,7 +144,7 @@ def _keep(desired: Desired | None, observed: Observed, kind: AttachKind) -> Iter
 
 def _settle(
     tables: Tables, observed: Observed, kind: AttachKind, done: tuple[Hook, ...]
-) -> Iterator[Action]:
+) -> Iterator[Step]:
     """These tables on both hooks, in the wanted way, and nothing else of ours anywhere."""
     for hook in Hook:
         seat = _seat(observed, hook, kind)
@@ -160,7 +160,7 @@ def _settle(
 
 def _replace(
     desired: Desired, observed: Observed, kind: AttachKind, attached: tuple[Hook, ...]
-) -> Iterator[Action]:
+) -> Iterator[Step]:
     """New tables are filled before a packet meets them, and the old dropped after none does."""
     tables = observed.tables
     capacity = _grown(tables, desired.need)
@@ -212,7 +212,7 @@ def _take_off_others(observed: Observed, kind: AttachKind) -> Iterator[Detach]:
         yield from (Detach(hook, seat.kind) for seat in observed.seats[hook] if seat.kind != kind)
 
 
-def _tidy(observed: Observed) -> Iterator[Action]:
+def _tidy(observed: Observed) -> Iterator[Step]:
     """What an interface that was deleted, a crash or another tool left behind."""
     yield from (Unlink(hook) for hook in Hook if hook in observed.severed)
     if observed.tables is not None and not observed.tables.pinned:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the guard that is wanted and what there is of it to the actions in between.
+"""From the guard that is wanted and what there is of it to the steps in between.
 
 Pure. A load is marked before any packet meets it; the old one goes after none does.
 """
@@ -78,10 +78,10 @@ class Discard:
         return f"remove {'other versions of ' if self.outdated else ''}the guard"
 
 
-Action = Load | SetMarks | Post | Relieve | Discard
+Step = Load | SetMarks | Post | Relieve | Discard
 
 
-def plan(wanted: Guard | None, observed: Observed, kind: AttachKind) -> tuple[Action, ...]:
+def plan(wanted: Guard | None, observed: Observed, kind: AttachKind) -> tuple[Step, ...]:
     """What to do next; nothing if all is as it should be. After a load, plan again."""
     if wanted is None:
         return tuple(_withdraw(observed))
@@ -90,7 +90,7 @@ def plan(wanted: Guard | None, observed: Observed, kind: AttachKind) -> tuple[Ac
     return tuple(_keep(wanted, observed, observed.program_id, kind))
 
 
-def _withdraw(observed: Observed) -> Iterator[Action]:
+def _withdraw(observed: Observed) -> Iterator[Step]:
     for ifindex, seats in observed.posts.seats.items():
         yield from (Relieve(ifindex, seat.kind) for seat in seats)
     yield from (Relieve(ifindex, AttachKind.TCX) for ifindex in observed.posts.lost)
@@ -98,7 +98,7 @@ def _withdraw(observed: Observed) -> Iterator[Action]:
         yield Discard(outdated=False)
 
 
-def _keep(wanted: Guard, observed: Observed, program_id: int, kind: AttachKind) -> Iterator[Action]:
+def _keep(wanted: Guard, observed: Observed, program_id: int, kind: AttachKind) -> Iterator[Step]:
     if wanted != observed.marked:
         yield SetMarks(wanted)
     yield from (Relieve(ifindex, AttachKind.TCX) for ifindex in observed.posts.lost)

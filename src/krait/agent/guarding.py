@@ -10,7 +10,7 @@ from typing import assert_never
 
 import structlog
 
-from krait.agent.guard import Action, Discard, Load, Observed, Post, Relieve, SetMarks, plan
+from krait.agent.guard import Discard, Load, Observed, Post, Relieve, SetMarks, Step, plan
 from krait.agent.ports import Guards
 from krait.common.errors import KraitError
 from krait.kernel.link import Link
@@ -84,11 +84,11 @@ class Guarding:
         refused: dict[str, KraitError] = {}
         left = _AT_ONCE
         for _ in range(_PLANS):
-            actions = plan(wanted, self._observe(devices), self._guards.kind)
-            for action in actions:
+            steps = plan(wanted, self._observe(devices), self._guards.kind)
+            for step in steps:
                 if left:
-                    left -= self._apply(action, refused)
-            if refused or not (actions and left):
+                    left -= self._apply(step, refused)
+            if refused or not (steps and left):
                 break
         self.is_unfinished = not left
         if refused:
@@ -109,9 +109,9 @@ class Guarding:
             devices=devices,
         )
 
-    def _apply(self, action: Action, refused: dict[str, KraitError]) -> bool:
+    def _apply(self, step: Step, refused: dict[str, KraitError]) -> bool:
         """Whether it is done; what an interface that is there refuses goes to `refused`."""
-        match action:
+        match step:
             case Load(guard):
                 self._guards.load(guard.marks)
                 self._marked = guard
@@ -130,8 +130,8 @@ class Guarding:
             case Discard(outdated):
                 self._guards.drop(outdated=outdated)
             case _:
-                assert_never(action)
-        _log.info(str(action))
+                assert_never(step)
+        _log.info(str(step))
         return True
 
 

@@ -3,9 +3,9 @@
 
 from collections.abc import Mapping
 
-from krait.agent.actions import Action, Load
 from krait.agent.backoff import Backoff
 from krait.agent.diff import Observed
+from krait.agent.steps import Load, Step
 from krait.common.errors import KraitError
 from krait.kernel.seat import AttachKind
 
@@ -77,15 +77,15 @@ class Place:
         return not self._leading.is_due(now_s)
 
     def judge(
-        self, observed: Observed, actions: tuple[Action, ...], now_s: float
+        self, observed: Observed, steps: tuple[Step, ...], now_s: float
     ) -> Mapping[str, KraitError | None]:
-        """What is wrong, by subject, before the actions are done; None: nothing is.
+        """What is wrong, by subject, before the steps are done; None: nothing is.
 
-        Whether it is behind others is not said while the actions try to get ahead of them.
+        Whether it is behind others is not said while the steps try to get ahead of them.
         """
         where = self._where_else(observed)
         self.is_elsewhere = where is not None
-        reloads = any(isinstance(each, Load) for each in actions)
+        reloads = any(isinstance(each, Load) for each in steps)
         if observed.ahead and reloads and self._kind is AttachKind.TCX:
             self._leading.failed(now_s)  # if it is the last time, nobody will ask
             return {"elsewhere": where}

@@ -15,7 +15,6 @@ import structlog
 
 from krait.agent import state
 from krait.agent.account import Account
-from krait.agent.actions import Action, Commit, Load
 from krait.agent.desired import Desired, Source
 from krait.agent.diff import Observed, plan
 from krait.agent.faults import Faults
@@ -27,6 +26,7 @@ from krait.agent.reading import Reading
 from krait.agent.refusal import Refusal
 from krait.agent.setup import Setup
 from krait.agent.shadow_file import ShadowFile
+from krait.agent.steps import Commit, Load, Step
 from krait.common import collector
 from krait.common.errors import KraitError
 
@@ -210,17 +210,17 @@ class Rounds:
             observed = replace(observed, outdated_stays=self._renewal.holds(now_s))
             self._note_renewal(observed)
             try:
-                actions = plan(desired, observed, self._enforcement.kind)
+                steps = plan(desired, observed, self._enforcement.kind)
             except Exception as error:  # noqa: BLE001 - raised again where none expected it
                 self._intent.put_off(desired, error, now_s)
                 continue
-            for subject, fault in self._place.judge(observed, actions, now_s).items():
+            for subject, fault in self._place.judge(observed, steps, now_s).items():
                 self._faults.note(subject, fault)
-            if not self._apply(actions, observed, desired):
+            if not self._apply(steps, observed, desired):
                 return
             if sight.fresh:
                 self._lookout.greeted(sight, time.monotonic())
-            elif not actions:
+            elif not steps:
                 return
         raise KraitError(
             f"{self._setup.interface} does not stay as it was made",
@@ -261,20 +261,18 @@ class Rounds:
             self._renewal = Refusal()
         self._faults.note("programs", self._renewal.error)
 
-    def _apply(
-        self, actions: tuple[Action, ...], observed: Observed, desired: Desired | None
-    ) -> bool:
+    def _apply(self, steps: tuple[Step, ...], observed: Observed, desired: Desired | None) -> bool:
         """Whether to go on; False: what is desired could not be put in force, and is put off."""
         renews = (tables := observed.tables) and not (tables.current or observed.outdated_stays)
-        for action in actions:
+        for step in steps:
             try:
-                self._enforcement.apply(action, observed.ifindex)
+                self._enforcement.apply(step, observed.ifindex)
             except Exception as error:
-                is_emptying = isinstance(action, Commit) and action.desired is None
-                if desired is None or is_emptying or not isinstance(action, Load | Commit):
+                is_emptying = isinstance(step, Commit) and step.desired is None
+                if desired is None or is_emptying or not isinstance(step, Load | Commit):
                     raise
-                now_s, loads = time.monotonic(), isinstance(action, Load) and not observed.fresh
-                if renews and isinstance(action, Load) and isinstance(error, KraitError):
+                now_s, loads = time.monotonic(), isinstance(step, Load) and not observed.fresh
+                if renews and isinstance(step, Load) and isinstance(error, KraitError):
                     self._renewal.note(Load, error, now_s)  # it goes on by the old programs
                     return False
                 again = self._intent.put_off(desired, error, now_s, lacks_tables=loads)

@@ -45,10 +45,10 @@ class Keeper:
 
     def put_in_force(self, wanted: Desired | None) -> list[str]:
         done = []
-        while actions := plan(wanted, self.enforcement.observe(self.ifindex, fresh=False), KIND):
-            for action in actions:
-                self.enforcement.apply(action, self.ifindex)
-                done.append(str(action))
+        while steps := plan(wanted, self.enforcement.observe(self.ifindex, fresh=False), KIND):
+            for step in steps:
+                self.enforcement.apply(step, self.ifindex)
+                done.append(str(step))
         return done
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from krait.agent.actions import Attach, Pin
+from krait.agent.steps import Attach, Pin
 from krait.common.abi import ABI_VERSION
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind

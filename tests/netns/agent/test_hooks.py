@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from krait.agent.actions import Attach, Pin
 from krait.agent.lookout import INTERVAL_S
+from krait.agent.steps import Attach, Pin
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
 from tests.netns.agent.conftest import BOTH_KINDS, CONFIG, OPEN_TCP, RULES, SHUT, Agent, Node

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from krait.agent.actions import Attach
+from krait.agent.steps import Attach
 from krait.kernel.bpf.link import TcxLink
 from krait.kernel.filter import supported_kind
 from krait.kernel.hook import Hook

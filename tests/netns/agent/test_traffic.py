@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from krait.agent.actions import Swap
+from krait.agent.steps import Swap
 from krait.kernel.hook import Hook
 from krait.lab.traffic import Direction, Flow, FlowReport, Protocol, Target
 from tests.netns.agent.conftest import (

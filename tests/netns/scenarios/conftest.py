@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from krait.agent.actions import Attach
 from krait.agent.paths import Paths
 from krait.agent.state import read_records
+from krait.agent.steps import Attach
 from krait.common.reason import Reason
 from krait.kernel.generations import Generations
 from krait.kernel.hook import Hook

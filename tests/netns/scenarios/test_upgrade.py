@@ -3,7 +3,7 @@
 
 import pytest
 
-from krait.agent.actions import Swap
+from krait.agent.steps import Swap
 from krait.kernel.datapath import OBJECT
 from krait.kernel.hook import Hook
 from krait.lab.machine import unhurried

@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
 from krait.agent.desired import Desired
 from krait.agent.diff import choose, plan
+from krait.agent.steps import Attach, Commit, Detach, Drop, Load, Pin, Step, Swap, Unlink
 from krait.common.abi import ABI_VERSION
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
@@ -52,30 +52,30 @@ def worlds(draw: st.DrawFn) -> World:
     return world
 
 
-def actions(world: World, *, bad_document: bool = False) -> list[Action]:
+def steps(world: World, *, bad_document: bool = False) -> list[Step]:
     """What an agent does from here until nothing is left to do, done to the world."""
-    done: list[Action] = []
+    done: list[Step] = []
     for _ in range(ROUNDS):
         planned = plan(None if bad_document else DESIRED, world.observe(), world.kind)
-        for action in planned:
-            world.apply(action)
-            done.append(action)
+        for step in planned:
+            world.apply(step)
+            done.append(step)
         if not planned and not world.fresh:
             return done
         world.fresh = False
     raise AssertionError(f"not settled after {ROUNDS} plans: {done}")
 
 
-def check_every_prefix(world: World, done: list[Action]) -> World:
-    """Fail closed after each action; hands back the world after all of them."""
+def check_every_prefix(world: World, done: list[Step]) -> World:
+    """Fail closed after each step; hands back the world after all of them."""
     before = {hook: world.content(hook) for hook in Hook}
     permitted = frozenset({NEW, EMPTY}).union(*(each for each in before.values() if each))
     had_empty = EMPTY in permitted - {EMPTY} or any(
         each and EMPTY in each for each in before.values()
     )
     filtered = {hook for hook in Hook if before[hook]}
-    for at, action in enumerate(done):
-        world.apply(action)
+    for at, step in enumerate(done):
+        world.apply(step)
         trace = f"after {[str(each) for each in done[: at + 1]]}"
         for hook in Hook:
             now = world.content(hook)
@@ -95,7 +95,7 @@ def test_after_any_prefix_nothing_passes_that_old_and_new_deny(
     world: World,
     bad_document: bool,
 ) -> None:
-    check_every_prefix(deepcopy(world), actions(deepcopy(world), bad_document=bad_document))
+    check_every_prefix(deepcopy(world), steps(deepcopy(world), bad_document=bad_document))
 
 
 @settings(max_examples=400, deadline=None)
@@ -103,18 +103,18 @@ def test_after_any_prefix_nothing_passes_that_old_and_new_deny(
 def test_an_agent_that_dies_anywhere_is_followed_safely_by_the_next(
     world: World, survived: int
 ) -> None:
-    begun = actions(deepcopy(world))[:survived]
-    for action in begun:
-        world.apply(action)
+    begun = steps(deepcopy(world))[:survived]
+    for step in begun:
+        world.apply(step)
     world.start()
-    ended = check_every_prefix(deepcopy(world), actions(deepcopy(world)))
+    ended = check_every_prefix(deepcopy(world), steps(deepcopy(world)))
     assert_settled(ended)
 
 
 @settings(max_examples=400, deadline=None)
 @given(worlds())
 def test_plans_end_with_the_new_policy_on_both_hooks_and_nothing_left_over(world: World) -> None:
-    actions(world)
+    steps(world)
     assert_settled(world)
 
 
@@ -125,12 +125,12 @@ def test_a_device_that_left_is_shut_and_never_judged_by_the_new_policy(
 ) -> None:
     assume(world.current is not None)
     world.gone = [world.loaded]
-    done = actions(deepcopy(world), bad_document=bad_document)
+    done = steps(deepcopy(world), bad_document=bad_document)
     filtered = {hook for hook in Hook if world.content(hook)}
-    for action in done:
-        world.apply(action)
-        assert world.gone[0].content != NEW, f"at {action}"
-        assert all(world.content(hook) for hook in filtered), f"bare at {action}"
+    for step in done:
+        world.apply(step)
+        assert world.gone[0].content != NEW, f"at {step}"
+        assert all(world.content(hook) for hook in filtered), f"bare at {step}"
     assert world.gone[0].content == EMPTY
     if not bad_document:
         world.fresh = False
@@ -157,7 +157,7 @@ def test_without_a_document_the_policy_in_force_stays(world: World) -> None:
     world.fresh = False
     before = {hook: world.content(hook) for hook in Hook}
     armed = world.current is not None and world.loaded.content != EMPTY
-    actions(world, bad_document=True)
+    steps(world, bad_document=True)
     if world.ifindex is not None:
         for hook in Hook:
             after = world.content(hook)
@@ -185,16 +185,16 @@ def test_a_live_interface_is_adopted_with_its_policy_already_in_place() -> None:
 def test_waiting_for_an_interface_loads_tables_that_let_nothing_pass() -> None:
     world = World(AttachKind.TCX, None, False, {}, {hook: [] for hook in Hook})
     assert kinds(world) == [Load]
-    actions(world)
+    steps(world)
     assert world.loaded.content == EMPTY
 
 
 def test_an_interface_that_appears_is_shut_first_and_opened_by_the_commit() -> None:
     world = World(AttachKind.TCX, None, False, {}, {hook: [] for hook in Hook})
-    actions(world)
+    steps(world)
     world.ifindex, world.fresh = 7, True
     assert plan(DESIRED, world.observe(), world.kind) == tuple(map(Attach, BOTH))
-    assert [type(each) for each in actions(world)] == [Attach, Attach, Commit]
+    assert [type(each) for each in steps(world)] == [Attach, Attach, Commit]
 
 
 def test_the_policy_of_a_deleted_interface_does_not_greet_the_next_one() -> None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel as far as the agent's actions change it, in memory: loads, hooks, who runs where."""
+"""The kernel as far as the agent's steps change it, in memory: loads, hooks, who runs where."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from krait.agent.actions import Action, Attach, Commit, Detach, Drop, Load, Pin, Swap, Unlink
 from krait.agent.desired import Desired, Source, desire
 from krait.agent.diff import Observed, Tables, choose
+from krait.agent.steps import Attach, Commit, Detach, Drop, Load, Pin, Step, Swap, Unlink
 from krait.common.abi import ABI_VERSION
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
@@ -94,9 +94,9 @@ class World:
             ),
         )
 
-    def apply(self, action: Action) -> None:
+    def apply(self, step: Step) -> None:
         """Raises AssertionError where the kernel would refuse."""
-        match action:
+        match step:
             case Load(capacity):
                 self.current = max(self.loads, default=0) + 1
                 self.loads[self.current] = Loaded(generation(self.current), EMPTY, capacity)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be done to the loads and hooks of one interface: `diff` says when, `apply` does it.
 
-An action's text is the account of the change that a person reads in the log.
+A step's text is the account of the change that a person reads in the log.
 """
 
 from dataclasses import dataclass, field
@@ -108,4 +108,4 @@ class Drop:
         return f"remove tables {self.generation.name}"
 
 
-Action = Load | Commit | Attach | Swap | Detach | Unlink | Pin | Drop
+Step = Load | Commit | Attach | Swap | Detach | Unlink | Pin | Drop
