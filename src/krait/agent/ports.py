@@ -8,7 +8,7 @@ from typing import Protocol
 from krait.common.guard import GuardMark, GuardReason
 from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
-from krait.kernel.generation import Count, Generation, InForce, Moment
+from krait.kernel.generation import ControlWord, Count, Generation, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.link_watch import LinkEvent, Resync
@@ -43,7 +43,7 @@ class Tables(Protocol):
         """One for each hook, both on these tables."""
 
     @property
-    def in_force(self) -> InForce:
+    def in_force(self) -> ControlWord:
         """The slot that packets read, and its revision."""
 
     def is_armed(self) -> bool:

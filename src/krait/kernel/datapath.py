@@ -22,7 +22,7 @@ from krait.kernel.bpf.object import BpfObject
 from krait.kernel.bpf.program import Program
 from krait.kernel.bpf.word import Word
 from krait.kernel.flows import LiveFlow, read_flows
-from krait.kernel.generation import Count, InForce, Moment
+from krait.kernel.generation import ControlWord, Count, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.reading_back import differing
 from krait.kernel.shape import TABLES, build_in, capacity_of, prepare, tell
@@ -121,10 +121,10 @@ class Datapath:
         pin_together(directory, {**self.maps, **programs})
 
     @property
-    def in_force(self) -> InForce:
+    def in_force(self) -> ControlWord:
         """Both halves of the control word, read at once."""
         word = self._word.value
-        return InForce(revision=word >> 32, slot=word & 1)
+        return ControlWord(revision=word >> 32, slot=word & 1)
 
     @property
     def build(self) -> int:

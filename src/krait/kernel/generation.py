@@ -32,7 +32,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class ControlWord:
     """What the control word says: the slot that packets read, and the revision it holds."""
 
     revision: int  # 0: nothing was committed yet

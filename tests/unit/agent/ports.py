@@ -19,7 +19,7 @@ from krait.common.abi import ABI_VERSION
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel.flows import LiveFlow
-from krait.kernel.generation import Count, Generation, InForce, Moment
+from krait.kernel.generation import ControlWord, Count, Generation, Moment
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
 from krait.kernel.link_watch import LinkEvent, Resync
@@ -63,7 +63,7 @@ class Tables:
     kernel: Kernel
     generation: Generation
     capacity: Capacity
-    in_force: InForce = field(default_factory=lambda: InForce(0, 0))
+    in_force: ControlWord = field(default_factory=lambda: ControlWord(0, 0))
     written: dict[int, Image] = field(default_factory=dict)
     forgotten: dict[str, tuple[int, ...]] = field(default_factory=dict)
     altered: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class Tables:
         assert known is None or held is not None
 
     def commit(self, slot: int, revision: int) -> None:
-        self.in_force = InForce(revision, slot)
+        self.in_force = ControlWord(revision, slot)
 
     def differing(self, slot: int, image: Image, is_over: Callable[[], bool]) -> tuple[str, ...]:
         self.kernel.check("read back")
