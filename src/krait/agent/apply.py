@@ -50,6 +50,7 @@ class Enforcement:
         self._committing = Committing(records)
         self._generation: Generation | None = None
         self._others: tuple[Generation, ...] = ()
+        self._replaced: Generation | None = None  # by tables that nothing was committed to yet
         self._places = _Places()
 
     def start(self, ifindex: int | None) -> None:
@@ -143,7 +144,12 @@ class Enforcement:
     def apply(self, step: Step, ifindex: int | None) -> None:
         """Do one step. Raises KraitError; what is in force then is as it was before."""
         began_s = time.monotonic()
-        facts = self._do(step, ifindex)
+        try:
+            facts = self._do(step, ifindex)
+        except Exception:
+            if isinstance(step, Commit):
+                self._go_back()
+            raise
         took_ms = round((time.monotonic() - began_s) * 1e3, 1)
         _log.info(str(step), took_ms=took_ms, **facts)
 
@@ -169,7 +175,9 @@ class Enforcement:
                 self._load(step)
             case Commit():
                 elsewhere = max((each.revision for each in self._others), default=0)
-                return self._committing.commit(self._open(), step, elsewhere)
+                facts = self._committing.commit(self._open(), step, elsewhere)
+                self._replaced = None
+                return facts
             case Attach(hook):
                 self._filter.attach(_there(ifindex), hook, self._program_fd(hook))
             case Swap(hook):
@@ -201,6 +209,17 @@ class Enforcement:
         self._places.programs.update(self._generation.programs.values())
         self._others += (before,) if before else ()
         self._committing.begin_anew(go_on=before is not None)
+        self._replaced = before
+
+    def _go_back(self) -> None:
+        """The first commit to new tables failed: those before them are attached and stay in use."""
+        if (before := self._replaced) is None or (new := self._generation) is None:
+            return
+        self._committing.go_back()
+        self._generation, self._replaced = before, None
+        self._others = tuple(each for each in self._others if each != before)
+        with best_effort("remove the tables that took no policy"):
+            self._loads.remove(new)
 
     def _seats(self, ifindex: int | None) -> dict[Hook, tuple[Seat, ...]]:
         if ifindex is None:

@@ -40,6 +40,7 @@ class _Contents:
     held: Mapping[PortList, int] = field(default_factory=dict)  # of the slot in force
     committed: Desired | None = None
     changes: tuple[str, ...] = ()  # what the last change of the document may have cut
+    is_doubtful: bool = False  # somebody else wrote there
 
 
 class Committing:
@@ -50,6 +51,7 @@ class Committing:
         self._numbers = Numbers()
         self._ledger = Ledger(records)
         self._contents = _Contents()
+        self._former = self._contents, self._numbers
         self._readers = Readers()
         self._reading_back = ReadingBack()
 
@@ -65,9 +67,15 @@ class Committing:
 
         Where they go on from those before them, counters do, and who has a number keeps it.
         """
+        self._former = self._contents, self._numbers
         self._contents = _Contents()
         if not go_on:
             self._numbers = Numbers()
+
+    def go_back(self) -> None:
+        """The tables from before `begin_anew` are in use after all, as they were then."""
+        self.call_off()
+        self._contents, self._numbers = self._former
 
     def sweep(self) -> None:
         """Remove what a crash left half written."""
@@ -109,22 +117,27 @@ class Committing:
         self.wait_for_readers()
         contents = self._contents
         known = contents.known.pop(slot, None)  # unknown until it is whole
-        tables.write(slot, step.image, known=known, held=contents.held)
+        # A list in force keeps its place; what stands there is as it was meant, or written so now.
+        there = {} if contents.is_doubtful else contents.held
+        tables.write(slot, step.image, known=known, held=there)
         in_force = tables.in_force.revision
         revision = max(in_force, self._ledger.last_revision, revision_elsewhere) + 1
         record = state.record(revision, time.time(), desired, self._numbers)
         self._ledger.enter(record, in_force)
         tables.commit(slot, revision)
+        # It is done. What follows must not make it look undone.
         stored_ns = time.monotonic_ns()
-        self._readers.begin(tables)
-        self._reading_back.ask(tables, slot, step.image, time.monotonic())
         former, before = self._numbers, contents.committed
         self._numbers = record.numbers
         contents.held, contents.committed = step.image.lists, desired
+        contents.is_doubtful = False
+        with best_effort("wait for packets that are judged by what was before"):
+            self._readers.begin(tables)
+        with best_effort("read back what was written"):
+            self._reading_back.ask(tables, slot, step.image, time.monotonic())
         facts = {"revision": revision, "stored_ns": stored_ns}
         if desired is not None:  # an empty one leaves most of the slot as it was
             contents.known[slot] = step.image
-            # It is done. What follows must not make it look undone.
             with best_effort("count anew under numbers that mean somebody else now"):
                 _forget(tables, former, record.numbers)
             if before is not None and before.source != desired.source:
@@ -142,7 +155,7 @@ class Committing:
         """
         is_news, error = self._reading_back.answer()
         if isinstance(error, Drift):
-            self._contents = _Contents(held=self._contents.held)
+            self._contents = _Contents(held=self._contents.held, is_doubtful=True)
         elif self._reading_back.is_due(now_s) and tables is not None:
             slot = tables.in_force.slot
             if (image := self._contents.known.get(slot)) is not None:

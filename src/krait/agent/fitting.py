@@ -7,6 +7,7 @@ Worked out once for each question, and again when a rule ends. Without a shadow:
 from typing import NamedTuple
 
 from krait.agent.apply import Enforcement
+from krait.agent.backoff import Backoff
 from krait.agent.desired import Clock, Desired, Source, desire
 from krait.agent.ends import Ends
 from krait.agent.faults import worded
@@ -43,20 +44,30 @@ class Fitting:
         self._source: Source | None = None
         self._fitting: Source | None = None
         self._answered: object = None
+        self._again: Backoff | None = None  # of what went wrong as nobody expected
         self._answer: Desired | None = None
 
-    def answer(self, asked: Question, *, rehearse: bool) -> Desired | None:
+    def answer(self, asked: Question, now_s: float, *, rehearse: bool) -> Desired | None:
         """What is desired; None where no document ever fitted, or the last does not any more.
 
         `rehearse` its own audit rules, which are few; else there is but room for a shadow's.
+        `now_s` is monotonic.
         """
         self._source = asked.source
         clocks = [self.clock(each) for each in (asked.source, self._fitting) if each]
         self.basis = asked, clocks
         if (self.basis, rehearse) != self._answered:
-            self._answered = self.basis, rehearse
-            self.unrehearsed = None
-            self._answer = self._work_out(asked, rehearse=rehearse)
+            self._again = None
+        elif self._again is None or not self._again.is_due(now_s):
+            return self._answer
+        self._answered = self.basis, rehearse
+        self.unrehearsed = None
+        try:
+            self._answer, self._again = self._work_out(asked, rehearse=rehearse), None
+        except Exception as error:  # noqa: BLE001 - what counts stays, and this is told and tried again
+            self.fault = worded(error, "policy")
+            self._again = self._again or Backoff()
+            self._again.failed(now_s)
         return self._answer
 
     def clock(self, source: Source) -> Clock:

@@ -64,7 +64,7 @@ class Intent:
         asked = Question(self.source, sight.interface, sight.withheld)
         self._rehearsing.turn_to((asked, self.shadow), now_s)
         own_audit_rules = self._rehearsing.is_on and self.shadow is None
-        counts = self._fitting.answer(asked, rehearse=own_audit_rules)
+        counts = self._fitting.answer(asked, now_s, rehearse=own_audit_rules)
         answer, committed = self._rehearsed(counts), self._enforcement.committed
         self._warn(answer)
         if not self._refusal.is_of(answer) or answer == committed:

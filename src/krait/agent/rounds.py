@@ -273,7 +273,7 @@ class Rounds:
                 if desired is None or is_emptying or not isinstance(step, Load | Commit):
                     raise
                 now_s, loads = time.monotonic(), isinstance(step, Load) and not observed.fresh
-                if renews and isinstance(step, Load) and isinstance(error, KraitError):
+                if renews and isinstance(error, KraitError):
                     self._renewal.note(Load, error, now_s)  # it goes on by the old programs
                     return False
                 again = self._intent.put_off(desired, error, now_s, lacks_tables=loads)

@@ -3,6 +3,7 @@
 
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,13 +14,16 @@ from structlog.testing import capture_logs
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source, desire
 from krait.agent.diff import plan
+from krait.agent.reading_back import AGAIN_S
 from krait.agent.state import read_records
 from krait.common import structs
+from krait.common.errors import KraitError
 from krait.kernel.datapath import OBJECT
 from krait.kernel.filter import InterfaceFilter
 from krait.kernel.generation import Count
 from krait.kernel.generations import Generations
 from krait.policy.numbering import Numbers
+from tests.patience import wait_until
 from tests.requirements import KINDS
 from tests.unit.policy.bench import INTERFACE, document
 
@@ -182,3 +186,37 @@ def test_a_disk_that_is_full_does_not_hold_up_a_commit(keeper: Keeper) -> None:
     keeper.records.mkdir()  # the rename onto it fails, as a write to a full disk does
     keeper.put_in_force(keeper.desired((WEB_RULE, RENAMED)))
     assert keeper.enforcement.revision == 2
+
+
+@pytest.mark.parametrize("table", ["ports", "pair", "addr4"])
+def test_what_somebody_else_wrote_into_a_table_is_found_and_written_over(
+    keeper: Keeper, table: str
+) -> None:
+    keeper.put_in_force(keeper.desired())
+    assert read_back(keeper) is None
+    spoil(keeper, table)
+    assert f": {table} differ" in str(read_back(keeper, after_s=AGAIN_S))
+    keeper.put_in_force(keeper.desired())
+    assert keeper.enforcement.revision == 2
+    assert read_back(keeper) is None
+
+
+def spoil(keeper: Keeper, table: str) -> None:
+    """Write over all that one of the tables in force has, in both slots."""
+    (generation,) = keeper.generations.found()
+    altered = keeper.generations.open(generation).maps[table]
+    for number in range(altered.info.max_entries):
+        altered.update(number.to_bytes(4, "little"), b"\xff" * altered.value_bytes)
+
+
+def read_back(keeper: Keeper, after_s: float = 0.0) -> KraitError | None:
+    """What is wrong by the reading back of the last commit, or of one so much later."""
+    answers: list[KraitError | None] = []
+
+    def is_told() -> bool:
+        is_news, error = keeper.enforcement.read_back(time.monotonic() + after_s)
+        answers.extend([error] if is_news else [])
+        return is_news
+
+    wait_until(is_told)
+    return answers[-1]

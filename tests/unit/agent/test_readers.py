@@ -51,3 +51,16 @@ def test_a_wait_that_failed_is_begun_anew_until_it_is_sure(
     tables.kernel.refuses = set()
     readers.wait()
     assert tables.waits == 1
+
+
+def test_one_without_a_thread_waits_itself(
+    readers: Readers, tables: Awaited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("concurrent.futures.thread.ThreadPoolExecutor.submit", refuse)
+    with pytest.raises(RuntimeError, match="thread"):
+        readers.begin(tables)
+    readers.wait()
+    assert tables.waits == 1

@@ -86,3 +86,25 @@ def test_a_commit_is_done_though_counters_could_not_be_forgotten(
     assert "into-db" in stage.enforcement.numbers.rules
     agent.play()
     assert stage.revision == 2
+
+
+def test_a_document_that_fails_as_nobody_expected_is_told_and_tried_again(
+    stage: Stage, agent: Rounds, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        tried.append(clock.now_s - 1_000.0)
+        raise MemoryError
+
+    tried: list[float] = []
+    with monkeypatch.context() as patched:
+        patched.setattr("krait.agent.fitting.desire", fail)
+        stage.edit(*A_RULE)
+        agent.read_again()
+        for _ in range(8):
+            agent.play()
+            clock.now_s += 1.0
+            assert (stage.faults, stage.live.enforcing) == (["MemoryError: "], True)
+    assert sorted(set(tried)) == [0.0, 1.0, 3.0, 7.0]
+    clock.now_s += LONGEST_S
+    agent.play()
+    assert (stage.revision, stage.faults) == (2, [])

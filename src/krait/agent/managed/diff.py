@@ -91,13 +91,11 @@ class Configure:
     change: DeviceChange = field(repr=False)
 
     def __str__(self) -> str:
-        gone = sum(each.remove for each in self.change.peers)
+        gone, port = sum(each.remove for each in self.change.peers), self.change.listen_port
         new = len(self.change.peers) - gone
         parts = (
             "set the private key" if self.change.private_key is not None else "",
-            f"listen on port {self.change.listen_port}"
-            if self.change.listen_port is not None
-            else "",
+            f"listen on port {port}" if port is not None else "",
             f"remove {plural(gone, 'peer')}" if gone else "",
             f"set {plural(new, 'peer')}" if new else "",
         )
