@@ -59,11 +59,8 @@ def test_a_file_that_is_asked_for_its_keys_has_some(file: str) -> None:
 
 def test_every_setting_that_may_differ_is_told() -> None:
     told = row("settings")
-    names = [
-        node.value.value
-        for node in ast.walk(ast.parse(SETTINGS.read_text()))
-        if isinstance(node, ast.Yield) and isinstance(node.value, ast.Constant)
-    ]
+    yields = [n for n in ast.walk(ast.parse(SETTINGS.read_text())) if isinstance(n, ast.Yield)]
+    names = [str(each.value.value) for each in yields if isinstance(each.value, ast.Constant)]
     assert names
     assert [name for name in names if f"`{name}`" not in told] == []
 
