@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be true around the one store of a commit; tests/kernel/agent has agents killed there."""
+"""What must be true around the one store of a commit; in tests/kernel/agent, agents die there."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
