@@ -24,6 +24,7 @@ from krait.kernel.bpf.testrun import run
 from krait.kernel.datapath import Datapath
 from krait.kernel.shape import prepare
 from krait.policy import image
+from krait.policy.capacity import SMALLEST
 from krait.policy.compile import compile_policy
 from krait.policy.model import (
     Action,
@@ -72,7 +73,7 @@ class World:
     def __init__(self, spec: Spec) -> None:
         document, interface = _mesh(spec)
         compiled = compile_policy(document, resolve(document, interface))
-        capacity = image.SMALLEST.grown(image.need(compiled))
+        capacity = SMALLEST.grown(image.need(compiled))
         with TemporaryDirectory() as folder, BpfObject.open(_build(Path(folder))) as program:
             prepare(program, capacity, test_ifindex=1)
             program.resize("flows", spec.flows)

@@ -56,7 +56,7 @@ class Enforcement:
         """Take over what an earlier agent left: its tables, numbers and revision."""
         with best_effort("remove what a crash left half made"):
             self._loads.sweep()
-            self._committing.ledger.sweep()
+            self._committing.sweep()
         found, seats = self._loads.found(), self._seats(ifindex)
         self._generation = choose(found, seats)
         self._places.programs.update(*(each.programs.values() for each in found))
@@ -80,7 +80,7 @@ class Enforcement:
                 self._committing.wait_for_readers()
                 self._loads.remove(each)
         self._others, self._generation = (), None
-        self._committing.begin_anew()
+        self._committing.begin_anew(go_on=False)
 
     @property
     def kind(self) -> AttachKind:
@@ -156,7 +156,7 @@ class Enforcement:
 
     def write_down(self) -> None:
         """Write the last commits down, if that is still to be done. Raises SystemRefused."""
-        self._committing.ledger.write()
+        self._committing.write_down()
 
     def close(self) -> None:
         """Wait for what goes on in the background; what is in force stays."""
@@ -200,9 +200,7 @@ class Enforcement:
         self._generation = self._loads.load(step.capacity, after)
         self._places.programs.update(self._generation.programs.values())
         self._others += (before,) if before else ()
-        self._committing.begin_anew()
-        if before is None:
-            self._committing.numbers = Numbers()
+        self._committing.begin_anew(go_on=before is not None)
 
     def _seats(self, ifindex: int | None) -> dict[Hook, tuple[Seat, ...]]:
         if ifindex is None:

@@ -47,23 +47,40 @@ class Committing:
 
     def __init__(self, records: Path) -> None:
         """`records` is the file in which commits are written down."""
-        self.numbers = Numbers()
-        """Who has which number in the tables in use."""
-        self.ledger = Ledger(records)
+        self._numbers = Numbers()
+        self._ledger = Ledger(records)
         self._contents = _Contents()
         self._readers = Readers()
         self._reading_back = ReadingBack()
 
     def take_over(self, tables: Tables | None) -> None:
         """Go on from what an earlier agent left in its tables and its records."""
-        self.ledger.read()
+        self._ledger.read()
         if tables is not None and tables.is_armed():
             self._contents.held = tables.lists(tables.in_force.slot)
-        self.numbers = self.ledger.numbers_of(tables.in_force.revision if tables else 0)
+        self._numbers = self._ledger.numbers_of(tables.in_force.revision if tables else 0)
 
-    def begin_anew(self) -> None:
-        """Other tables are in use, or none are: nothing is known of what they hold."""
+    def begin_anew(self, *, go_on: bool) -> None:
+        """Other tables are in use, or none are: nothing is known of what they hold.
+
+        Where they go on from those before them, counters do, and who has a number keeps it.
+        """
         self._contents = _Contents()
+        if not go_on:
+            self._numbers = Numbers()
+
+    def sweep(self) -> None:
+        """Remove what a crash left half written."""
+        self._ledger.sweep()
+
+    def write_down(self) -> None:
+        """Write the last commits down, if that is still to be done. Raises SystemRefused."""
+        self._ledger.write()
+
+    @property
+    def numbers(self) -> Numbers:
+        """Who has which number in the tables in use."""
+        return self._numbers
 
     @property
     def committed(self) -> Desired | None:
@@ -94,15 +111,15 @@ class Committing:
         known = contents.known.pop(slot, None)  # unknown until it is whole
         tables.write(slot, step.image, known=known, held=contents.held)
         in_force = tables.in_force.revision
-        revision = max(in_force, self.ledger.last_revision, revision_elsewhere) + 1
-        record = state.record(revision, time.time(), desired, self.numbers)
-        self.ledger.enter(record, in_force)
+        revision = max(in_force, self._ledger.last_revision, revision_elsewhere) + 1
+        record = state.record(revision, time.time(), desired, self._numbers)
+        self._ledger.enter(record, in_force)
         tables.commit(slot, revision)
         stored_ns = time.monotonic_ns()
         self._readers.begin(tables)
         self._reading_back.ask(tables, slot, step.image, time.monotonic())
-        former, before = self.numbers, contents.committed
-        self.numbers = record.numbers
+        former, before = self._numbers, contents.committed
+        self._numbers = record.numbers
         contents.held, contents.committed = step.image.lists, desired
         facts = {"revision": revision, "stored_ns": stored_ns}
         if desired is not None:  # an empty one leaves most of the slot as it was

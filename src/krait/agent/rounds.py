@@ -29,6 +29,7 @@ from krait.agent.shadow_file import ShadowFile
 from krait.agent.steps import Commit, Load, Step
 from krait.common import collector
 from krait.common.errors import KraitError
+from krait.common.words import plural
 
 _PLANS = 6  # a start needs three; more would mean that somebody works against us
 
@@ -127,7 +128,8 @@ class Rounds:
         name = self._setup.interface
         if self._sight.ifindex is None:
             return f"waiting for {name}, armed"
-        faults = f"; {len(self._faults)} faults: krait status {name}" if self._faults else ""
+        count = plural(len(self._faults), "fault")
+        faults = f"; {count}: krait status {name}" if self._faults else ""
         return f"{name}: revision {self._enforcement.revision} in force{faults}"
 
     @property
@@ -204,9 +206,8 @@ class Rounds:
             self._faults.note("shadow", self._shadow.fault or self._intent.unrehearsed)
             self._faults.note("policy", self._intent.fault)
             self._faults.note("commit", self._intent.refused)
-            observed = self._enforcement.observe(
-                sight.ifindex, fresh=sight.fresh, yields=self._place.yields(now_s)
-            )
+            yields = self._place.yields(now_s)
+            observed = self._enforcement.observe(sight.ifindex, fresh=sight.fresh, yields=yields)
             observed = replace(observed, outdated_stays=self._renewal.holds(now_s))
             self._note_renewal(observed)
             try:

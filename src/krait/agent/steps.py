@@ -7,6 +7,7 @@ A step's text is the account of the change that a person reads in the log.
 from dataclasses import dataclass, field
 
 from krait.agent.desired import Desired
+from krait.common.words import plural
 from krait.kernel.generation import Generation
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
@@ -43,10 +44,8 @@ class Commit:
         numbers, held_back = self.desired.compiled.numbers, self.desired.withheld
         rules, peers = (sum(each is not None for each in n) for n in (numbers.rules, numbers.peers))
         withheld = f", withholding {', '.join(map(str, sorted(held_back, key=str)))}"
-        return (
-            f"commit {self.desired.source.path}: {rules} rules for {peers} peers"
-            f"{withheld if held_back else ''}"
-        )
+        what = f"{plural(rules, 'rule')} for {plural(peers, 'peer')}"
+        return f"commit {self.desired.source.path}: {what}{withheld if held_back else ''}"
 
 
 @dataclass(frozen=True, slots=True)

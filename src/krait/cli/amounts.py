@@ -45,8 +45,3 @@ def size(count_bytes: int) -> str:
         amount, steps = amount / _STEP, steps + 1
     digits = 1 if steps and amount < _TWO_DIGITS else 0
     return f"{amount:.{digits}f} {_UNITS[steps]}"
-
-
-def plural(count: int, noun: str, nouns: str = "") -> str:
-    """`1 peer`, `1,200 peers`; `nouns` where an s is not enough."""
-    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"

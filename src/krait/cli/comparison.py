@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from krait.agent.foresight import Cut, Cuts, Foresight
 from krait.cli import flow_words, output
-from krait.cli.amounts import last_seen, plural
+from krait.cli.amounts import last_seen
 from krait.cli.output import Style, paint
 from krait.common.abi import PairClass
+from krait.common.words import plural
 from krait.policy import flow as flows
 from krait.policy import ports
 from krait.policy.compare import ClassChange, Comparison, Row, Without

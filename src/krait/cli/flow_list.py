@@ -6,8 +6,9 @@ from heapq import nsmallest
 
 from krait.agent.live_flows import Flows, Seen
 from krait.cli import flow_words, output
-from krait.cli.amounts import last_seen, plural, span
+from krait.cli.amounts import last_seen, span
 from krait.cli.output import Json, Style, paint
+from krait.common.words import plural
 from krait.policy.flow import label
 from krait.policy.problems import printable
 from krait.policy.rules import DEFAULT_RULE

@@ -2,9 +2,9 @@
 """How the guard of the other interfaces is told: to people, and to programs."""
 
 from krait.agent.guarded import Guarded
-from krait.cli.amounts import plural
 from krait.cli.output import Json
 from krait.common.guard import MEANINGS
+from krait.common.words import plural
 from krait.kernel.generation import Count
 from krait.policy.problems import printable
 

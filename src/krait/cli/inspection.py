@@ -10,10 +10,11 @@ from krait.agent import inspect
 from krait.agent.inspect import Condition, Inspection, PeerSeen, condition
 from krait.agent.state import Live
 from krait.cli import guarded, output
-from krait.cli.amounts import ago, last_seen, plural, size
+from krait.cli.amounts import ago, last_seen, size
 from krait.cli.output import Style, paint
 from krait.common.abi import Rehearsal, Rejection
 from krait.common.reason import EXPLANATIONS
+from krait.common.words import plural
 from krait.kernel.generation import NO_TIME, Count
 from krait.kernel.hook import Hook
 from krait.policy.problems import printable

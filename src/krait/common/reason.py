@@ -80,8 +80,9 @@ _TABLE: dict[Reason, Explanation] = {
     ),
     Reason.WRONG_SIDE: Explanation(
         "An address of this node arrives as a source from the tunnel, or leaves as a destination "
-        "into it.",
-        "Look for overlapping allowed IPs and routes, or a peer that spoofs.",
+        "into it; or a peer's address leaves as a source, and came from somewhere else.",
+        "Look for overlapping allowed IPs and routes, a peer that spoofs, or a host behind this "
+        "node that poses as a peer.",
     ),
     Reason.NOT_TRANSIT: Explanation(
         "The packet would pass through this node from one peer to another.",

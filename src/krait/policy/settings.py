@@ -25,6 +25,18 @@ _FIELDS: Mapping[str, Callable[[Node], object]] = MappingProxyType(
 )
 """What a document says of a node, by its key; where it stands in the file says nothing."""
 
+_OTHERS: Mapping[str, Callable[[Document], object]] = MappingProxyType(
+    {
+        "mesh": lambda document: document.mesh,
+        "multicast": lambda document: document.multicast,
+        "strict": lambda document: document.policy.strict,
+        "limits": lambda document: document.policy.limits,
+        "guard": lambda document: document.policy.guard,
+        "reject_ingress": lambda document: document.policy.reject_ingress,
+        "default": lambda document: document.policy.default.rejects,  # what it allows, pairs tell
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeChange:
@@ -74,18 +86,9 @@ def _changed(were: Mapping[str, Node], are: Mapping[str, Node]) -> Iterator[Node
 
 
 def _other(before: Document, now: Document) -> Iterator[str]:
-    if before.mesh != now.mesh:
-        yield "mesh"
-    if before.multicast != now.multicast:
-        yield "multicast"
-    if before.policy.strict != now.policy.strict:
-        yield "strict"
-    if before.policy.guard != now.policy.guard:
-        yield "guard"
-    if before.policy.reject_ingress != now.policy.reject_ingress:
-        yield "reject_ingress"
-    if before.policy.default.rejects != now.policy.default.rejects:
-        yield "default"
+    for key, of in _OTHERS.items():
+        if of(before) != of(now):
+            yield key
     actions = {rule.name: rule.action for rule in before.policy.rules}
     if any(rule.action != actions.get(rule.name, rule.action) for rule in now.policy.rules):
         yield "action"

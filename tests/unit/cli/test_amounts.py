@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from krait.cli.amounts import ago, amount, last_seen, plural, size, span
+from krait.cli.amounts import ago, amount, last_seen, size, span
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,3 @@ def test_an_amount_is_exact_as_long_as_it_is_short(count: int, text: str) -> Non
 )
 def test_a_size_is_told_in_its_largest_unit(count: int, text: str) -> None:
     assert size(count) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 packets"), (1, "1 packet"), (12345, "12,345 packets")]
-)
-def test_one_is_not_many(count: int, text: str) -> None:
-    assert plural(count, "packet") == text
-
-
-def test_an_irregular_plural_is_given_with_its_noun() -> None:
-    assert plural(1, "identity", "identities") == "1 identity"
-    assert plural(2, "identity", "identities") == "2 identities"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Doing one step, by who can."""
 
+from typing import assert_never
+
 from krait.agent.managed.diff import (
     Addresses,
     Configure,
@@ -40,6 +42,8 @@ def apply(step: Step, link: Link | None, maker: Maker) -> Link | None:
             maker.listen(_there(link), port)
         case Up():
             maker.set_up(_there(link).ifindex)
+        case _:
+            assert_never(step)
     return link
 
 

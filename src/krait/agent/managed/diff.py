@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from krait.agent.managed.ports import Lead
+from krait.common.words import plural
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.configure import DeviceChange, PeerChange
@@ -91,13 +92,14 @@ class Configure:
 
     def __str__(self) -> str:
         gone = sum(each.remove for each in self.change.peers)
+        new = len(self.change.peers) - gone
         parts = (
             "set the private key" if self.change.private_key is not None else "",
             f"listen on port {self.change.listen_port}"
             if self.change.listen_port is not None
             else "",
-            f"remove {gone} peers" if gone else "",
-            f"set {len(self.change.peers) - gone} peers" if len(self.change.peers) > gone else "",
+            f"remove {plural(gone, 'peer')}" if gone else "",
+            f"set {plural(new, 'peer')}" if new else "",
         )
         return ", ".join(filter(None, parts))
 

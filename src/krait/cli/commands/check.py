@@ -6,11 +6,11 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import dataclass
 
 from krait.cli import output
-from krait.cli.amounts import plural
 from krait.cli.files import load_document
 from krait.cli.output import Json, Style, paint
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode, UsageError
+from krait.common.words import plural
 from krait.policy import advice, expectations, lint
 from krait.policy.advice import Advice
 from krait.policy.compile import check_size

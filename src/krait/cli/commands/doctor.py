@@ -11,11 +11,11 @@ from krait.agent.guarded import Guarded, absent
 from krait.agent.inspect import inspect
 from krait.agent.paths import Paths
 from krait.cli import output
-from krait.cli.amounts import plural
 from krait.cli.doctor import documents, interface, limits, machine, made, underlay
 from krait.cli.doctor.finding import Answer, Finding, Level, answer, examine, refusal
 from krait.cli.output import Json, Style, has_colour, paint
 from krait.common.errors import ExitCode, KraitError
+from krait.common.words import plural
 from krait.kernel.link import NoSuchInterface
 
 _TICKS = {Level.OK: "✓", Level.NOTE: "·", Level.WARN: "!", Level.FAIL: "✗"}

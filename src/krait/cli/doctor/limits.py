@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from krait.agent.guarded import Guarded
-from krait.cli.amounts import plural
 from krait.cli.doctor.finding import Answer, Checks, note, ok, warn
 from krait.cli.doctor.interface import Subject
 from krait.common.guard import GuardReason
+from krait.common.words import plural
 from krait.kernel.facts import packet_sockets, reverse_path_filter
 from krait.kernel.link import Link
 from krait.kernel.surroundings import LOOPBACK
