@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from krait.agent.leave import Left
+from krait.agent.state import Fault
 from krait.cli.main import INTERRUPTED, PIPE_CLOSED, VERBS
 from krait.common.errors import ExitCode
 from krait.policy import advice, lint
@@ -17,14 +18,17 @@ from krait.policy import advice, lint
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 CLI = ROOT / "src" / "krait" / "cli"
+SETTINGS = ROOT / "src" / "krait" / "policy" / "settings.py"
 REPORTS = (
     "failure.py",
     "guarded.py",
-    "inspection.py",
+    "inspection_report.py",
     "comparison_report.py",
+    "rule_table.py",
+    "flow_list.py",
     "demo/report.py",
-    *(f"commands/{v}.py" for v in VERBS),
 )
+"""What commands say in JSON and do not word themselves."""
 
 
 def keys(source: str) -> Iterator[str]:
@@ -36,9 +40,42 @@ def keys(source: str) -> Iterator[str]:
                     yield key.value
 
 
-@pytest.mark.parametrize("file", REPORTS)
+def row(key: str) -> str:
+    """The one row of a table that is about the key alone."""
+    (found,) = re.findall(rf"^\| `{key}` \|.*\|$", PAGE, re.MULTILINE)
+    return str(found)
+
+
+@pytest.mark.parametrize("file", [*REPORTS, *(f"commands/{verb}.py" for verb in VERBS)])
 def test_every_key_of_json_is_told(file: str) -> None:
     assert [key for key in keys((CLI / file).read_text()) if f"`{key}`" not in PAGE] == []
+
+
+@pytest.mark.parametrize("file", REPORTS)
+def test_a_file_that_is_asked_for_its_keys_has_some(file: str) -> None:
+    """Else they moved to another file, where nobody asks for them."""
+    assert list(keys((CLI / file).read_text()))
+
+
+def settings_of_a_document() -> Iterator[str]:
+    """The names by which policy.settings tells that two documents differ: a table's, and others."""
+    for node in ast.walk(ast.parse(SETTINGS.read_text())):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id="_OTHERS")):
+                yield from keys(ast.unparse(node))
+            case ast.Yield(value=ast.Constant(value=str(name))):
+                yield name
+
+
+def test_every_setting_that_may_differ_is_told() -> None:
+    told, names = row("settings"), set(settings_of_a_document())
+    assert {"strict", "until"} <= names
+    assert {name for name in names if f"`{name}`" not in told} == set()
+
+
+def test_what_an_agent_says_of_a_fault_is_told() -> None:
+    told = row("agent")
+    assert [each.name for each in fields(Fault) if f"`{each.name}`" not in told] == []
 
 
 def test_what_detach_did_is_told() -> None:
