@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "packet.h"
 #include "policy.h"
+#include "subject.h"
 #include "verdict.h"
 
 #define WORD_ALLOW (1ull << 31)

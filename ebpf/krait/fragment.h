@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "packet.h"
 #include "policy.h"
+#include "subject.h"
 #include "verdict.h"
 
 INLINE int is_later_fragment(const struct packet *p)

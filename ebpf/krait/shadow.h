@@ -4,6 +4,7 @@
 #pragma once
 #include "packet.h"
 #include "policy.h"
+#include "subject.h"
 #include "verdict.h"
 
 #define NO_TUPLE (~0u)
