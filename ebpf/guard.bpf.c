@@ -13,11 +13,10 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "krait/guard.h"
-
-#define INLINE static __always_inline
+#include "krait/packet.h"
+#include "krait/verifier.h"
 
 enum { MAX_TAGS = 3, MAX_EXTENSIONS = 4, PULLED_BYTES = 192, ND_HOP_LIMIT = 255 };
-enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_OPTIONS = 60 };
 enum { ND_SOLICITATION = 135, ND_ADVERTISEMENT = 136 };
 enum { ARP_HEADER_BYTES = 8, ARP_ASKS = 1 };
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A token bucket, in units that each tick brings `a_second` of and one thing costs HZ of. */
 #pragma once
+#include "clock.h"
 #include "maps.h"
-#include "packet.h"
-
-enum { CLOCK_SLACK = 16 }; /* jiffies: another CPU's clock may have ticked before ours */
+#include "verifier.h"
 
 /* Is there one left? If so it is taken, unless `dry`. As its table is made, a bucket is full. */
 INLINE int take(struct krait_budget *budget, __u32 now, __u32 a_second, __u32 burst, int dry)

@@ -3,7 +3,10 @@
  * the table of states and time-outs is docs/flow-states.md. */
 #pragma once
 #include "budget.h"
+#include "clock.h"
+#include "packet.h"
 #include "policy.h"
+#include "subject.h"
 #include "verdict.h"
 
 #define WORD_ALLOW (1ull << 31)
@@ -22,17 +25,6 @@ struct place {
 INLINE __u64 revision_of(__u64 word)
 {
 	return word >> 32;
-}
-
-INLINE int is_syn(const struct packet *p)
-{
-	return p->protocol == IPPROTO_TCP &&
-	       (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
-}
-
-INLINE int is_segment(const struct packet *p)
-{
-	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
 }
 
 INLINE int comes_from_b(const struct packet *p)

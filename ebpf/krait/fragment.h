@@ -2,7 +2,10 @@
 /* Later fragments, which bear no ports: they pass where the first one of their datagram did.
  * docs/packet-path.md, part 7. */
 #pragma once
+#include "clock.h"
+#include "packet.h"
 #include "policy.h"
+#include "subject.h"
 #include "verdict.h"
 
 INLINE int is_later_fragment(const struct packet *p)

@@ -83,6 +83,17 @@ INLINE int is_echo_reply(const struct packet *p)
 	return p->icmp_type == (p->family == 4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
 }
 
+INLINE int is_syn(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP &&
+	       (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+INLINE int is_segment(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+}
+
 INLINE int is_multicast(__u8 family, const __u64 *address)
 {
 	return family == 4 ? address[1] >> 28 == 0xe : address[0] >> 56 == 0xff;

@@ -2,6 +2,7 @@
 /* What two identities may do to each other. docs/packet-path.md, part 5. */
 #pragma once
 #include "identity.h"
+#include "subject.h"
 
 #define NO_INDEX (~0u) /* no array is as long */
 #define LIST_LENGTH_MASK ((1u << KRAIT_LIST_LENGTH_BITS) - 1)

@@ -63,7 +63,7 @@ INLINE int replace(struct __sk_buff *skb, const struct denied *d, const void *an
 
 INLINE enum krait_rejection try_to_tell(struct __sk_buff *skb, __u32 l2, const int family)
 {
-	const __u32 most = family == 4 ? QUOTED4 + 28 : QUOTED6 + 48;
+	const __u32 most = family == 4 ? LONGEST_ERROR4 : LONGEST_ERROR6;
 	__u32 zero = 0, sender, last;
 	struct krait_rejection_packet *r = bpf_map_lookup_elem(&rejection_packet, &zero);
 	struct denied *d;

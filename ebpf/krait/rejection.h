@@ -12,9 +12,11 @@
 enum { ICMP_PACKET_FILTERED = 13, ICMP6_UNREACHABLE = 1, ICMP6_PROHIBITED = 1 };
 enum { IP_DONT_FRAGMENT = 0x4000, HOPS = 64 };
 
-/* How much of the denied packet an ICMP error quotes: of the IPv4 error 576 bytes in all (RFC 1812,
- * 4.3.2.3), of the IPv6 one as many as fit any link (RFC 4443, 2.4). */
-enum { QUOTED4 = 576 - 28, QUOTED6 = 1280 - 48, CHUNK = 512 };
+/* The longest ICMP error, with its IP header: in IPv4 576 bytes (RFC 1812, 4.3.2.3), in IPv6 what fits
+ * any link (RFC 4443, 2.4 (c)). What the IP header and ICMP's eight bytes leave of that is a quotation
+ * of the denied packet. */
+enum { LONGEST_ERROR4 = 576, LONGEST_ERROR6 = 1280 };
+enum { QUOTED4 = LONGEST_ERROR4 - 20 - 8, QUOTED6 = LONGEST_ERROR6 - 40 - 8, CHUNK = 512 };
 
 /* The parts of a denied packet: offsets from skb->data of its own IP header, of the next one, and of its
  * end. It was judged, so they are known to be good; here they are only found again, for the sake of the

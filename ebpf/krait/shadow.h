@@ -2,7 +2,10 @@
 /* What the shadow would have said: a second policy over the same identities, which is counted and
  * decides nothing. docs/packet-path.md, part 8. */
 #pragma once
-#include "fragment.h"
+#include "packet.h"
+#include "policy.h"
+#include "subject.h"
+#include "verdict.h"
 
 #define NO_TUPLE (~0u)
 

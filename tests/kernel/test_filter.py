@@ -13,8 +13,9 @@ import pytest
 from krait.common.errors import SystemRefused
 from krait.kernel import clsact
 from krait.kernel.bpf.link import TcxLink, tcx_query
-from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
+from krait.kernel.filter import InterfaceFilter, supported_kind
 from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind
 from tests.kernel.classifier import DROP, GO_ON, classifier, program_id
 from tests.requirements import KINDS, NEEDS_TCX, need_tools
 

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from krait.kernel.bpf.link import tcx_query
-from krait.kernel.filter import AttachKind, InterfaceFilter
+from krait.kernel.filter import InterfaceFilter
 from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind
 from tests.kernel.classifier import program_id
 from tests.kernel.test_filter import (
     INGRESS,

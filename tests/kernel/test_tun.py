@@ -22,8 +22,9 @@ import pytest
 from krait.common.abi import PairLayout
 from krait.common.reason import Reason
 from krait.kernel.datapath import Datapath
-from krait.kernel.filter import AttachKind, InterfaceFilter
+from krait.kernel.filter import InterfaceFilter
 from krait.kernel.hook import Hook
+from krait.kernel.seat import AttachKind
 from krait.policy.compile import compile_policy
 from krait.policy.image import draw
 from krait.policy.judge import Judge

@@ -118,3 +118,6 @@ LAYOUTS = (
 
 PREFIX_SLOT_BITS = 8
 """An LPM key's length counts the slot byte before the address."""
+
+PREFIX_SLOT_AT = PREFIX4.offsets()["slot"][0]
+"""Where that byte is in either family's key: behind the length."""

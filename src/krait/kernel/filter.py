@@ -28,9 +28,6 @@ from krait.kernel.files import writing
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind, Seat
 
-__all__ = ["AttachKind", "InterfaceFilter", "Seat", "supported_kind"]
-
-
 _STRAY = "stray_"
 
 

@@ -16,7 +16,7 @@ from krait.policy.model import Address
 
 _TABLES = ("flows", "unanswered")
 _OPENER_IS_B, _ALLOW = 1 << 30, 1 << 31
-_SLACK_TICKS = 16  # one CPU's clock may have ticked before another's, as in ebpf/krait/flow.h
+_SLACK_TICKS = 16  # one CPU's clock may have ticked before another's, as in ebpf/krait/clock.h
 _TICKS = 1 << 32
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from krait.common import abi
+from krait.common.structs import PREFIX_SLOT_AT
 from krait.kernel.bpf.map import Map
 from krait.policy.image import ARRAYS, PREFIXES, Image
 from krait.policy.pairing import PortList
-
-_SLOT_AT = 4  # of a prefix's key, behind its length
 
 
 def differing(
@@ -54,7 +53,7 @@ def _holds_prefixes(
     for keys, values in table.items():
         for i, number in enumerate(array("I", values)):
             key = keys[i * size : (i + 1) * size]
-            if key[_SLOT_AT] == slot:
+            if key[PREFIX_SLOT_AT] == slot:
                 there[_without_slot(key)] = number
         if is_over():
             return True
@@ -62,7 +61,7 @@ def _holds_prefixes(
 
 
 def _without_slot(key: bytes) -> bytes:
-    return key[:_SLOT_AT] + key[_SLOT_AT + 1 :]
+    return key[:PREFIX_SLOT_AT] + key[PREFIX_SLOT_AT + 1 :]
 
 
 def _holds_lists(table: Map, wanted: Mapping[PortList, int], is_over: Callable[[], bool]) -> bool:

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 
 from krait.common import abi, structs
+from krait.common.structs import PREFIX_SLOT_AT
 from krait.kernel.bpf.map import Map
 from krait.policy.image import ARRAYS, PREFIXES, Image
 from krait.policy.pairing import PortList
@@ -104,12 +105,12 @@ def _prefix_keys(table: Map, slot: int) -> Iterator[bytes]:
     for keys, _ in table.items():  # noqa: PERF102 - a map, not a dict
         for at in range(0, len(keys), size):
             key = keys[at : at + size]
-            if key[4] == slot:
+            if key[PREFIX_SLOT_AT] == slot:
                 yield _in_slot(key, 0)
 
 
 def _in_slot(key: bytes, slot: int) -> bytes:
-    return key[:4] + bytes((slot,)) + key[5:]
+    return key[:PREFIX_SLOT_AT] + bytes((slot,)) + key[PREFIX_SLOT_AT + 1 :]
 
 
 def _differences(new: bytes, old: bytes | None, size: int) -> Iterator[tuple[int, int]]:

@@ -166,7 +166,7 @@ def _family(compiled: Compiled, version: int, spans: Sequence[Span]) -> _Family:
 def _prefix_key(cidr: IPv4Network | IPv6Network) -> bytes:
     """`common.structs.PREFIX4`/`PREFIX6` with 0 as slot."""
     length = structs.PREFIX_SLOT_BITS + cidr.prefixlen
-    return length.to_bytes(4, "little") + b"\0" + cidr.network_address.packed
+    return length.to_bytes(structs.PREFIX_SLOT_AT, "little") + b"\0" + cidr.network_address.packed
 
 
 def _row_starts(compiled: Compiled, capacity: Capacity) -> dict[int, int]:

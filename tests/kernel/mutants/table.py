@@ -11,7 +11,7 @@ EBPF = Path(__file__).parents[3] / "ebpf"
 
 _PARSE, _IDENTITY, _POLICY = "krait/parse.h", "krait/identity.h", "krait/policy.h"
 _FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
-_SHADOW, _BUDGET = "krait/shadow.h", "krait/budget.h"
+_PACKET, _SHADOW, _BUDGET = "krait/packet.h", "krait/shadow.h", "krait/budget.h"
 _REJECT, _REJECTION = "krait/reject.h", "krait/rejection.h"
 
 
@@ -165,7 +165,7 @@ MUTANTS = (
     ),
     Mutant(
         "an answer to a SYN is an open",
-        _FLOW,
+        _PACKET,
         "(p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN",
         "(p->tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN",
     ),

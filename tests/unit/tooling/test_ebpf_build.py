@@ -76,3 +76,14 @@ def test_the_analyser_fails_on_a_finding(checkout: Path) -> None:
     found = build(checkout, "--analyze")
     assert found.returncode != 0
     assert "null pointer" in found.stderr
+
+
+def test_a_header_that_leans_on_the_one_before_it_is_a_finding(checkout: Path) -> None:
+    (checkout / "ebpf" / "krait" / "leans.h").write_text("enum { LEANS = VERDICT };\n")
+    program = checkout / "ebpf" / "krait.bpf.c"
+    verdict = '#include "krait/verdict.h"\n'
+    program.write_text(program.read_text().replace(verdict, f'{verdict}#include "krait/leans.h"\n'))
+    assert build(checkout, checkout / "krait.bpf.o").returncode == 0
+    found = build(checkout, "--analyze")
+    assert found.returncode != 0
+    assert "krait/leans.h:1:16: error" in found.stderr

@@ -17,10 +17,11 @@ from krait.kernel.bpf.folder import require_private
 from krait.kernel.bpf.link import tcx_query
 from krait.kernel.device import is_ours
 from krait.kernel.facts import observe_facts
-from krait.kernel.filter import AttachKind, InterfaceFilter, supported_kind
+from krait.kernel.filter import InterfaceFilter, supported_kind
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.lock import holder
+from krait.kernel.seat import AttachKind
 from krait.kernel.surroundings import other_links
 from krait.kernel.underlay import Way, ways
 from krait.kernel.wireguard import NO_KEY, Device

@@ -16,9 +16,10 @@ from krait.common.errors import UsageError
 from krait.kernel import clsact
 from krait.kernel.bpf.link import tcx_query
 from krait.kernel.facts import reverse_path_filter
-from krait.kernel.filter import AttachKind, supported_kind
+from krait.kernel.filter import supported_kind
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
+from krait.kernel.seat import AttachKind
 from krait.kernel.underlay import Conflict, conflicts, occupants, ways, xdp_programs
 from krait.policy.draft import INTERNET_BITS
 from krait.policy.model import Network

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A BPF map: entries one by one, or packed and many at a time.
 
-Keys and values are bytes as the kernel sees them; what they mean is krait.common.abi's matter. A
-value of a per-CPU map is all CPUs' copies, each rounded up to eight bytes (see `percpu`).
+Keys and values are bytes as the kernel sees them; what they mean is krait.common.structs' matter.
+A value of a per-CPU map is all CPUs' copies, each rounded up to eight bytes (see `percpu`).
 """
 
 import ctypes
