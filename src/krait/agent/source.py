@@ -4,13 +4,14 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
+from errno import EACCES, ELOOP, ENOENT, ENOTDIR
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
-from asyncinotify import Event, Inotify, Mask
+from asyncinotify import Event, Inotify, Mask, Watch
 
 from krait.agent import trust
 from krait.agent.desired import Source
@@ -27,6 +28,9 @@ _Stamp: TypeAlias = tuple[int, ...] | None
 
 _MASK = Mask.CLOSE_WRITE | Mask.MOVED_TO | Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.ONLYDIR
 _FOLDER_GONE = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED | Mask.UNMOUNT
+_MASK_OF_FILE = Mask.CLOSE_WRITE | Mask.MASK_ADD
+"""Added, for a link may lead to the folder itself, which is watched for more."""
+_NO_FILE = (ENOENT, ENOTDIR, ELOOP, EACCES)
 
 
 def find(interface: str, places: Iterable[Path], kept: Path | None = None) -> Path:
@@ -111,32 +115,42 @@ async def changes(path: Path, look_s: float = LOOK_S) -> AsyncGenerator[None, No
     """Yields whenever there may be a new whole document at `path`.
 
     First once it watches: a document that is read then cannot change unseen. After that when a
-    writer closed the file, or something was renamed onto it or onto what it links to. Whatever
-    else happens in the folder says nothing about the file, which may be half-written. A folder
-    that is replaced is followed; the file in the new one is taken once it kept still for a look.
+    writer closed the file, by whatever name, or something was renamed onto it or onto what it
+    links to. Whatever else happens in the folder says nothing about the file, which may be
+    half-written. A folder that is replaced is followed, and so is the file where a link is switched
+    in a folder that is not watched; what is there then is taken once it kept still for a look.
     Raises SystemRefused where the kernel has no more watches to give.
     """
     is_first = True
     while True:
         try:
             with Inotify() as inotify, closing(_Events(inotify)) as events:
-                inotify.add_watch(path.parent, _MASK)
-                folder, target = _stamp(path.parent), path.resolve()
+                above = inotify.add_watch(path.parent, _MASK)
+                folder, target = _stamp(path.parent), os.path.realpath(path)
+                file = _watch_file(inotify, path)
                 still = None if is_first else _stamp(path)
                 if is_first:
                     is_first = False
                     yield
                 while _stamp(path.parent) == folder:
                     event = await events.next(look_s)
-                    if event is None:
+                    if event is not None and event.watch is above and event.mask & _FOLDER_GONE:
+                        break
+                    # Before it is told: what is read then must not change unseen either.
+                    watched, file = file, _watch_file(inotify, path)
+                    if watched is not None and watched not in (above, file):
+                        with suppress(OSError):  # it went with its file
+                            inotify.rm_watch(watched)
+                    leads_to = os.path.realpath(path)
+                    if event is not None and (_is_about(event, path, file) or leads_to != target):
+                        target, still = leads_to, None
+                        yield
+                    elif file is not watched:
+                        still = _stamp(path)
+                    elif event is None:
                         if still is not None and still == _stamp(path):
                             yield
                         still = None  # from here on events tell
-                    elif event.mask & _FOLDER_GONE:
-                        break
-                    elif _is_about(event, path) or path.resolve() != target:
-                        target, still = path.resolve(), None
-                        yield
         except (FileNotFoundError, NotADirectoryError):
             pass  # not now
         except OSError as error:
@@ -203,10 +217,26 @@ class _Events:
             self._next.cancel()
 
 
-def _is_about(event: Event, path: Path) -> bool:
+def _watch_file(inotify: Inotify, path: Path) -> Watch | None:
+    """The watch of the file that a path leads to now, the same one while it is the same file.
+
+    It hears of writers who came by another way: by what a link leads to, by another name of the
+    file, or past a mount.
+    """
+    try:
+        return inotify.add_watch(path, _MASK_OF_FILE)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
+
+
+def _is_about(event: Event, path: Path, file: Watch | None) -> bool:
     if event.mask & Mask.Q_OVERFLOW:
         return True
-    return event.name is not None and event.name.name == path.name
+    if event.name is None:
+        return event.watch is file and bool(event.mask & Mask.CLOSE_WRITE)
+    return event.name.name == path.name
 
 
 def _file(stamp: _Stamp) -> _Stamp:

@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pwd import getpwuid
 
 import pytest
 
@@ -19,7 +21,7 @@ from krait.kernel.wireguard.spawn import claim, spawn
 from tests.patience import wait_until
 from tests.requirements import need_tools
 
-need_tools("ip", "wireguard-go", "setpriv")
+need_tools("ip", "wireguard-go", "setpriv", "su")
 
 pytestmark = pytest.mark.usefixtures("netns")
 
@@ -92,6 +94,12 @@ def test_deleting_its_device_ends_it_without_a_trace(name: str, tmp_path: Path) 
     assert not (userspace.FOLDER / f"{name}.sock").exists()
 
 
+BY_WHOM = pytest.mark.parametrize(
+    "less",
+    [(), ("setpriv", "--bounding-set=-all,+net_admin,+bpf,+perfmon", "--inh-caps=-all")],
+    ids=["as root", "with an agent's capabilities"],
+)
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -101,8 +109,11 @@ spawn.spawn(sys.argv[1], "wireguard-go", Path(sys.argv[2]))
 """
 
 
-def test_what_a_killed_agent_did_not_come_to_mark_is_claimed(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED, name, str(tmp_path / "log")]
+@BY_WHOM
+def test_what_a_killed_agent_did_not_come_to_mark_is_claimed(
+    name: str, tmp_path: Path, less: tuple[str, ...]
+) -> None:
+    command = [*less, sys.executable, "-c", KILLED, name, str(tmp_path / "log")]
     assert subprocess.run(command, check=False).returncode == -9
     link = observe_link(name)
     assert link
@@ -125,34 +136,62 @@ def test_what_somebody_else_started_is_not_claimed(name: str, tmp_path: Path) ->
 
 
 HOLDS = """
-import fcntl, struct, sys, time
-fcntl.ioctl(0, 0x400454CA, struct.pack("16sH22x", sys.argv[1].encode(), 0x1001))
-print("held", flush=True)
-time.sleep(600)
+import fcntl, os, struct, sys
+name, descriptor, *command = sys.argv[1:]
+fcntl.ioctl(int(descriptor), 0x400454CA, struct.pack("16sH22x", name.encode(), 0x1001))
+os.execv(command[0], command)
 """
+WAITS = ("/bin/sh", "-c", "echo waits; read answer")
+AS_NOBODY = ("setpriv", "--reuid=nobody", "--clear-groups", "--")
+AS_AN_AGENT_STARTS_IT = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all", "--")
+ASKS_FOR_A_PASSWORD = ("/usr/bin/su", "root")
 
 
-@pytest.mark.parametrize("user", ["nobody", "root"])
-def test_who_was_given_a_device_cannot_have_it_claimed(name: str, user: str) -> None:
-    """A user who says that he was started for Krait; said by root, it is believed."""
-    subprocess.run(["ip", "tuntap", "add", name, "mode", "tun", "user", user], check=True)
-    less = ["setpriv", f"--reuid={user}", "--clear-groups", "--"]
+@contextmanager
+def holding(name: str, less: tuple[str, ...], command: tuple[str, ...]) -> Iterator[int]:
+    """The PID of a command that was given the device and says that it drives it for Krait; it said
+    something since it runs, and waits for an answer.
+    """
     with Path("/dev/net/tun").open("r+b", buffering=0) as tun:
-        other = subprocess.Popen(
-            [*less, "/usr/bin/python3", "-c", HOLDS, name],
-            stdin=tun,
+        holds = ("/usr/bin/python3", "-c", HOLDS, name, str(tun.fileno()))
+        process = subprocess.Popen(
+            [*less, *holds, *command],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[tun.fileno()],
             env={"PATH": os.environ["PATH"], "KRAIT_DEVICE": name},
         )
-    try:
-        assert other.stdout
-        assert other.stdout.readline() == b"held\n"
+    with process:
+        try:
+            assert process.stdout
+            assert process.stdout.read(1)
+            yield process.pid
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("less", "command", "users", "claimed"),
+    [
+        (AS_NOBODY, WAITS, "nobody nobody nobody nobody", False),
+        (AS_NOBODY, ASKS_FOR_A_PASSWORD, "nobody root root root", False),
+        ((), WAITS, "root root root root", False),
+        (AS_AN_AGENT_STARTS_IT, WAITS, "root root root root", True),
+    ],
+    ids=["a user", "a user by su", "all of root's, as by sudo", "as an agent starts it"],
+)
+def test_who_was_given_a_device_cannot_have_it_claimed(
+    name: str, less: tuple[str, ...], command: tuple[str, ...], users: str, *, claimed: bool
+) -> None:
+    """A user who says that he was started for Krait, or has a program of root's say it."""
+    subprocess.run(["ip", "tuntap", "add", name, "mode", "tun", "user", "nobody"], check=True)
+    with holding(name, less, command) as pid:
+        assert [getpwuid(int(each)).pw_name for each in status(pid, "Uid").split()] == users.split()
+        assert name in driver.devices(pid)
         link = observe_link(name)
         assert link
-        assert device.is_ours(claim(link)) == (user == "root")
-    finally:
-        other.kill()
-        other.wait()
+        assert device.is_ours(claim(link)) == claimed
 
 
 SPAWN = """
@@ -165,11 +204,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize(
-    "less",
-    [(), ("setpriv", "--bounding-set=-all,+net_admin,+bpf,+perfmon", "--inh-caps=-all")],
-    ids=["as root", "with an agent's capabilities"],
-)
+@BY_WHOM
 def test_it_outlives_who_started_it_and_is_found_again(
     name: str, tmp_path: Path, less: tuple[str, ...]
 ) -> None:

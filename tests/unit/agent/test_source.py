@@ -21,6 +21,8 @@ from tests.unit.policy.bench import DOCUMENT
 
 LOOK_S = 0.02
 QUIET_LOOKS = 10
+NEVER_S = 4 * PATIENCE_S
+"""Until a look that no test waits for: what is told then was heard of."""
 
 Step = Callable[[], Awaitable[None]]
 
@@ -125,9 +127,11 @@ class Watching:
             await asyncio.wait({self._next})
 
 
-def watch(path: Path, scenario: Callable[[Watching], Awaitable[None]]) -> None:
+def watch(
+    path: Path, scenario: Callable[[Watching], Awaitable[None]], look_s: float = LOOK_S
+) -> None:
     async def main() -> None:
-        async with aclosing(changes(path, LOOK_S)) as generator:
+        async with aclosing(changes(path, look_s)) as generator:
             watching = Watching(generator)
             try:
                 await scenario(watching)
@@ -236,6 +240,117 @@ def test_a_link_in_the_folder_that_is_switched_is_followed(tmp_path: Path) -> No
         assert await watching.told()
 
     watch(path, scenario)
+
+
+@pytest.fixture(params=["one link", "a chain of links", "another name of the file"])
+def elsewhere(request: pytest.FixtureRequest, path: Path) -> Path:
+    """The same document in a folder that is not the one of `path`."""
+    checkout = path.parent.parent / "checkout"
+    checkout.mkdir()
+    found = checkout / "mesh.yaml"
+    path.rename(found)
+    if request.param == "another name of the file":
+        path.hardlink_to(found)
+    elif request.param == "one link":
+        path.symlink_to(found)
+    else:
+        between = path.parent.parent / "between"
+        between.mkdir()
+        (between / "wg0").symlink_to("../checkout/mesh.yaml")
+        path.symlink_to("../between/wg0")
+    return found
+
+
+def test_what_it_links_to_is_told_as_it_is_saved_wherever_that_lies(
+    path: Path, elsewhere: Path
+) -> None:
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        with elsewhere.open("w") as file:
+            file.write("half")
+            file.flush()
+            assert await watching.quiet()
+            file.write(" and half")
+        assert await watching.told()
+
+    watch(path, scenario, NEVER_S)
+
+
+def test_after_a_link_is_switched_what_it_links_to_now_is_told_and_no_other(path: Path) -> None:
+    old, new = (path.with_name(name) / "mesh.yaml" for name in ("old", "new"))
+    for each in (old, new):
+        each.parent.mkdir()
+        each.write_text(each.parent.name)
+    path.unlink()
+    path.symlink_to(old)
+
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        with new.open("a") as file:
+            path.with_name("link").symlink_to(new)
+            path.with_name("link").rename(path)
+            await watching.settle()
+            old.write_text("older")
+            assert await watching.quiet()
+            file.write("er")
+        assert await watching.told()
+
+    watch(path, scenario, NEVER_S)
+
+
+def test_after_a_link_above_is_switched_its_file_is_told_once_it_kept_still_and_as_it_is_saved(
+    path: Path,
+) -> None:
+    """In a folder that nobody watches, as where a release is made current."""
+    releases = path.parent.parent / "releases"
+    for name in ("one", "two"):
+        (releases / name).mkdir(parents=True)
+        (releases / name / "mesh.yaml").write_text(name)
+    (releases / "current").symlink_to("one")
+    path.unlink()
+    path.symlink_to(releases / "current" / "mesh.yaml")
+
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        (releases / "next").symlink_to("two")
+        (releases / "next").rename(releases / "current")
+        await watching.settle()
+        (releases / "two" / "mesh.yaml").write_text("three")
+        assert await watching.told()
+
+    watch(path, scenario)
+
+
+def test_a_target_that_is_put_there_anew_is_told_and_then_heard_of(path: Path) -> None:
+    """As git does; the new file may have the number of the old one."""
+    target = path.parent.parent / "mesh.yaml"
+    path.rename(target)
+    path.symlink_to(target)
+
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        target.unlink()
+        target.write_text("two")
+        await watching.settle()
+        target.write_text("three")
+        assert await watching.told()
+
+    watch(path, scenario)
+
+
+@pytest.mark.parametrize("to", ["wg0.yaml", ".", "nowhere/wg0.yaml"])
+def test_a_link_to_nothing_that_could_be_one_does_no_harm(path: Path, to: str) -> None:
+    path.unlink()
+    path.symlink_to(to)
+
+    async def scenario(watching: Watching) -> None:
+        await watching.settle()
+        new = path.parent.parent / "new"
+        new.write_text("two")
+        new.rename(path)
+        assert await watching.told()
+
+    watch(path, scenario, NEVER_S)
 
 
 def test_a_document_without_end_is_read_as_far_as_one_may_be_long(tmp_path: Path) -> None:

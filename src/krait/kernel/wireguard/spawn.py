@@ -20,7 +20,7 @@ from threading import Thread
 
 from krait.common.errors import SystemRefused
 from krait.kernel import device
-from krait.kernel.capability import Capability, confine
+from krait.kernel.capability import NEEDED, Capability, confine
 from krait.kernel.files import writing
 from krait.kernel.link import Link, NoSuchInterface, observe_link
 from krait.kernel.wireguard import NotWireguard, driver, observe, userspace
@@ -81,11 +81,12 @@ def _drives(process: Path, name: str) -> bool:
     """Whether this one was started for Krait to drive the device of this name, in our namespace.
 
     Not if another user did: who was given a tun device may say in an environment what he likes.
+    That, and what is open, he can leave to a program that is root's whoever starts it, as su is.
     """
     if not process.name.isdecimal():
         return False
     with suppress(OSError):  # it has ended, or is nobody that we may look at
-        if process.stat().st_uid != os.geteuid():
+        if not _is_as_started((process / "status").read_text(errors="replace")):
             return False
         environment = (process / "environ").read_bytes().split(b"\0")
         if f"{_DEVICE}={name}".encode() in environment:
@@ -94,6 +95,18 @@ def _drives(process: Path, name: str) -> bool:
             is_here = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
             return is_here and name in driver.devices(int(process.name))
     return False
+
+
+def _is_as_started(status: str) -> bool:
+    """Whether a process (`status`: its in /proc) is our user's in all ways, and can gain no more
+    capabilities than an agent needs.
+
+    su keeps who started it as its real user; sudo keeps nobody, but could gain anything. What we
+    start could gain CAP_NET_ADMIN, or as much as an agent that may not narrow that; see `confine`.
+    """
+    found = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    is_our_users = {int(each) for each in found["Uid"].split()} == {os.geteuid()}
+    return is_our_users and not int(found["CapBnd"], 16) & ~sum(1 << each for each in NEEDED)
 
 
 def _start(command: list[str], log: Path, name: str) -> Popen[bytes]:
