@@ -5,6 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
+class Refused(Exception):
+    """Said by a target where its reader refuses without an error, or is not asked.
+
+    Its own, so that a ValueError out of a reader that declares none is a fault.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """`read` may raise `declared` and nothing else."""

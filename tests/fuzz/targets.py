@@ -12,11 +12,12 @@ from krait.kernel.link import Link
 from krait.kernel.wireguard import Device, module, userspace
 from krait.policy import packet
 from krait.policy.document import load
+from krait.policy.formatted import formatted
 from krait.policy.model import Document, Mark
 from krait.policy.reread import reread
 from tests.fuzz import files, kernel
-from tests.fuzz.target import Target
-from tests.strategies.packets import Extension, echo, error, ip4, ip6, tcp, udp
+from tests.fuzz.target import Refused, Target
+from tests.strategies.packets import Extension, echo, error, ip, ip4, ip6, tcp, udp
 from tests.strategies.text import document_as_yaml
 from tests.unit.kernel.wireguard.dump import Told, message
 
@@ -91,10 +92,63 @@ def require_possible(device: Device) -> None:
         assert all(0 <= each < 1 << 64 for each in counts)
 
 
+def read_formatted(data: bytes) -> None:
+    """What loads has one form, in which it means the same, and which stays as it is."""
+    document = load(data, "fuzz.yaml")
+    try:
+        new = formatted(data, "fuzz.yaml")
+        assert formatted(new, "fuzz.yaml") == new
+    except KraitError as error:
+        raise AssertionError("a document that loads has no form") from error
+    assert essence_of(load(new, "fuzz.yaml")) == essence_of(document)
+
+
 def read_packet(data: bytes) -> None:
-    """Both of the frame's protocols, whatever the packet is."""
-    for kind in packet.ETHERTYPE.values():
-        packet.parse(data, kind)
+    """As both of the frame's protocols, of which one at most is its own."""
+    found = {version: packet.parse(data, kind) for version, kind in packet.ETHERTYPE.items()}
+    read = {version: each for version, each in found.items() if isinstance(each, packet.Packet)}
+    if not read:
+        raise Refused(str(found))
+    ((version, one),) = read.items()
+    assert version == data[0] >> 4
+    require_whole(one, data)
+    require_likely(one)
+
+
+def require_whole(found: packet.Packet, frame: bytes) -> None:
+    """It is in its frame, and what is around its headers changes nothing."""
+    version, kind = found.source.version, packet.ETHERTYPE[found.source.version]
+    size, body = packet.size_bytes(frame), packet.after_ip_headers(frame)
+    assert {4: 20, 6: 40}[version] + len(body) <= size <= len(frame)
+    assert frame[:size].endswith(body)
+    assert packet.parse(frame[:size], kind) == found
+    assert packet.parse(frame[:size] + b"\xff" * 9, kind) == found
+    if found.fragment:
+        assert found.fragment.length == len(body)
+        assert found.fragment.protocol == (found.protocol if version == 4 else 0)
+    if not found.is_later_fragment:
+        plain = ip(found.source, found.destination, found.protocol, body)
+        assert packet.parse(plain, kind) == replace(found, fragment=None)
+
+
+def require_likely(found: packet.Packet) -> None:
+    """What is said of it is in range and fits together."""
+    assert found.source.version == found.destination.version
+    assert not found.source.is_multicast
+    assert all(0 <= port < 1 << 16 for port in found.ports or ())
+    if found.fragment:
+        assert found.fragment.offset % 8 == 0
+        assert 0 < found.fragment.length <= 0xFFFF - found.fragment.offset
+    if found.is_later_fragment:
+        bare = packet.Packet(found.source, found.destination, found.protocol)
+        assert found == replace(bare, fragment=found.fragment)
+    assert (found.message is packet.Message.ERROR) == (found.inner is not None)
+    if found.inner:
+        assert found.inner.source == found.destination
+        assert found.inner.ports is not None
+        assert found.inner.fragment is None
+        assert found.inner.message not in (packet.Message.ERROR, packet.Message.REDIRECT)
+        require_likely(found.inner)
 
 
 _DUMP = bytes(
@@ -124,12 +178,36 @@ _PACKETS = (
     ip6(
         _SIX, "fd00:8::2", 58, echo(128, 7), extensions=(Extension.options(0), Extension.routing())
     ),
-    ip6(_SIX, "fd00:8::2", 6, pack(">HH", 1, 2), extensions=(Extension.fragment(),)),
+    ip6(_SIX, "fd00:8::2", 6, pack(">HHI", 1, 2, 3), extensions=(Extension.fragment(),)),
 )
 
 _EVERYTHING = Path(__file__).with_name("everything.yaml")
 _EDITED = (*(EXAMPLES / f"{name}.yaml" for name in ("exit", "routing", "small")), _EVERYTHING)
 _BEFORE = tuple(path.read_bytes() for path in _EDITED)
+# Comments in all places, words in quotes that need them and that do not: no other seed has them.
+_COMMENTED = b"""\
+# A mesh.
+
+# Who is in it.
+nodes:
+  "10": {public_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", tags: ["null", 'web', "no"]} #
+  db1:         # another
+    public_key: AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
+    address: "fd00::2"
+    tags: db # near
+
+    # behind it
+    routes: [{cidr: "10.9.0.0/16", tags: [lan]}]
+  # no more
+policy:
+  rules: # all
+  - # the first
+    {to: db, # whom
+     from: [web, # who
+       lan], name: a} # its end
+  tests: [] # none
+# The end.
+"""
 
 TARGETS: Mapping[str, Target] = {
     "document": Target(
@@ -137,11 +215,12 @@ TARGETS: Mapping[str, Target] = {
         tuple(path.read_bytes() for path in (*sorted(EXAMPLES.glob("*.yaml")), _EVERYTHING)),
         runs=4_000,
     ),
+    "fmt": Target(read_formatted, (KraitError,), (*_BEFORE, _COMMENTED), runs=800),
     "edit": Target(read_edited, (), _BEFORE, runs=500),
     "wireguard": Target(read_wireguard, (ValueError,), (_DUMP,)),
     "essence": Target(read_essence, (ValueError,), (_DUMP,)),
     "userspace": Target(read_userspace, (ValueError,), (_SAID,), runs=4_000),
-    "packet": Target(read_packet, (), _PACKETS),
+    "packet": Target(read_packet, (Refused,), _PACKETS, runs=12_000),
     **kernel.TARGETS,
     **files.TARGETS,
 }

@@ -155,7 +155,7 @@ def _change(ifindex: int, *, flags: int = 0, change: int = 0, attributes: bytes 
 def _change_addresses(ifindex: int, kind: int, addresses: Sequence[Address]) -> None:
     adds = kind == _NEWADDR
     flags = CREATE | REPLACE if adds else 0
-    requests = [Request(kind, _address(ifindex, each), flags) for each in addresses]
+    requests = [Request(kind, packed_address(ifindex, each), flags) for each in addresses]
     try:
         with Netlink() as netlink:
             refusals = netlink.batch(requests)
@@ -167,7 +167,8 @@ def _change_addresses(ifindex: int, kind: int, addresses: Sequence[Address]) -> 
             raise _refused(ifindex, f"cannot {doing} on {_name(ifindex)}", refusal) from refusal
 
 
-def _address(ifindex: int, address: Address) -> bytes:
+def packed_address(ifindex: int, address: Address) -> bytes:
+    """The body of a message that gives an interface an address, or takes it away."""
     length = address.network.prefixlen
     header = _ADDRESS_HEADER.pack(
         _FAMILY[address.version], length, _NODAD[address.version], 0, ifindex

@@ -233,8 +233,11 @@ class Netlink:
 
 @whole("a generic netlink family")
 def decode_family(body: memoryview) -> int:
-    """The number of a family. Raises ValueError if the message lacks it."""
-    return int(U16.unpack(dict(attributes(body, GENERIC_HEADER.size))[_FAMILY_ID])[0])
+    """The number of a family. Raises ValueError if the message lacks it, or it can be none."""
+    number = int(U16.unpack(dict(attributes(body, GENERIC_HEADER.size))[_FAMILY_ID])[0])
+    if number < _CONTROL_FAMILY:  # below are netlink's own kinds of messages
+        raise ValueError(f"a generic netlink family of number {number}")
+    return number
 
 
 @whole("a netlink answer")

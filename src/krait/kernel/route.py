@@ -151,6 +151,7 @@ def _dump(netlink: Netlink, family: int, table: Table) -> list[Route]:
 def decode(body: memoryview, table: Table) -> Route | None:
     """The route of a message, None if it is not ours, or not in this table.
 
+    One of our protocol is not ours if it is of a type that we do not make, such as a blackhole.
     Raises ValueError if it lacks a part.
     """
     family, length, _, _, _, protocol, _, kind, _ = _HEADER.unpack_from(body)
@@ -158,6 +159,8 @@ def decode(body: memoryview, table: Table) -> Route | None:
     is_there = _TABLE in fields and _number(fields[_TABLE]) == table
     if family not in _NETWORK_OF or protocol != PROTOCOL or not is_there:
         return None  # from a kernel that leaves it to us to choose
+    if kind not in (_UNICAST, _UNREACHABLE):
+        return None
     address = bytes(fields.get(_DST, _NOWHERE[family]))
     ifindex = None if kind == _UNREACHABLE else _number(fields[_OIF])
     metric = _number(fields[_PRIORITY]) if _PRIORITY in fields else 0
@@ -179,18 +182,23 @@ def _batch(kind: int, routes: Sequence[Route], flags: int) -> dict[Route, OSErro
 
 def _requests(kind: int, routes: Iterable[Route], flags: int) -> Iterator[Request]:
     for route in routes:
-        to = route.destination
         if kind == _DELROUTE:
             scope = _SCOPE_ANY
         else:
             scope = _SCOPE_UNIVERSE if route.ifindex is None else _SCOPE_LINK
-        body = _HEADER.pack(
-            *(_FAMILY[to.version], to.prefixlen, 0, 0),
-            *(0, PROTOCOL, scope, _UNREACHABLE if route.ifindex is None else _UNICAST, 0),
-        )
-        body += attribute(_TABLE, U32.pack(route.table))
-        body += attribute(_DST, to.network_address.packed)
-        body += attribute(_PRIORITY, U32.pack(route.metric))
-        if route.ifindex is not None:
-            body += attribute(_OIF, U32.pack(route.ifindex))
-        yield Request(kind, body, flags)
+        yield Request(kind, packed(route, scope), flags)
+
+
+def packed(route: Route, scope: int = _SCOPE_ANY) -> bytes:
+    """The body of a message that adds a route, or, of any scope, takes it away."""
+    to = route.destination
+    body = _HEADER.pack(
+        *(_FAMILY[to.version], to.prefixlen, 0, 0),
+        *(0, PROTOCOL, scope, _UNREACHABLE if route.ifindex is None else _UNICAST, 0),
+    )
+    body += attribute(_TABLE, U32.pack(route.table))
+    body += attribute(_DST, to.network_address.packed)
+    body += attribute(_PRIORITY, U32.pack(route.metric))
+    if route.ifindex is not None:
+        body += attribute(_OIF, U32.pack(route.ifindex))
+    return body

@@ -39,7 +39,7 @@ _NEWRULE, _DELRULE, _GETRULE = 32, 33, 34
 _HEADER = Struct("=BBBBBBBBI")
 # fib_rule_hdr: family, lengths of destination and source, TOS, table, reserved, action, flags
 _DST, _PRIORITY, _TABLE, _PROTOCOL = 1, 6, 15, 21  # FRA_*
-_TO_TABLE = 1  # FR_ACT_TO_TBL
+_TO_TABLE, _INVERTED = 1, 2  # FR_ACT_TO_TBL, FIB_RULE_INVERT
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _NETWORK_OF: dict[int, type[IPv4Network | IPv6Network]] = {
     socket.AF_INET: IPv4Network,
@@ -71,7 +71,7 @@ def remove_rules(ranges: Iterable[Network]) -> None:
 
 
 def _change(kind: int, ranges: Iterable[Network], flags: int, harmless: int) -> None:
-    requests = [Request(kind, _packed(each), flags) for each in ranges]
+    requests = [Request(kind, packed(each), flags) for each in ranges]
     try:
         with Netlink() as netlink:
             refusals = netlink.batch(requests)
@@ -83,7 +83,8 @@ def _change(kind: int, ranges: Iterable[Network], flags: int, harmless: int) -> 
             raise refused(f"cannot {doing} a routing rule for the mesh", refusal) from refusal
 
 
-def _packed(to: Network) -> bytes:
+def packed(to: Network) -> bytes:
+    """The body of a message that adds the rule for a range, or takes it away."""
     header = _HEADER.pack(_FAMILY[to.version], to.prefixlen, 0, 0, 0, 0, 0, _TO_TABLE, 0)
     return (
         header
@@ -109,14 +110,17 @@ def _dump(netlink: Netlink, family: int) -> list[Network]:
 def decode(body: memoryview) -> Network | None:
     """The range that the rule of a message is for, None if it is not ours.
 
-    Raises ValueError if it lacks a part.
+    One of our protocol and table in another place of the order is not: it may come after a route
+    in plaintext, and what takes ours away does not name it. Raises ValueError if it lacks a part.
     """
-    family, length, *_ = _HEADER.unpack_from(body)
+    family, length, source, tos, _, _, _, action, flags = _HEADER.unpack_from(body)
     fields = dict(attributes(body, _HEADER.size))
-    if _DST not in fields or _TABLE not in fields or _PROTOCOL not in fields:
+    if not {_DST, _PRIORITY, _TABLE, _PROTOCOL} <= fields.keys():
         return None
-    is_ours = bytes(fields[_PROTOCOL]) == bytes([PROTOCOL])
-    if not is_ours or U32.unpack(fields[_TABLE])[0] != Table.OWN:
+    named = bytes(fields[_PROTOCOL]), *(U32.unpack(fields[at])[0] for at in (_TABLE, _PRIORITY))
+    if named != (bytes([PROTOCOL]), Table.OWN, PRIORITY):
+        return None
+    if (source, tos, action, flags & _INVERTED) != (0, 0, _TO_TABLE, 0):
         return None
     address = bytes(fields[_DST])
     found = _NETWORK_OF[family]((address, length), strict=False)

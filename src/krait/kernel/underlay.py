@@ -231,6 +231,8 @@ def _occupants(body: memoryview, names: dict[int, str]) -> Iterator[Occupant]:
         yield Occupant(cidr, "", protocol=protocol)
         return
     for ifindex in _leaves_by(fields):
+        if not 0 <= ifindex < 1 << 31:
+            raise ValueError(f"a route by interface {ifindex}")
         yield Occupant(cidr, names.get(ifindex, f"interface {ifindex}"), ifindex, protocol)
 
 

@@ -6,12 +6,15 @@ import pytest
 from krait.common.errors import SystemRefused
 from krait.kernel.netlink import (
     ATTRIBUTE,
+    GENERIC_HEADER,
     HEADER,
+    U16,
     DumpInterrupted,
     Message,
     attribute,
     attributes,
     consistent,
+    decode_family,
     messages,
     nested,
     refusal,
@@ -91,3 +94,10 @@ def test_what_the_kernel_said_and_cannot_be_read_is_told_with_a_hint() -> None:
     assert "cannot look at the routes" in error.message
     assert "a route lacks a part" in error.message
     assert "report it" in error.hint
+
+
+def test_no_family_has_the_number_of_a_message_of_netlinks_own() -> None:
+    head = GENERIC_HEADER.pack(1, 2, 0)
+    assert decode_family(memoryview(head + attribute(1, U16.pack(0x10)))) == 0x10
+    with pytest.raises(ValueError, match="number 2"):
+        decode_family(memoryview(head + attribute(1, U16.pack(2))))

@@ -9,20 +9,22 @@ import pytest
 from krait.kernel import route, rule
 from krait.kernel.netlink import attribute
 from krait.kernel.route import PROTOCOL, Table, through
+from krait.kernel.rule import PRIORITY
 
-UNICAST, TO_TABLE = 1, 1
+UNICAST, BLACKHOLE, LOCAL, TO_TABLE = 1, 6, 2, 1
 OWN = attribute(15, pack("=I", Table.OWN))
 OURS = attribute(21, bytes([PROTOCOL]))
+FIRST = attribute(6, pack("=I", PRIORITY))
 
 
-def a_route(*parts: bytes, length: int = 24) -> memoryview:
-    header = pack("=BBBBBBBBI", 2, length, 0, 0, 0, PROTOCOL, 0, UNICAST, 0)
+def a_route(*parts: bytes, length: int = 24, kind: int = UNICAST) -> memoryview:
+    header = pack("=BBBBBBBBI", 2, length, 0, 0, 0, PROTOCOL, 0, kind, 0)
     return memoryview(header + b"".join(parts))
 
 
 def a_rule(address: bytes, *, family: int = 2, length: int = 24) -> memoryview:
     header = pack("=BBBBBBBBI", family, length, 0, 0, 0, 0, 0, TO_TABLE, 0)
-    return memoryview(header + attribute(1, address) + OWN + OURS)
+    return memoryview(header + attribute(1, address) + FIRST + OWN + OURS)
 
 
 TO, DEVICE, METRIC = (
@@ -35,6 +37,13 @@ def test_a_route_of_ours_is_read_in_the_table_that_it_is_in() -> None:
     body = a_route(OWN, TO, DEVICE, METRIC)
     assert route.decode(body, Table.OWN) == through(ip_network("10.8.0.0/24"), 7, Table.OWN)
     assert route.decode(body, Table.MAIN) is None
+
+
+def test_a_route_of_a_type_that_we_do_not_make_is_not_ours() -> None:
+    """An IPv4 blackhole has no device, an IPv6 one has lo: neither leads through a device."""
+    assert route.decode(a_route(OWN, TO, METRIC, kind=BLACKHOLE), Table.OWN) is None
+    assert route.decode(a_route(OWN, TO, DEVICE, METRIC, kind=BLACKHOLE), Table.OWN) is None
+    assert route.decode(a_route(OWN, TO, DEVICE, METRIC, kind=LOCAL), Table.OWN) is None
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,24 @@ def test_a_route_that_cannot_be_is_refused(body: memoryview) -> None:
 
 def test_a_rule_of_ours_is_read() -> None:
     assert rule.decode(a_rule(bytes((10, 8, 0, 0)))) == ip_network("10.8.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("at", "changed"),
+    [(2, 32), (3, 0x10), (7, 6), (8, 0x02)],
+    ids=["from somewhere", "of a TOS", "unreachable", "inverted"],
+)
+def test_a_rule_for_less_or_other_than_a_range_is_not_ours(at: int, changed: int) -> None:
+    body = bytearray(a_rule(bytes((10, 8, 0, 0))))
+    body[at] = changed
+    assert rule.decode(memoryview(body)) is None
+
+
+@pytest.mark.parametrize("place", [b"", attribute(6, pack("=I", 32767))])
+def test_a_rule_in_another_place_of_the_order_is_not_ours(place: bytes) -> None:
+    """It may come after the main table, so that ours is still to be made."""
+    body = bytes(a_rule(bytes((10, 8, 0, 0)))).replace(FIRST, place)
+    assert rule.decode(memoryview(body)) is None
 
 
 def test_a_rule_with_more_behind_its_prefix_is_not_ours() -> None:

@@ -98,3 +98,11 @@ def test_a_route_is_to_an_address_as_long_as_its_family_says(packed: bytes) -> N
     body = header + attribute(1, packed) + attribute(4, pack("=I", ETH0))
     with pytest.raises(ValueError, match=f"{len(packed)} bytes"):
         decode_occupants(memoryview(body), {ETH0: "eth0"})
+
+
+def test_a_route_by_an_interface_that_cannot_be_is_refused() -> None:
+    header = pack("=8BI", 2, 16, 0, 0, 254, STATIC, 0, 1, 0)
+    hop = pack("=HBBi", 8, 0, 0, -5)
+    body = header + attribute(1, bytes((10, 8, 0, 0))) + attribute(9, hop)
+    with pytest.raises(ValueError, match="interface -5"):
+        decode_occupants(memoryview(body), {})
