@@ -11,7 +11,7 @@ EBPF = Path(__file__).parents[3] / "ebpf"
 
 _PARSE, _IDENTITY, _POLICY = "krait/parse.h", "krait/identity.h", "krait/policy.h"
 _FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
-_SHADOW, _BUDGET = "krait/shadow.h", "krait/budget.h"
+_SHADOW, _BUDGET, _PACKET = "krait/shadow.h", "krait/budget.h", "krait/packet.h"
 _REJECT, _REJECTION = "krait/reject.h", "krait/rejection.h"
 
 
@@ -67,6 +67,25 @@ MUTANTS = (
         "the ports of SCTP are not read",
         _PARSE,
         " && p->protocol != IPPROTO_SCTP",
+        "",
+    ),
+    Mutant(
+        "a peer may say that it is a router",
+        _PACKET,
+        "p->icmp_type >= ICMP6_ROUTER_SOLICITATION && p->icmp_type <= ICMP6_REDIRECT",
+        "p->icmp_type == ICMP6_REDIRECT",
+        quick=True,
+    ),
+    Mutant(
+        "a peer may say that it is a router, in IPv4",
+        _PACKET,
+        "|| p->icmp_type == ICMP_ROUTER_ADVERTISEMENT",
+        "",
+    ),
+    Mutant(
+        "an error may quote what would have steered a host",
+        _PROGRAM,
+        " || steers_hosts(&inner)",
         "",
     ),
     Mutant(
