@@ -19,7 +19,7 @@ INLINE enum krait_reason enter_error(struct subject *x)
 	    inner.family != x->p->family || parse_l4(x->skb, &inner, 1))
 		return KRAIT_BAD_ERROR;
 	if (is_icmp(&inner) &&
-	    (!is_icmp_of_its_family(&inner) || is_icmp_error(&inner) || is_redirect(&inner)))
+	    (!is_icmp_of_its_family(&inner) || is_icmp_error(&inner) || steers_hosts(&inner)))
 		return KRAIT_BAD_ERROR;
 	reason = check_error(x, &inner);
 	*x->p = inner;
@@ -85,7 +85,7 @@ INLINE enum krait_reason judge(struct subject *x, __u32 l2, struct verdict *v)
 	if (is_icmp(x->p) && !is_later_fragment(x->p)) {
 		if (parse_l4(x->skb, x->p, 0))
 			return KRAIT_MALFORMED;
-		if (is_redirect(x->p))
+		if (steers_hosts(x->p))
 			return KRAIT_REDIRECT;
 		if (is_icmp_error(x->p)) {
 			reason = enter_error(x);

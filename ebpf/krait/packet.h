@@ -11,19 +11,22 @@ enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_ACK = 16 };
 enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_OPTIONS = 60 };
 enum { MAX_EXTENSION_HEADERS = 4 };
 
-/* RFC 792 and RFC 4443; <linux/icmp.h> would pull in libc. */
+/* RFC 792, 1256, 4443 and 4861; <linux/icmp.h> would pull in libc. */
 enum {
 	ICMP_ECHOREPLY = 0,
 	ICMP_DEST_UNREACH = 3,
 	ICMP_SOURCE_QUENCH = 4,
 	ICMP_REDIRECT = 5,
 	ICMP_ECHO = 8,
+	ICMP_ROUTER_ADVERTISEMENT = 9,
+	ICMP_ROUTER_SOLICITATION = 10,
 	ICMP_TIME_EXCEEDED = 11,
 	ICMP_PARAMETERPROB = 12,
 	ICMP6_FIRST_INFORMATIONAL = 128,
 	ICMP6_ECHO_REQUEST = 128,
 	ICMP6_ECHO_REPLY = 129,
-	ICMP6_REDIRECT = 137,
+	ICMP6_ROUTER_SOLICITATION = 133, /* the first of neighbour discovery's five */
+	ICMP6_REDIRECT = 137,		 /* the last */
 };
 
 enum { IP_MORE_FRAGMENTS = 0x2000, IP_OFFSET_MASK = 0x1fff };
@@ -68,9 +71,13 @@ INLINE int is_icmp_error(const struct packet *p)
 	return is_error_type(p->family, p->icmp_type);
 }
 
-INLINE int is_redirect(const struct packet *p)
+/* What a host takes routes or neighbours from: a peer that may send pings is not to become its router. */
+INLINE int steers_hosts(const struct packet *p)
 {
-	return p->icmp_type == (p->family == 4 ? ICMP_REDIRECT : ICMP6_REDIRECT);
+	if (p->family == 6)
+		return p->icmp_type >= ICMP6_ROUTER_SOLICITATION && p->icmp_type <= ICMP6_REDIRECT;
+	return p->icmp_type == ICMP_REDIRECT || p->icmp_type == ICMP_ROUTER_ADVERTISEMENT ||
+	       p->icmp_type == ICMP_ROUTER_SOLICITATION;
 }
 
 INLINE int is_echo_request(const struct packet *p)

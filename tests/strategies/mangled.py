@@ -64,7 +64,9 @@ def _valid(random: Random, addresses: Sequence[Address]) -> bytes:
     destination = random.choice([each for each in addresses if each.version == source.version])
     plain = _plain(random, source, destination)
     if random.random() < 0.25:
-        kind = random.choice((3, 4, 5, 11, 12) if source.version == 4 else (1, 2, 3, 4, 137))
+        kind = random.choice(
+            (3, 4, 5, 9, 11, 12) if source.version == 4 else (1, 2, 3, 4, 134, 137)
+        )
         router = random.choice([each for each in addresses if each.version == source.version])
         sender = random.choice((destination, destination, router))
         return error(sender, source, kind, plain[: random.choice((28, 48, 64, 600))])

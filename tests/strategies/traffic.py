@@ -51,8 +51,8 @@ FLAGS = (
     0, FIN, SYN | FIN, SYN | RST, SYN | ACK | FIN, SYN | ACK | RST, SYN | URG, 0xFF,
 )  # fmt: skip
 MESSAGES = {
-    4: (8, 0, 8, 0, 13, 14, 9, 5, 3, 11),
-    6: (128, 129, 128, 129, 133, 135, 130, 137, 1, 255),
+    4: (8, 0, 8, 0, 13, 14, 15, 9, 10, 5, 3, 11),
+    6: (128, 129, 128, 129, 130, 132, 138, 255, 133, 134, 135, 136, 137, 1),
 }
 SAID = {TCP: (SYN, ACK), ICMP4: (8, 0), ICMP6: (128, 129)}
 """The kinds of packet that open a flow, and that go on with it."""

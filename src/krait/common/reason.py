@@ -109,8 +109,9 @@ _TABLE: dict[Reason, Explanation] = {
         "Look for a peer that opens flows without end, by its drops in `krait status`.",
     ),
     Reason.REDIRECT: Explanation(
-        "An ICMP redirect; a tunnel has no use for one.",
-        "Nothing to mend unless a peer sends many.",
+        "ICMP that would change a host's routes or neighbours: a redirect, or discovery of routers "
+        "(also to a group) or of neighbours; a tunnel has no use for one.",
+        "Nothing to mend unless a peer sends many; a kernel may ask for routers of its own accord.",
     ),
     Reason.BAD_ERROR: Explanation(
         "An ICMP error that does not come from where the lost packet was going.",

@@ -4,7 +4,8 @@
 The reference for the kernel program's parser: plain rather than fast, and written from the page
 alone, so that a fault in one of the two is not a fault in both.
 
-Sources: RFC 791 and 8200 (headers), RFC 792 and 4443 (ICMP), RFC 9293 (TCP).
+Sources: RFC 791 and 8200 (headers), RFC 792 and 4443 (ICMP), RFC 1256 and 4861 (its discovery of
+routers and neighbours), RFC 9293 (TCP).
 """
 
 from dataclasses import dataclass, replace
@@ -43,7 +44,7 @@ class Message(Enum):
     ECHO_REQUEST = "echo request"
     ECHO_REPLY = "echo reply"
     ERROR = "error"
-    REDIRECT = "redirect"
+    STEERING = "says where to send: redirects, discovery of routers and of neighbours"
     OTHER = "any other message"
 
 
@@ -51,14 +52,14 @@ _MESSAGES: dict[int, dict[int, Message]] = {
     ICMP4: {
         0: Message.ECHO_REPLY,
         8: Message.ECHO_REQUEST,
-        5: Message.REDIRECT,
+        **dict.fromkeys((5, 9, 10), Message.STEERING),
         **dict.fromkeys((3, 4, 11, 12), Message.ERROR),
     },
     ICMP6: {
         **dict.fromkeys(range(128), Message.ERROR),
         128: Message.ECHO_REQUEST,
         129: Message.ECHO_REPLY,
-        137: Message.REDIRECT,
+        **dict.fromkeys((133, 134, 135, 136, 137), Message.STEERING),
     },
 }
 
@@ -141,7 +142,7 @@ def parse(frame: bytes, ethertype: int) -> Packet | Reason:
     match packet.message:
         case None:
             return Reason.MALFORMED
-        case Message.REDIRECT:
+        case Message.STEERING:
             return Reason.REDIRECT
         case Message.ERROR:
             inner = None if packet.fragment else _quoted(header.body[8:], packet)
@@ -292,6 +293,6 @@ def _quoted(data: bytes, outer: Packet) -> Packet | None:
         return None
     inner = _next_layer(header)
     # Eight bytes of it hold the ports; without them nobody can say which flow it was.
-    if inner.ports is None or inner.message in (Message.ERROR, Message.REDIRECT):
+    if inner.ports is None or inner.message in (Message.ERROR, Message.STEERING):
         return None
     return inner if inner.source == outer.destination else None

@@ -47,9 +47,12 @@ PROTOCOLS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 BY_NUMBER = "ip"
 
 # Of ICMP, rules concern what opens: errors are judged by what they are about, echo replies belong
-# to a flow, and redirects drop.
+# to a flow, and redirects and discovery of routers and neighbours drop.
 _NEVER_ASKED: Mapping[int, frozenset[int]] = MappingProxyType(
-    {ICMP4: frozenset({0, 3, 4, 5, 11, 12}), ICMP6: frozenset({*range(128), 129, 137})}
+    {
+        ICMP4: frozenset({0, 3, 4, 5, 9, 10, 11, 12}),
+        ICMP6: frozenset({*range(128), 129, *range(133, 138)}),
+    }
 )
 ECHO = "echo"
 
@@ -112,7 +115,8 @@ def _messages(text: str, word: str, kinds: str) -> tuple[PortSpan, ...]:
     if _NEVER_ASKED[protocol].issuperset(range(low, high + 1)):
         raise UsageError(
             f"{quoted(text)}: no rule decides about this message",
-            hint="errors and replies pass with the flow that they belong to, redirects never do",
+            hint="errors and replies pass with the flow that they belong to; redirects and "
+            "discovery of routers and neighbours never do",
         )
     return (PortSpan(protocol, low, high),)
 

@@ -70,6 +70,25 @@ MUTANTS = (
         "",
     ),
     Mutant(
+        "a peer may say that it is a router",
+        _PACKET,
+        "p->icmp_type >= ICMP6_ROUTER_SOLICITATION && p->icmp_type <= ICMP6_REDIRECT",
+        "p->icmp_type == ICMP6_REDIRECT",
+        quick=True,
+    ),
+    Mutant(
+        "a peer may say that it is a router, in IPv4",
+        _PACKET,
+        "|| p->icmp_type == ICMP_ROUTER_ADVERTISEMENT",
+        "",
+    ),
+    Mutant(
+        "an error may quote what would have steered a host",
+        _PROGRAM,
+        " || steers_hosts(&inner)",
+        "",
+    ),
+    Mutant(
         "an echo reply is judged by its own type",
         _POLICY,
         "return p->family == 4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;",

@@ -171,7 +171,8 @@ class Node:
         return {each.answer for each in answers}
 
     def _dropped(self) -> int:
-        unasked = (Reason.MULTICAST, Reason.LINK_LOCAL)  # a kernel sends it of its own accord
+        # A kernel sends it of its own accord.
+        unasked = (Reason.MULTICAST, Reason.LINK_LOCAL, Reason.REDIRECT)
         return sum(count for why, count in drops_on(self.machine).items() if why not in unasked)
 
     def unplug(self) -> None:

@@ -105,11 +105,13 @@ class Warden:
         every = drops_on(self.machine)
         return {why.label: count for why, count in every.items() if why not in _UNASKED}
 
-    def counted(self) -> Counter[str]:
+    def counted(self, *, hushed: bool = False) -> Counter[str]:
         """Packets so far under each reason (`denied`) and each rule (`rule web`).
 
-        Without those for multicast, which a kernel sends of its own accord.
+        Without those for multicast, which a kernel sends of its own accord, nor, unless it was
+        `hushed`, its questions for routers.
         """
+        unasked = {Reason.MULTICAST} if hushed else {Reason.MULTICAST, Reason.REDIRECT}
         root = Path(f"/proc/{self.machine.pid}/root")
         here = Paths(pins=root / "sys/fs/bpf/krait", state=root / "var/lib/krait")
         with closing(Generations(here.pins_of("wg0"))) as generations:
@@ -123,8 +125,8 @@ class Warden:
         (numbers,) = (each.numbers for each in records if each.revision == revision)
         names = [f"rule {name}" for name in ("default", *numbers.rules)]
         found = {name: each.packets for name, each in zip(names, rules, strict=False)}
-        found |= {why.label: each.packets for why, each in drops.items()}
-        return Counter({name: n for name, n in found.items() if name != Reason.MULTICAST.label})
+        found |= {why.label: each.packets for why, each in drops.items() if why not in unasked}
+        return Counter(found)
 
     def passed(self, rule: str) -> int:
         """Packets counted under a rule so far, as `krait status` tells it."""

@@ -243,6 +243,8 @@ FOUR: dict[str, Case] = {
         lambda e: [ip4(e.alice, "127.0.0.1", UDP, udp(SPORT, 80))],
         drop("not-transit"),
     ),
+    "a router's advertisement": (of(ICMP, icmp(9, 0, bytes(12))), drop("redirect")),
+    "a router's solicitation": (of(ICMP, icmp(10)), drop("redirect")),
     "the port of a rule behind a source route": (
         lambda e: [
             ip4(e.alice, e.bob, TCP, tcp(SPORT, 22, SYN), options=bytes((131, 7, 4)) + bytes(5))
@@ -298,8 +300,18 @@ SIX: dict[str, Case] = {
         lambda e: [ip6("::ffff:10.8.0.2", e.bob, UDP, udp(SPORT, 80))],
         drop("no-identity"),
     ),
-    "a router's advertisement": (of(ICMP6, icmp(134, 0, bytes(12))), DENIED),
-    "a neighbour's solicitation": (of(ICMP6, icmp(135, 0, bytes(20))), DENIED),
+    "a router's solicitation": (of(ICMP6, icmp(133)), drop("redirect")),
+    "a router's advertisement": (of(ICMP6, icmp(134, 0, bytes(12))), drop("redirect")),
+    "a router's advertisement from a link-local address": (
+        lambda e: [ip6("fe80::1", e.bob, ICMP6, icmp(134, 0, bytes(12)))],
+        drop("redirect"),
+    ),
+    "a router's advertisement to all nodes": (
+        lambda _: [ip6("fe80::1", "ff02::1", ICMP6, icmp(134, 0, bytes(12)))],
+        drop("redirect"),
+    ),
+    "a neighbour's solicitation": (of(ICMP6, icmp(135, 0, bytes(20))), drop("redirect")),
+    "a neighbour's advertisement": (of(ICMP6, icmp(136, 0, bytes(20))), drop("redirect")),
 }
 CASES: dict[str, tuple[int, Packets, MappingProxyType[str, int]]] = {
     f"{name}, IPv{version}": (version, *case)

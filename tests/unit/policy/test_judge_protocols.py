@@ -28,7 +28,7 @@ def test_a_rule_for_echoes_opens_echoes_alone(
     assert bench.outcome(ping(*ends, request), "ingress") == "pass web-db"
     assert bench.outcome(ping(*ends[::-1], reply), "egress") == "pass web-db"
     number = 1 if request == 8 else 58
-    assert bench.outcome(ip(*ends, number, icmp(133)), "ingress") == "denied default"
+    assert bench.outcome(ip(*ends, number, icmp(143)), "ingress") == "denied default"
 
 
 def test_a_reply_is_judged_anew_as_the_echo_that_was_opened() -> None:

@@ -33,6 +33,15 @@ DATA = bytes(16)
 DATAGRAM = tcp(40000, 80, SYN, bytes(4))
 NO_NEXT_HEADER = 59
 
+STEERING4 = {5: "a redirect", 9: "a router's advertisement", 10: "a router's solicitation"}
+STEERING6 = {
+    133: "a router's solicitation",
+    134: "a router's advertisement",
+    135: "a neighbour's solicitation",
+    136: "a neighbour's advertisement",
+    137: "a redirect",
+}
+
 options, routing, fragment = Extension.options, Extension.routing, Extension.fragment
 
 
@@ -123,8 +132,22 @@ DROPPED = {
         ip4(A4, B4, 1, echo(8, 7), total=27),
         Reason.MALFORMED,
     ),
-    "a redirect": (ip4(A4, B4, 1, icmp(5)), Reason.REDIRECT),
-    "a redirect of IPv6": (ip6(A6, B6, 58, icmp(137)), Reason.REDIRECT),
+    **{
+        f"{name} (ICMP type {kind})": (ip4(A4, B4, 1, icmp(kind)), Reason.REDIRECT)
+        for kind, name in STEERING4.items()
+    },
+    **{
+        f"{name} (ICMPv6 type {kind})": (ip6(A6, B6, 58, icmp(kind)), Reason.REDIRECT)
+        for kind, name in STEERING6.items()
+    },
+    "a router's advertisement to all nodes": (
+        ip6("fe80::2", "ff02::1", 58, icmp(134)),
+        Reason.REDIRECT,
+    ),
+    "one in the first of several fragments": (
+        ip6(A6, B6, 58, icmp(134, 0, bytes(12)), extensions=[fragment(0)]),
+        Reason.REDIRECT,
+    ),
 }
 
 
@@ -215,6 +238,13 @@ def test_a_packet_is_read(frame: bytes, packet: Packet) -> None:
     assert read(frame) == packet
 
 
+@pytest.mark.parametrize("kind", [128, 129, 130, 131, 132, 138, 143, 255])
+def test_what_steers_no_host_is_left_to_the_rules(kind: int) -> None:
+    found = read(ip6(A6, B6, 58, icmp(kind)))
+    assert isinstance(found, Packet)
+    assert found.icmp_type == kind
+
+
 def test_a_version_that_contradicts_the_frame_is_malformed() -> None:
     assert parse(ip4(A4, B4, 6, SYN_80), 0x86DD) is Reason.MALFORMED
     assert parse(ip6(A6, B6, 6, SYN_80), 0x0800) is Reason.MALFORMED
@@ -270,7 +300,11 @@ BAD_ERRORS = {
     "multicast": error(C4, A4, 3, ip4(A4, "224.0.0.1", 6, SYN_80)),
     "IPv6 multicast": error(C6, A6, 3, ip6(A6, "ff02::1", 6, SYN_80)),
     "an error": error(C4, A4, 3, error(A4, B4, 3, ip4(B4, A4, 6, SYN_80))),
-    "a redirect": error(C4, A4, 3, ip4(A4, B4, 1, icmp(5))),
+    **{name: error(C4, A4, 3, ip4(A4, B4, 1, icmp(kind))) for kind, name in STEERING4.items()},
+    **{
+        f"{name} of IPv6": error(C6, A6, 1, ip6(A6, B6, 58, icmp(kind)))
+        for kind, name in STEERING6.items()
+    },
     "ICMP of the wrong family": error(C4, A4, 3, ip4(A4, B4, 58, echo(128, 7))),
     "another's packet": error(C4, A4, 3, ip4(B4, A4, 6, SYN_80)),
 }

@@ -77,6 +77,11 @@ BAD = {
     "a type of icmp out of range": (ports(f"{HERE}icmp6/256"), "type out of range"),
     "an icmp error": (ports(f"{HERE}icmp4/3-5"), "no rule decides about this message"),
     "an echo reply": (ports(f"{HERE}icmp6/129"), "no rule decides about this message"),
+    "discovery of routers": (ports(f"{HERE}icmp4/9-10"), "no rule decides about this message"),
+    "discovery of neighbours": (
+        ports(f"{HERE}icmp6/133-137"),
+        "no rule decides about this message",
+    ),
     "ports in a mapping": (ports(f"{HERE}{{tcp: 22}}"), "expected one value, found a mapping"),
     # groups of ports
     "an unknown group": (ports(f"[tcp/1, {HERE}'@web']"), 'ports: unknown group "@web"'),
