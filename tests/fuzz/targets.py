@@ -147,7 +147,7 @@ def require_likely(found: packet.Packet) -> None:
         assert found.inner.source == found.destination
         assert found.inner.ports is not None
         assert found.inner.fragment is None
-        assert found.inner.message not in (packet.Message.ERROR, packet.Message.REDIRECT)
+        assert found.inner.message not in (packet.Message.ERROR, packet.Message.STEERING)
         require_likely(found.inner)
 
 
