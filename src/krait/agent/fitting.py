@@ -62,31 +62,29 @@ class Fitting:
             return self._answer
         self._answered = self.basis, rehearse
         self.unrehearsed = None
-        try:
-            self._answer, self._again = self._work_out(asked, rehearse=rehearse), None
-        except Exception as error:  # noqa: BLE001 - what counts stays, and this is told and tried again
-            self.fault = worded(error, "policy")
-            self._again = self._again or Backoff()
-            self._again.failed(now_s)
+        self._answer = self._work_out(asked, now_s, rehearse=rehearse)
         return self._answer
 
     def clock(self, source: Source) -> Clock:
         """The clock by which a document is worked out: the one read last, or the one that fits."""
         return (self._ends if source is self._source else self._fitting_ends).clock(source)
 
-    def _work_out(self, asked: Question, *, rehearse: bool) -> Desired | None:
+    def _work_out(self, asked: Question, now_s: float, *, rehearse: bool) -> Desired | None:
         try:
             answer = self._by(asked.source, asked, rehearse=rehearse)
-        except KraitError as error:
-            self.fault = error
+        except Exception as error:  # noqa: BLE001 - told, and tried again if nobody expected it
+            self.fault = worded(error, "policy")
+            if not isinstance(error, KraitError):
+                self._again = self._again or Backoff()
+                self._again.failed(now_s)
         else:
-            self.fault, self._fitting = None, asked.source
+            self.fault, self._fitting, self._again = None, asked.source, None
             return answer
         if self._fitting is None:
             return None
         try:  # who is who may have changed although the new document does not count
             return self._by(self._fitting, asked, rehearse=rehearse)
-        except KraitError:
+        except Exception:  # noqa: BLE001 - what is in force stays; why, the fault says
             return None
 
     def _by(self, source: Source, asked: Question, *, rehearse: bool) -> Desired:

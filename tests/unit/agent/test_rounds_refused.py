@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounds of an agent whose kernel refuses: what is left as it was, and when it is tried again."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from krait.agent.backoff import LONGEST_S
+from krait.agent.desired import Desired, Source, desire
 from krait.agent.rounds import Rounds
 from krait.kernel.hook import Hook
 from tests.unit.agent.clock import Clock
 from tests.unit.agent.edits import A_RULE
-from tests.unit.agent.ports import Refused, Stage
+from tests.unit.agent.ports import LINK, Refused, Stage
 
 
 def test_a_start_that_fails_between_two_hooks_leaves_neither_attached(stage: Stage) -> None:
@@ -108,3 +112,26 @@ def test_a_document_that_fails_as_nobody_expected_is_told_and_tried_again(
     clock.now_s += LONGEST_S
     agent.play()
     assert (stage.revision, stage.faults) == (2, [])
+
+
+def test_who_is_who_counts_anew_beside_a_document_that_fails_as_nobody_expected(
+    stage: Stage, agent: Rounds, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that leaves the node meanwhile is not the node's for as long as that lasts."""
+    stage.edit(*A_RULE)
+    new = stage.document.read_bytes()
+
+    def fails(source: Source, *rest: Any, **named: Any) -> Desired:  # noqa: ANN401 - handed on
+        if source.data == new:
+            raise MemoryError
+        return desire(source, *rest, **named)
+
+    monkeypatch.setattr("krait.agent.fitting.desire", fails)
+    agent.read_again()
+    agent.play()
+    assert (stage.revision, stage.faults) == (1, ["MemoryError: "])
+    stage.kernel.link = replace(LINK, addresses=LINK.addresses[:1])
+    clock.now_s += 1.0
+    agent.play()
+    assert stage.revision > 1
+    assert stage.faults == ["MemoryError: "]
