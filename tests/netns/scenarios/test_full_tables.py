@@ -261,6 +261,6 @@ def test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_
         assert process.wait() == 0, process.stderr
     sent, noted = (json.loads(each.stdout.splitlines()[-1]) for each in (sender, noting))
     assert {port for _, port, *_ in noted} == {90}
-    assert len(noted) > sent / 2  # no policy was ever without it; a busy machine loses some
+    assert len(noted) > sent * 0.9  # no policy was ever without it
     assert (Counter(warden.drops()) - Counter(dropped)).keys() == {"denied"}
     mesh.fail("alice", "bob", f"tcp/{old[0]}", f"tcp/{new[-1]}", drops={"bob": "denied"})
