@@ -4,4 +4,4 @@
  * and not a whole turn of the clock. */
 #pragma once
 
-enum { CLOCK_SLACK = 16 }; /* jiffies: another CPU's clock may have ticked before ours */
+enum { CLOCK_SLACK = 16 }; /* jiffies */

@@ -33,10 +33,7 @@ def it() -> Iterator[Loaded]:
 def test_an_address_that_left_is_nobodys_in_both_slots(it: Loaded) -> None:
     it.put(wide())
     assert it.judge(packet(FAR_AWAY, HERE)) is Reason.NO_IDENTITY
-    for _ in range(2):
-        it.put(narrow())
-        for gone in (OTHER, FAR_AWAY, IN_THE_RANGE):
-            assert it.judge(packet(gone, HERE)) is Reason.UNKNOWN_SOURCE
+    assert_both_slots_forget(it)
 
 
 def test_a_disarmed_slot_leaves_nothing_for_the_policy_after_it(it: Loaded) -> None:
@@ -46,6 +43,11 @@ def test_a_disarmed_slot_leaves_nothing_for_the_policy_after_it(it: Loaded) -> N
         it.write(slot, EMPTY)
         it.datapath.commit(slot, it.datapath.in_force.revision + 1)
         assert it.judge(packet(PEER, HERE)) is Reason.NOT_READY
+    assert_both_slots_forget(it)
+
+
+def assert_both_slots_forget(it: Loaded) -> None:
+    """Of what the wide policy had and the narrow one has not, none is left in either."""
     for _ in range(2):
         it.put(narrow())
         for gone in (OTHER, FAR_AWAY, IN_THE_RANGE):

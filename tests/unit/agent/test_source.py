@@ -150,15 +150,20 @@ def path(tmp_path: Path) -> Path:
     return found
 
 
+async def write_in_two(watching: Watching, file_path: Path) -> None:
+    """Told when the writer closed it, and not before."""
+    with file_path.open("w") as file:
+        file.write("half")
+        file.flush()
+        assert await watching.quiet()
+        file.write(" and half")
+    assert await watching.told()
+
+
 def test_a_written_file_is_told_when_it_is_closed_and_not_before(path: Path) -> None:
     async def scenario(watching: Watching) -> None:
         await watching.settle()
-        with path.open("w") as file:
-            file.write("half")
-            file.flush()
-            assert await watching.quiet()
-            file.write(" and half")
-        assert await watching.told()
+        await write_in_two(watching, path)
 
     watch(path, scenario)
 
@@ -266,12 +271,7 @@ def test_what_it_links_to_is_told_as_it_is_saved_wherever_that_lies(
 ) -> None:
     async def scenario(watching: Watching) -> None:
         await watching.settle()
-        with elsewhere.open("w") as file:
-            file.write("half")
-            file.flush()
-            assert await watching.quiet()
-            file.write(" and half")
-        assert await watching.told()
+        await write_in_two(watching, elsewhere)
 
     watch(path, scenario, NEVER_S)
 
