@@ -9,13 +9,14 @@ import json
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import pytest
 
 from krait.kernel.seat import AttachKind
-from krait.lab.machine import CommandFailed
+from krait.lab.machine import CommandFailed, Machine
 from krait.lab.mesh import Lab, full_mesh
 from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Flow
@@ -31,11 +32,12 @@ from tests.vm.conftest import KIND, Figures, booted
 
 RUNS = {"alice": "6.12", "bob": "6.1", "carol": "6.12"}
 NODES = {name: f"tags: [{name[0]}]" for name in RUNS}
-BOB = "10.8.0.2"
+ADDRESSES = {"alice": "10.8.0.1", "bob": "10.8.0.2"}
 
 PING = 'name: ping, from: "*", to: "*", ports: icmp'
 WEB = f"name: web, from: a, to: b, ports: [tcp/80, udp/80, tcp/{BULK_PORT}]"
 LIVE = "name: live, from: a, to: b, ports: [tcp/90, udp/90]"
+BACK = "name: back, from: b, to: a, ports: [tcp/91, udp/91]"
 CAROL = "name: carol, from: c, to: b, ports: tcp/81"
 
 # Asked often, and to start Python is slow there: a line of JSON for each SIGUSR1.
@@ -114,7 +116,7 @@ def mesh(kernels: Mapping[str, Kernel], figures: Figures) -> Iterator[GuestMesh]
 def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figures: Figures) -> None:
     lab = mesh.lab
     everyone = tuple(RUNS)
-    policy = mesh.document(NODES, [PING, WEB, LIVE, CAROL])
+    policy = mesh.document(NODES, [PING, WEB, LIVE, BACK, CAROL])
 
     with lab.subtest("the kernel's WireGuard is configured, and every handshake was made"):
         assert not lab.userspace
@@ -134,14 +136,14 @@ def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figure
         mesh.fail("carol", "bob", "tcp/80", "udp/80", drops={"carol": "denied"})
 
     with lab.subtest("throughput"):
-        mbit_s = throughput_mbit_s(lab["alice"], lab["bob"], BOB)
+        mbit_s = throughput_mbit_s(lab["alice"], lab["bob"], ADDRESSES["bob"])
         figures(f"alice to bob, policy on both: {mbit_s:.1f} Mbit/s of TCP")
 
     with lab.subtest("without its agent a machine enforces on, and the next one takes over"):
         mesh.warden("bob").kill()
         mesh.succeed("carol", "bob", "tcp/81")
         mesh.fail("bob", "carol", "tcp/80", drops={"bob": "denied"})
-        mesh.warden("bob").enforce(mesh.document(NODES, [PING, WEB, LIVE]))
+        mesh.warden("bob").enforce(mesh.document(NODES, [PING, WEB, LIVE, BACK]))
         mesh.fail("carol", "bob", "tcp/81", drops={"bob": "denied"})
         mesh.warden("bob").enforce(policy)
         mesh.succeed("carol", "bob", "tcp/81")
@@ -164,18 +166,35 @@ def test_one_policy_on_three_machines_from_boot_to_crash(mesh: GuestMesh, figure
 
     # The last, for TCP whose packets are dropped on their way out tries again twice a second.
     with (
-        lab.subtest("a revocation cuts live flows at once"),
-        live(mesh, "tcp/90") as tcp,
-        live(mesh, "udp/90") as udp,
+        lab.subtest("a revocation cuts live flows at once, whoever opened them"),
+        ExitStack() as stack,
     ):
-        mesh.enforce(mesh.document(NODES, [PING, WEB, CAROL]), "alice")
-        assert is_silent(tcp, 50)
-        assert is_silent(udp, 50)
-        assert mesh.warden("alice").drops().keys() == {"denied"}
+        flows = {
+            opener: [stack.enter_context(live(mesh, opener, probe)) for probe in probes]
+            for opener, probes in (("alice", ["tcp/90", "udp/90"]), ("bob", ["tcp/91", "udp/91"]))
+        }
+        warden = mesh.warden("alice")
+        stored_ns = warden.enforce(mesh.document(NODES, [PING, WEB, CAROL]))
+        at_bob_ns = monotonic_ns(mesh["bob"])
+        for opener, flow in ((opener, flow) for opener, two in flows.items() for flow in two):
+            wait_until(partial(is_silent, flow, 50), flow.report)  # what was on its way has come
+            ways = flow.report().forward, flow.report().backward
+            by_alice, by_bob = ways if opener == "alice" else reversed(ways)
+            assert by_alice.last_sent_ns <= stored_ns
+            assert by_bob.last_sent_ns <= at_bob_ns
+        assert warden.drops().keys() == {"denied"}
 
 
-def live(mesh: GuestMesh, probe: str) -> Flow:
-    """A flow from Alice to Bob that has carried ticks both ways."""
-    flow = Flow(mesh["alice"], mesh["bob"], target(probe, BOB), interval_s=0.02)
+def monotonic_ns(machine: Machine) -> int:
+    """CLOCK_MONOTONIC of a guest that never slept, up to a hundredth of a second ahead."""
+    uptime_s = machine.succeed("cut -d ' ' -f 1 /proc/uptime").strip()
+    return int(uptime_s.replace(".", "") + "0" * 7) + 10**7
+
+
+def live(mesh: GuestMesh, opener: str, probe: str) -> Flow:
+    """A flow between Alice and Bob that has carried ticks both ways."""
+    other = "bob" if opener == "alice" else "alice"
+    to = target(probe, ADDRESSES[other])
+    flow = Flow(mesh[opener], mesh[other], to, interval_s=0.02)
     wait_until(lambda: min(received(flow.report())) > 10, flow.report)
     return flow

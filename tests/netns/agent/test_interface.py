@@ -2,6 +2,7 @@
 """Interfaces that are not there yet, go, and come back."""
 
 from tests.netns.agent.conftest import ATTACHED, BOTH_KINDS, OPEN_TCP, SHUT, Node
+from tests.patience import wait_until
 
 EMPTY = "commit an empty slot"
 
@@ -72,7 +73,7 @@ def test_an_agent_that_starts_before_the_interface_waits_armed(node: Node) -> No
     node.greet()
     assert node.passes(OPEN_TCP)
     assert node.drops_at(SHUT)
-    assert node.live()["enforcing"]
+    wait_until(lambda: node.live()["enforcing"], node.live)
     assert agent.stop() == 0
 
 

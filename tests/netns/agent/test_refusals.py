@@ -10,6 +10,7 @@ from krait.lab.machine import Outcome
 from krait.lab.tunnel import make_interface
 from tests.documents import key
 from tests.netns.agent.conftest import CONFIG, OPEN_TCP, SHUT, Node
+from tests.patience import wait_until
 from tests.requirements import NEEDS_TCX
 
 USAGE, SYSTEM = 2, 3
@@ -119,7 +120,7 @@ def test_a_bad_document_at_the_start_leaves_the_policy_of_an_earlier_agent_in_fo
     assert node.passes(OPEN_TCP)
     assert node.drops_at(SHUT)
     node.wait_for_faults(1)
-    assert node.live()["enforcing"]
+    wait_until(lambda: node.live()["enforcing"], node.live)
     node.write(node.document())
     assert agent.wait_for("commit")["revision"] == 2
     node.wait_for_faults(0)
