@@ -71,15 +71,16 @@ class Intent:
             self._refusal.lift()
         if not self._refusal.holds(now_s):
             return answer
-        return committed and self._incumbent.of(committed, self._enforcement.numbers, now_s)
+        return committed and self._incumbent.of(committed, self._enforcement.numbers, asked, now_s)
 
     def put_off(
         self, desired: Desired | None, error: Exception, now_s: float, *, lacks_tables: bool = False
-    ) -> bool:
+    ) -> None:
         """It could not be put in force: try again later, and ever later.
 
-        True: without a rehearsal it may be, at once, which is what `of` gives from now on. Raises
-        the `error` if nobody expected it and no rehearsal can be why.
+        What stands in for it until then is what `of` gives from now on: the same without its
+        rehearsal, or what is in force as it has to be by now. Raises the `error` if nobody
+        expected it and no rehearsal can be why.
         """
         rehearses = desired is not None and bool(desired.compiled.shadow)
         is_expected = isinstance(error, KraitError)
@@ -91,10 +92,8 @@ class Intent:
             self._incumbent.put_off(now_s)
         elif desired.shadow or (rehearses and (lacks_tables or not is_expected)):
             self._rehearsing.put_off(refused, now_s)
-            return True
         else:
             self._refusal.note(desired, refused, now_s)
-        return False
 
     def _rehearsed(self, answer: Desired | None) -> Desired | None:
         """What to give: first what counts, then that with its shadow."""

@@ -263,7 +263,9 @@ class Rounds:
         self._faults.note("programs", self._renewal.error)
 
     def _apply(self, steps: tuple[Step, ...], observed: Observed, desired: Desired | None) -> bool:
-        """Whether to go on; False: what is desired could not be put in force, and is put off."""
+        """Whether to go on; what could not be put in force is put off, and what stands in for it
+        comes next.
+        """
         renews = (tables := observed.tables) and not (tables.current or observed.outdated_stays)
         for step in steps:
             try:
@@ -276,9 +278,9 @@ class Rounds:
                 if renews and isinstance(error, KraitError):
                     self._renewal.note(Load, error, now_s)  # it goes on by the old programs
                     return False
-                again = self._intent.put_off(desired, error, now_s, lacks_tables=loads)
+                self._intent.put_off(desired, error, now_s, lacks_tables=loads)
                 self._faults.note("commit", self._intent.refused)
-                return again and not observed.fresh
+                return not observed.fresh
         return True
 
     def _tell(self) -> None:

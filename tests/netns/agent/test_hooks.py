@@ -12,9 +12,11 @@ from krait.agent.lookout import INTERVAL_S
 from krait.agent.steps import Attach, Pin
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind
-from tests.netns.agent.conftest import BOTH_KINDS, CONFIG, OPEN_TCP, RULES, SHUT, Agent, Node
+from tests.netns.agent.conftest import BOB, BOTH_KINDS, CONFIG, OPEN_TCP, RULES, SHUT, Agent, Node
+from tests.netns.scenarios.conftest import PACKETS
 from tests.patience import wait_until
 from tests.requirements import NEEDS_TCX
+from tests.strategies.packets import SYN, ip4, tcp
 
 _STRANGER = """
 from pathlib import Path
@@ -138,6 +140,37 @@ def test_a_prefix_that_moves_to_another_peer_is_nobodys_for_a_moment(node: Node)
         f" && wg set wg0 peer {alice} allowed-ips 10.8.0.1/32,fd7a:6b72::1/128"
     )
     agent.wait_for("commit", after=mark)
+
+
+def test_a_prefix_that_moves_while_the_kernel_takes_no_policy_stays_nobodys(node: Node) -> None:
+    """No tables are made where there is no place to pin them."""
+    agent = node.start()
+    carol, alice = node.lab.public_key("carol"), node.lab.public_key("alice")
+    ports = ", ".join(f"tcp/{2 * port}" for port in range(100, 400))
+    node.machine.succeed("umount /sys/fs/bpf")
+    try:
+        mark = agent.mark()
+        node.write(node.document(RULES.replace("tcp/80", f"tcp/80, {ports}")))
+        agent.wait_for("/sys/fs/bpf is not on a bpf file system", after=mark)
+        mark, moved_ns = agent.mark(), time.monotonic_ns()
+        prefixes = "10.8.0.1/32,10.8.0.3/32,fd7a:6b72::3"
+        node.machine.succeed(["wg", "set", "wg0", "peer", carol, "allowed-ips", prefixes])
+        held = agent.wait_for("commit /run", after=mark)
+        assert held["event"].endswith("withholding 10.8.0.1/32")
+        node.wait_for_faults(2)  # the policy, and the pins
+        syn = ip4("10.8.0.1", BOB, 6, tcp(40000, OPEN_TCP, SYN))
+        while time.monotonic_ns() < moved_ns + 3 * INTERVAL_S * 1e9:
+            node.lab["carol"].succeed([*PACKETS, "frames", "wg0", syn.hex()])
+    finally:
+        node.machine.succeed("mount -t bpf -o mode=0700 bpf /sys/fs/bpf")
+    given = agent.wait_for("commit /run", after=agent.log().index(held) + 1)
+    assert "withholding" not in given["event"]
+    assert node.drops()["unknown-source"] > 0
+    restore = (
+        f"wg set wg0 peer {carol} allowed-ips 10.8.0.3/32,fd7a:6b72::3/128"
+        f" && wg set wg0 peer {alice} allowed-ips 10.8.0.1/32,fd7a:6b72::1/128"
+    )
+    node.machine.succeed(restore)
 
 
 def commits(agent: Agent, mark: int) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ class Kernel:
     outdated: set[int] = field(default_factory=set)
     """Loads of another build of the object."""
     public_key: bytes = INTERFACE.public_key
+    peers: tuple[Peer, ...] = PEERS
 
     def check(self, what: str) -> None:
         if what in self.refuses:
@@ -287,13 +288,14 @@ class Stage:
 
     def fingerprint(self) -> Fingerprint:
         self.kernel.check("wireguard")
-        return Fingerprint(self.kernel.public_key, self.device)
+        peers = repr(self.kernel.peers).encode()
+        return Fingerprint(self.kernel.public_key + peers, self.device)
 
     def device(self) -> Device:
         assert self.kernel.link
         ifindex = self.kernel.link.ifindex
         key = self.kernel.public_key
-        return Device("wg0", ifindex, key, 51820, userspace=False, peers=PEERS)
+        return Device("wg0", ifindex, key, 51820, userspace=False, peers=self.kernel.peers)
 
     def _next_stream(self) -> AsyncGenerator[LinkEvent | Resync, None]:
         return (self.events.pop(0) if len(self.events) > 1 else self.events[0])()

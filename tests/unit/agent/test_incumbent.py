@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stays in force while the kernel refuses its successor, and the clock it goes by."""
 
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,12 @@ import pytest
 from krait.agent import incumbent
 from krait.agent.backoff import LONGEST_S
 from krait.agent.desired import Desired, desire
+from krait.agent.lookout import INTERVAL_S
 from krait.agent.rounds import Rounds
 from tests.unit.agent.clock import Clock
 from tests.unit.agent.ports import Stage
 from tests.unit.agent.wall import BOOT_S, NS, UNTIL, Wall
-from tests.unit.policy.bench import AUDIT_RULE
+from tests.unit.policy.bench import AUDIT_RULE, WEB
 
 
 def held_up(stage: Stage, *, audits: bool = False) -> Rounds:
@@ -102,3 +105,39 @@ def test_a_rehearsal_that_cannot_go_on_by_a_new_clock_does_not_keep_the_rest_fro
     assert committed is not None
     assert committed.compiled.clock_ns == (BOOT_S + 60) * NS
     assert set(stage.faults) == {"load: refused"}
+
+
+def test_what_moves_to_another_peer_meanwhile_is_nobodys_until_it_is_back_or_the_kernel_takes_it(
+    clock: Clock, stage: Stage
+) -> None:
+    agent = held_up(stage)
+    web, app, strange = before = stage.kernel.peers
+    mine, other = map(ip_network, ("10.20.0.0/24", WEB))
+    left = tuple(each for each in web.allowed_ips if each != mine)
+    theirs = replace(app, allowed_ips=(*app.allowed_ips, mine))
+    after = replace(web, allowed_ips=left), theirs, strange
+
+    def owned() -> tuple[bool, bool]:
+        """Whether the two are anybody's, once a move that the kernel took would be over."""
+        for _ in range(3):
+            clock.now_s += 2 * INTERVAL_S
+            agent.play()
+        assert stage.faults == ["load: refused"]
+        committed = stage.enforcement.committed
+        assert committed is not None
+        assert committed.withheld == (set() if stage.kernel.peers == before else {mine})
+        compiled = committed.compiled
+        return bool(compiled.principal_of(mine)), bool(compiled.principal_of(other))
+
+    for peers in (after, before, after):
+        stage.kernel.peers = peers
+        assert owned() == (peers == before, True)
+    assert stage.revision == 4
+    stage.kernel.refuses = set()
+    clock.now_s += LONGEST_S
+    for _ in range(3):
+        agent.play()
+    committed = stage.enforcement.committed
+    assert committed is not None
+    assert (committed.interface.peers[1].allowed_ips, stage.faults) == (theirs.allowed_ips, [])
+    assert not committed.withheld

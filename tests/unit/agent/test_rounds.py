@@ -317,12 +317,12 @@ def test_an_agent_that_starts_before_the_interface_has_a_key_shuts_it_and_waits(
 
 
 def test_a_peer_that_takes_over_a_number_has_counters_and_a_budget_of_its_own(
-    stage: Stage, agent: Rounds, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, agent: Rounds
 ) -> None:
     (tables,) = stage.kernel.loaded.values()
     tables.forgotten.clear()
     newcomer = replace(PEERS[1], public_key=bytes((77,)) * 32)
-    monkeypatch.setattr("tests.unit.agent.ports.PEERS", (PEERS[0], newcomer, *PEERS[2:]))
+    stage.kernel.peers = (PEERS[0], newcomer, *PEERS[2:])
     stage.kernel.link = replace(LINK, addresses=(*LINK.addresses, ip_interface("fe80::9/64")))
     agent.play()
     assert (tables.forgotten["peers"], tables.forgotten["budgets"]) == ((2,), (2,))
