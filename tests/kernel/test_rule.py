@@ -86,3 +86,39 @@ def test_a_rule_of_our_mark_that_has_more_behind_its_prefix_is_not_ours() -> Non
     (row,) = [each for each in json.loads(ip("-j rule show")) if "dst" in each]
     assert (row["dst"], row["dstlen"]) == ("10.8.0.1", 24)  # the kernel keeps it so
     assert observe_rules() == frozenset()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "from 10.9.0.0/16",
+        "tos 0x10",
+        "fwmark 7",
+        "iif lo",
+        "oif lo",
+        "uidrange 1000-2000",
+        "ipproto tcp",
+        "sport 80",
+        "dport 80",
+        "suppress_prefixlength 0",
+        "suppress_ifgroup 5",
+    ],
+)
+def test_a_rule_of_our_mark_that_is_for_fewer_packets_is_not_ours(more: str) -> None:
+    ours = f"lookup {int(Table.OWN)} protocol {PROTOCOL} pref {PRIORITY}"
+    ip(f"rule add to 10.8.0.0/24 {more} {ours}")
+    ip(f"rule add to 10.9.0.0/24 {ours}")
+    assert observe_rules() == {ip_network("10.9.0.0/24")}
+    add_rules(MESH)
+    assert observe_rules() == {ip_network("10.9.0.0/24"), *MESH}
+    remove_rules(MESH)
+    assert observe_rules() == {ip_network("10.9.0.0/24")}
+
+
+def test_a_rule_of_our_mark_with_a_realm_is_as_good_as_ours() -> None:
+    """It is for the same packets."""
+    ip(
+        f"rule add to 10.8.0.0/24 lookup {int(Table.OWN)} protocol {PROTOCOL}"
+        f" pref {PRIORITY} realms 5"
+    )
+    assert observe_rules() == {MESH[0]}

@@ -39,7 +39,12 @@ _NEWRULE, _DELRULE, _GETRULE = 32, 33, 34
 _HEADER = Struct("=BBBBBBBBI")
 # fib_rule_hdr: family, lengths of destination and source, TOS, table, reserved, action, flags
 _DST, _PRIORITY, _TABLE, _PROTOCOL = 1, 6, 15, 21  # FRA_*
+_REALM, _SUPPRESSES, _PAD = 11, 14, 18  # FRA_FLOW, FRA_SUPPRESS_PREFIXLEN
+_NAMED = frozenset({_DST, _PRIORITY, _TABLE, _PROTOCOL})
+_HARMLESS = frozenset({_REALM, _SUPPRESSES, _PAD})
+_NOTHING = U32.pack(0xFFFFFFFF)  # is suppressed
 _TO_TABLE, _INVERTED = 1, 2  # FR_ACT_TO_TBL, FIB_RULE_INVERT
+_TRIES = 16
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _NETWORK_OF: dict[int, type[IPv4Network | IPv6Network]] = {
     socket.AF_INET: IPv4Network,
@@ -62,16 +67,25 @@ def add_rules(ranges: Iterable[Network]) -> None:
 
     Raises SystemRefused, also on a kernel without CONFIG_IP_MULTIPLE_TABLES.
     """
-    _change(_NEWRULE, ranges, CREATE | EXCLUSIVE, EEXIST)
+    # To the kernel one that is for fewer packets is the same, unless it is not asked to compare.
+    if there := _change(_NEWRULE, ranges, CREATE | EXCLUSIVE, EEXIST):
+        _change(_NEWRULE, there - observe_rules(), CREATE, EEXIST)
 
 
 def remove_rules(ranges: Iterable[Network]) -> None:
     """Take rules of ours away; no error for one that is gone. Raises as `add_rules`."""
-    _change(_DELRULE, ranges, 0, ENOENT)
+    left = frozenset(ranges)
+    for _ in range(_TRIES):
+        if not left:
+            break
+        _change(_DELRULE, left, 0, ENOENT)
+        left &= observe_rules()  # one may have gone that was before ours and for fewer packets
 
 
-def _change(kind: int, ranges: Iterable[Network], flags: int, harmless: int) -> None:
-    requests = [Request(kind, packed(each), flags) for each in ranges]
+def _change(kind: int, ranges: Iterable[Network], flags: int, harmless: int) -> frozenset[Network]:
+    """Those of which the kernel said the harmless error."""
+    ordered = tuple(ranges)
+    requests = [Request(kind, packed(each), flags) for each in ordered]
     try:
         with Netlink() as netlink:
             refusals = netlink.batch(requests)
@@ -81,6 +95,7 @@ def _change(kind: int, ranges: Iterable[Network], flags: int, harmless: int) -> 
         if refusal.errno != harmless:
             doing = "add" if kind == _NEWRULE else "remove"
             raise refused(f"cannot {doing} a routing rule for the mesh", refusal) from refusal
+    return frozenset(ordered[place] for place in refusals)
 
 
 def packed(to: Network) -> bytes:
@@ -111,11 +126,15 @@ def decode(body: memoryview) -> Network | None:
     """The range that the rule of a message is for, None if it is not ours.
 
     One of our protocol and table in another place of the order is not: it may come after a route
-    in plaintext, and what takes ours away does not name it. Raises ValueError if it lacks a part.
+    in plaintext, and what takes ours away does not name it. Nor is one that asks for more than the
+    destination, a mark say: others of the mesh's packets pass it by. Raises ValueError if it lacks
+    a part.
     """
     family, length, source, tos, _, _, _, action, flags = _HEADER.unpack_from(body)
     fields = dict(attributes(body, _HEADER.size))
-    if not {_DST, _PRIORITY, _TABLE, _PROTOCOL} <= fields.keys():
+    if not _NAMED <= fields.keys() <= _NAMED | _HARMLESS:
+        return None
+    if fields.get(_SUPPRESSES, _NOTHING) != _NOTHING:
         return None
     named = bytes(fields[_PROTOCOL]), *(U32.unpack(fields[at])[0] for at in (_TABLE, _PRIORITY))
     if named != (bytes([PROTOCOL]), Table.OWN, PRIORITY):
