@@ -13,6 +13,8 @@ from tests.strategies.scenario import Commit, Send, Side, Step, Wait
 IDS = (7, 7, 7, 8)
 WAITS = (5, 13)
 """Either side of the ten seconds that a datagram has."""
+FURTHEST = 65_528
+"""What a fragment can say of where it begins, in bytes."""
 DISTURBANCES = (
     "lose", "repeat", "early", *("back",) * 4, "ahead", "far", "id", "more", "odd",
 )  # fmt: skip
@@ -87,9 +89,9 @@ def _disturbed(draw: st.DrawFn, pieces: list[Piece]) -> list[Piece]:
         case "back":
             changed = [replace(piece, offset=max(piece.offset - 8, 0))]
         case "ahead":
-            changed = [replace(piece, offset=piece.offset + 8)]
+            changed = [replace(piece, offset=min(piece.offset + 8, FURTHEST))]
         case "far":
-            changed = [replace(piece, offset=draw(st.sampled_from((65_528, 65_448, 32_768))))]
+            changed = [replace(piece, offset=draw(st.sampled_from((FURTHEST, 65_448, 32_768))))]
         case "id":
             changed = [replace(piece, id=piece.id + 1)]
         case "more":

@@ -265,7 +265,7 @@ MUTANTS = (
         "a peer's budget is not filled up again",
         _BUDGET,
         "left = budget->left + (__u64)passed * a_second;",
-        "left = budget->left;",
+        "left = budget->left + 0ull * a_second;",
     ),
     Mutant(
         "what leaves this node is limited, too",
