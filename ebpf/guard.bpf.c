@@ -191,6 +191,8 @@ INLINE enum krait_guard_reason judge(struct __sk_buff *skb)
 		protocol = tag[1];
 		at += sizeof(tag);
 	}
+	if (is_tag(protocol)) /* of VLAN 0 the stack takes off any number, and asks nobody again */
+		return KRAIT_GUARD_TRUNCATED;
 	if (protocol == bpf_htons(ETH_P_IP))
 		return judge_ipv4(skb, at);
 	if (protocol == bpf_htons(ETH_P_IPV6))

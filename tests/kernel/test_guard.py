@@ -166,6 +166,14 @@ def test_tags_hide_nothing(guard: GuardLoad, tags: tuple[int, ...]) -> None:
         assert verdict(guard, lead + packet, tags[0]) is reason
 
 
+@pytest.mark.parametrize("tags", [4, 5, 9])
+def test_what_has_more_tags_than_are_skipped_drops(guard: GuardLoad, tags: int) -> None:
+    """Of VLAN 0: behind the guard the stack takes them all off (net/core/dev.c)."""
+    for packet, kind in ((ip4(LAN, OWN, UDP), IPV4), (ip4(LAN, HERE, UDP), IPV4), (b"", ARP)):
+        lead = b"".join(struct.pack(">HH", 0, each) for each in (*[VLAN] * (tags - 1), kind))
+        assert verdict(guard, lead + packet, VLAN) is TRUNCATED
+
+
 @pytest.mark.parametrize(
     ("kind", "packet"),
     [(IPV4, ip4(LAN, HERE, UDP)[:19]), (IPV6, ip6(LAN6, HERE6, UDP)[:39]), (IPV4, b"")],

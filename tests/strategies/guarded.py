@@ -67,7 +67,7 @@ def frames(random: Random, around: Guarded) -> Iterator[Frame]:
         data, kind = random.choice((_ipv4, _ipv6, _ipv6, _neighbour, _neighbour, _arp))(
             random, around
         )
-        for tag in random.choices((VLAN, QINQ), k=random.choice((0, 0, 0, 1, 1, 2, 3, 4))):
+        for tag in random.choices((VLAN, QINQ), k=random.choice((0, 0, 0, 1, 1, 2, 3, 4, 5))):
             data, kind = pack(">HH", random.randrange(1 << 16), kind) + data, tag
         change = random.random()
         if change < 0.1:

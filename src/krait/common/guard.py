@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from krait.common.layout import Layout
 
-GUARD_VERSION = 1
+GUARD_VERSION = 2
 """Names the folder of its pins; raised whenever a layout, a map or the program changes."""
 
 MAX_MARKS = 1 << 16

@@ -52,6 +52,7 @@ GUARD_MUTANTS = (
     _mutant("an inner tag is not skipped", "htons(ETH_P_8021Q)", "htons(ETH_P_8021Q + 1)"),
     _mutant("two tags are skipped, and no third", "MAX_TAGS = 3", "MAX_TAGS = 2"),
     _mutant("a fourth tag is skipped", "MAX_TAGS = 3", "MAX_TAGS = 4"),
+    _mutant("what has more tags passes", "if (is_tag(protocol)) /*", "if (0) /*"),
     _mutant("a tag is skipped by half", "at += sizeof(tag);", "at += sizeof(tag[0]);"),
     _mutant("what a tag says is what follows it", "protocol = tag[1];", "protocol = tag[0];"),
     _mutant(

@@ -37,6 +37,8 @@ class Reference:
         for _ in range(_TAGS):
             if kind in (VLAN, QINQ):
                 kind, data = int.from_bytes(_take(data, 2, 2)), data[4:]
+        if kind in (VLAN, QINQ):
+            return GuardReason.TRUNCATED
         if kind == IPV4:
             _take(data, 0, 20)
             return self._ends(IPv4Address(data[12:16]), IPv4Address(data[16:20]))
