@@ -94,7 +94,8 @@ enum krait_flow_state {
 enum krait_flow_mark {
 	KRAIT_FLOW_STATE_MASK = 7,
 	KRAIT_FLOW_FIN_OPENER = 16,
-	KRAIT_FLOW_FIN_REPLY = 32
+	KRAIT_FLOW_FIN_REPLY = 32,
+	KRAIT_FLOW_OPENER_SILENT = 64 /* picked up by a reply; the opener was not heard yet */
 };
 
 enum krait_constant {

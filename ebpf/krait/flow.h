@@ -113,21 +113,25 @@ INLINE int has_flow(const struct subject *x)
 
 INLINE __u8 next_state(__u8 state, const struct packet *p, int reply)
 {
-	__u8 base = state & KRAIT_FLOW_STATE_MASK, fins = state & ~KRAIT_FLOW_STATE_MASK;
+	const __u8 both = KRAIT_FLOW_FIN_OPENER | KRAIT_FLOW_FIN_REPLY;
+	__u8 base = state & KRAIT_FLOW_STATE_MASK, marks = state & ~KRAIT_FLOW_STATE_MASK;
 
 	if (p->protocol != IPPROTO_TCP)
 		return base == KRAIT_FLOW_UDP_NEW && reply ? KRAIT_FLOW_UDP_REPLIED : base;
+	if (!reply)
+		marks &= ~KRAIT_FLOW_OPENER_SILENT;
 	if (is_syn(p)) {
 		base = KRAIT_FLOW_TCP_HALF_OPEN;
-		fins = 0;
-	} else if (base == KRAIT_FLOW_TCP_HALF_OPEN && reply && p->tcp_flags & TCP_ACK) {
+		marks = 0;
+	} else if (base == KRAIT_FLOW_TCP_HALF_OPEN && reply && p->tcp_flags & TCP_ACK &&
+		   !(marks & KRAIT_FLOW_OPENER_SILENT)) {
 		base = KRAIT_FLOW_TCP_ESTABLISHED;
 	}
 	if (p->tcp_flags & TCP_FIN)
-		fins |= reply ? KRAIT_FLOW_FIN_REPLY : KRAIT_FLOW_FIN_OPENER;
-	if (p->tcp_flags & TCP_RST || fins == (KRAIT_FLOW_FIN_OPENER | KRAIT_FLOW_FIN_REPLY))
+		marks |= reply ? KRAIT_FLOW_FIN_REPLY : KRAIT_FLOW_FIN_OPENER;
+	if (p->tcp_flags & TCP_RST || (marks & both) == both)
 		base = KRAIT_FLOW_TCP_CLOSING;
-	return base | fins;
+	return base | marks;
 }
 
 /* Does far keep to how many opens a second a peer may make? What leaves this node is not limited. */
@@ -153,6 +157,8 @@ INLINE enum krait_reason insert_flow(const struct subject *x, const struct place
 	flow.word = (__u64)x->state->revision << 32 | WORD_ALLOW | opener | place->tag;
 	if (x->p->protocol == IPPROTO_TCP) {
 		flow.state = KRAIT_FLOW_TCP_HALF_OPEN;
+		if (reply)
+			flow.state |= KRAIT_FLOW_OPENER_SILENT;
 		if (x->p->tcp_flags & TCP_FIN)
 			flow.state |= reply ? KRAIT_FLOW_FIN_REPLY : KRAIT_FLOW_FIN_OPENER;
 	} else {

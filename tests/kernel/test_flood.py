@@ -47,7 +47,7 @@ policy:
   limits: {limits}
   rules:
     - {{name: serve, from: client, to: server, ports: [udp, tcp/80, icmp]}}
-    - {{name: time, from: server, to: client, ports: udp/123}}
+    - {{name: time, from: server, to: client, ports: [udp/123, tcp/443]}}
 """
     document = load(text.encode(), "test.yaml")
     known = {node.name: node.public_key or b"" for node in document.nodes}
@@ -134,6 +134,18 @@ def test_syns_that_nobody_answers_and_pings_push_out_no_flow_that_was_answered()
             echo = pack(">BBHHH", 8, 0, 0, number & 0xFFFF, 1)
             assert victim.arrives(HOSTILE, echo, 1)
             assert victim.sends(HOSTILE, b"\0" + echo[1:], 1)  # an answer to a ping is cheap
+        assert alive(victim, HONEST, KEPT) == KEPT
+
+
+def test_segments_of_one_side_alone_push_out_no_flow_that_was_answered() -> None:
+    """Picked up as answers of what this node may have opened; more of them answer nothing."""
+    random = Random(3)  # noqa: S311
+    with victim_with("{opens: unlimited}") as victim:
+        converse(victim, HONEST, KEPT)
+        for _ in range(ATTACK):
+            segment = tcp(443, random.randrange(1, 1 << 16), ACK)
+            assert victim.arrives(HOSTILE, segment, TCP)
+            assert victim.arrives(HOSTILE, segment, TCP)
         assert alive(victim, HONEST, KEPT) == KEPT
 
 

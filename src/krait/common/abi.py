@@ -126,6 +126,8 @@ STATE_MASK = 7
 """The part of a flow's `state` byte that is a FlowState; the rest are marks."""
 FIN_OPENER = 16
 FIN_REPLY = 32
+OPENER_SILENT = 64
+FLOW_MARKS = FIN_OPENER | FIN_REPLY | OPENER_SILENT
 
 MAY_OPEN = 1 << 15
 """The bit of an interval that lets its tuples open; the rule's number is below it."""
@@ -193,6 +195,7 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = MappingProxyType(
             "KRAIT_FLOW_STATE_MASK": STATE_MASK,
             "KRAIT_FLOW_FIN_OPENER": FIN_OPENER,
             "KRAIT_FLOW_FIN_REPLY": FIN_REPLY,
+            "KRAIT_FLOW_OPENER_SILENT": OPENER_SILENT,
         },
         "krait_constant": {
             "KRAIT_SLOTS": SLOTS,

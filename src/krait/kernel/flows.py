@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 
-from krait.common.abi import FIN_OPENER, FIN_REPLY, FLOW_TIMEOUT_S, STATE_MASK, FlowState
+from krait.common.abi import FLOW_MARKS, FLOW_TIMEOUT_S, STATE_MASK, FlowState
 from krait.common.layout import Layout
 from krait.common.structs import FLOW, FLOW_KEY
 from krait.kernel.bpf.clock import TickClock, ticks_per_second
@@ -26,7 +26,7 @@ class LiveFlow:
 
     opener: FlowTuple
     state: FlowState
-    marks: int  # abi.FIN_OPENER, abi.FIN_REPLY
+    marks: int  # of abi.FLOW_MARKS
     age_s: float  # since its last packet that passed
     allowed: bool  # under `revision`; under another it is judged anew with its next packet
     rule: int  # that decided so, by its number in the tables then
@@ -78,7 +78,7 @@ def decode(key: tuple[int, ...], value: tuple[int, ...], now: int, hz: int) -> L
     return LiveFlow(
         opener=FlowTuple(key[_IN_KEY["protocol"]], *ends),
         state=FlowState(base),
-        marks=state & (FIN_OPENER | FIN_REPLY),
+        marks=state & FLOW_MARKS,
         age_s=age_ticks / hz,
         allowed=bool(word & _ALLOW),
         rule=value[_IN_FLOW["rule"]],

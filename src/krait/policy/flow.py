@@ -11,9 +11,11 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
 
-from krait.common.abi import FIN_OPENER, FIN_REPLY, FLOW_TIMEOUT_S, FlowState
+from krait.common.abi import FIN_OPENER, FIN_REPLY, FLOW_TIMEOUT_S, OPENER_SILENT, FlowState
 from krait.policy.model import ICMP4, ICMP6, TCP, Address
 from krait.policy.packet import Packet, TcpFlag
+
+_BOTH = FIN_OPENER | FIN_REPLY
 
 End: TypeAlias = tuple[Address, int]
 """An address and its port; for an ICMP echo the identifier stands in the port's place."""
@@ -23,7 +25,7 @@ class Event(Enum):
     """What a packet of a flow can mean to its state, in the order in which they are looked for."""
 
     SYN = "SYN without ACK and RST, from the opener"
-    ACK = "ACK, in reply"
+    ACK = "ACK, in reply to an opener who was heard"
     END = "RST, or FIN seen from both sides"
     REPLY = "any packet in reply"
 
@@ -81,7 +83,7 @@ class Flow:
 
     opener: FlowTuple
     state: FlowState
-    marks: int  # FIN_OPENER, FIN_REPLY
+    marks: int  # FIN_OPENER, FIN_REPLY, OPENER_SILENT
     seen_s: float
     allows: bool
     rule: int
@@ -99,6 +101,11 @@ def first_state(protocol: int) -> FlowState:
     return FlowState.ECHO if protocol in (ICMP4, ICMP6) else FlowState.UDP_NEW
 
 
+def first_marks(packet: Packet, *, reply: bool) -> int:
+    """The marks of a TCP flow that this packet began; `reply`: it picked the flow up as one."""
+    return fin_mark(packet, reply=reply) | (OPENER_SILENT if reply else 0)
+
+
 def fin_mark(packet: Packet, *, reply: bool) -> int:
     """The mark that a packet with FIN leaves; 0 for any other."""
     if not packet.has(TcpFlag.FIN):
@@ -110,8 +117,11 @@ def advance(flow: Flow, packet: Packet, *, reply: bool) -> None:
     """Move the state as one packet of an allowed flow moves it.
 
     A SYN from the opener begins the flow again and clears the FIN marks. The packet's own mark is
-    set before both are looked at, so that the second FIN is the one that closes.
+    set before both are looked at, so that the second FIN is the one that closes. Nobody makes a
+    flow answered alone: replies are none until the opener was heard.
     """
+    if not reply:
+        flow.marks &= ~OPENER_SILENT
     if packet.opens_tcp and not reply:
         flow.marks = 0
     flow.marks |= fin_mark(packet, reply=reply)
@@ -126,9 +136,9 @@ def _events(packet: Packet, marks: int, *, reply: bool) -> Iterator[Event]:
         return
     if packet.opens_tcp and not reply:
         yield Event.SYN
-    if packet.has(TcpFlag.ACK) and reply:
+    if packet.has(TcpFlag.ACK) and reply and not marks & OPENER_SILENT:
         yield Event.ACK
-    if packet.has(TcpFlag.RST) or marks == FIN_OPENER | FIN_REPLY:
+    if packet.has(TcpFlag.RST) or marks & _BOTH == _BOTH:
         yield Event.END
 
 
@@ -160,6 +170,8 @@ def as_markdown() -> str:
         "",
         "Where several rows fit one packet, they apply from top to bottom, each to the state that",
         "the row before left. A FIN leaves a mark for its side; a SYN from the opener clears both.",
+        "The opener was heard if it sent the flow's first packet, or any since; until then more of",
+        "the same side answers nothing.",
         "",
     ]
     return "\n".join(lines)

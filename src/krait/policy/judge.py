@@ -18,7 +18,7 @@ from krait.policy.case import (
     fault_of_sender,
     number_of,
 )
-from krait.policy.flow import Flow, FlowTuple, advance, fin_mark, first_state
+from krait.policy.flow import Flow, FlowTuple, advance, first_marks, first_state
 from krait.policy.fragment import Datagram, FirstFragment, Fragment
 from krait.policy.limits import Budget
 from krait.policy.model import TCP, Policy
@@ -159,7 +159,7 @@ class Judge:
             self.flows[_key(opener)] = Flow(
                 opener,
                 first_state(packet.protocol),
-                fin_mark(packet, reply=opener != case.about),
+                first_marks(packet, reply=opener != case.about),
                 case.now_s,
                 allows=True,
                 rule=number_of(decision),

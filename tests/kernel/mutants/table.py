@@ -280,6 +280,18 @@ MUTANTS = (
         "if (place->answered || is_answered(next) >= 0)",
     ),
     Mutant(
+        "a side that picked a flow up answers itself",
+        _FLOW,
+        "!(marks & KRAIT_FLOW_OPENER_SILENT)",
+        "1",
+    ),
+    Mutant(
+        "an opener is never heard of a flow that a reply picked up",
+        _FLOW,
+        "marks &= ~KRAIT_FLOW_OPENER_SILENT;",
+        "marks |= 0;",
+    ),
+    Mutant(
         "an open of a tuple that has an answered entry makes a second one",
         _FLOW,
         "if (place->answered) /* one entry",

@@ -40,7 +40,6 @@ ROOM_BYTES = 1 << 16
 
 _LOW64 = (1 << 64) - 1
 _COUNTERS = ("reasons", "rules", "peers", "shadow_rules", "rejections")
-_FINS = abi.FIN_OPENER | abi.FIN_REPLY
 _OPENER_IS_B = 1 << 30
 _ANSWERED = {FlowState.TCP_ESTABLISHED, FlowState.UDP_REPLIED}
 
@@ -229,7 +228,7 @@ class KernelJudge:
         b = (_address(family, b_hi, b_lo), port_b)
         opener = FlowTuple(protocol, b, a) if word & _OPENER_IS_B else FlowTuple(protocol, a, b)
         age_s = (jiffies - seen & 0xFFFF_FFFF) / self._hz
-        return Entry(opener, FlowState(state & abi.STATE_MASK), state & _FINS, age_s)
+        return Entry(opener, FlowState(state & abi.STATE_MASK), state & abi.FLOW_MARKS, age_s)
 
     def fragments(self) -> dict[Datagram, tuple[int, int]]:
         """Of each datagram on its way: under which revision, and where its first part ends."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.common.abi import FIN_OPENER, FIN_REPLY, FLOW_TIMEOUT_S, FlowState
+from krait.common.abi import FIN_OPENER, FIN_REPLY, FLOW_TIMEOUT_S, OPENER_SILENT, FlowState
 from krait.policy.flow import MEANING, TRANSITIONS, Flow, FlowTuple, advance, as_markdown
 from krait.policy.packet import Packet, parse
 from tests.strategies.packets import ACK, FIN, RST, SYN, ethertype, ip4, tcp, udp
@@ -21,6 +21,7 @@ HALF_OPEN, ESTABLISHED, CLOSING = (
 )
 NEW, REPLIED = FlowState.UDP_NEW, FlowState.UDP_REPLIED
 BOTH = FIN_OPENER | FIN_REPLY
+SILENT = OPENER_SILENT
 
 
 def packet(flags: int | None) -> Packet:
@@ -57,6 +58,12 @@ MOVES = [
     (ESTABLISHED, FIN_REPLY, False, SYN, HALF_OPEN, 0),
     (ESTABLISHED, FIN_REPLY, False, SYN | FIN, HALF_OPEN, FIN_OPENER),
     (ESTABLISHED, 0, False, SYN | RST, CLOSING, 0),
+    (HALF_OPEN, SILENT, True, ACK, HALF_OPEN, SILENT),
+    (HALF_OPEN, SILENT, True, FIN | ACK, HALF_OPEN, SILENT | FIN_REPLY),
+    (HALF_OPEN, SILENT, True, RST, CLOSING, SILENT),
+    (HALF_OPEN, SILENT, False, ACK, HALF_OPEN, 0),
+    (HALF_OPEN, SILENT | FIN_REPLY, False, FIN | ACK, CLOSING, BOTH),
+    (HALF_OPEN, SILENT | FIN_REPLY, False, SYN, HALF_OPEN, 0),
     (CLOSING, 0, False, ACK, CLOSING, 0),
     (CLOSING, 0, True, ACK, CLOSING, 0),
     (CLOSING, BOTH, True, ACK, CLOSING, BOTH),

@@ -99,8 +99,20 @@ CONVERSATIONS: dict[str, list[Step]] = {
         leaves(ACK_BACK),
         leaves(RST_BACK, "no-flow", 31),
     ],
-    "a flow picked up by a reply is established by the next": [
+    "a flow picked up by a reply is established by the next after its opener was heard": [
         leaves(ACK_BACK),
+        arrives(of_tcp(WEB, ME, ACK)),
+        leaves(ACK_BACK),
+        leaves(RST_BACK, after_s=7199),
+    ],
+    "a flow picked up by a reply is not answered by more of the same side": [
+        leaves(ACK_BACK),
+        leaves(ACK_BACK),
+        leaves(RST_BACK, "no-flow", 31),
+    ],
+    "an opener who begins anew was heard": [
+        leaves(ACK_BACK),
+        arrives(of_tcp(WEB, ME, SYN)),
         leaves(ACK_BACK),
         leaves(RST_BACK, after_s=7199),
     ],
