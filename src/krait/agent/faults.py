@@ -9,6 +9,7 @@ from queue import SimpleQueue
 import structlog
 
 from krait.agent.state import Fault
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError
 
 _log = structlog.get_logger()
@@ -18,8 +19,8 @@ class Faults:
     """Each subject has one cause, which clears it too. For one thread, but for `hand_over`."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Fault] = {}
-        self._waiting: SimpleQueue[tuple[str, KraitError | None]] = SimpleQueue()
+        self._known: dict[Subject, Fault] = {}
+        self._waiting: SimpleQueue[tuple[Subject, KraitError | None]] = SimpleQueue()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -29,7 +30,7 @@ class Faults:
         """In the order they were met; told again, a fault keeps the time of its first."""
         return tuple(self._known.values())
 
-    def note(self, subject: str, error: KraitError | None) -> None:
+    def note(self, subject: Subject, error: KraitError | None) -> None:
         """`error` is what is wrong with the subject now; None: nothing is."""
         known = self._known.get(subject)
         if error is None:
@@ -37,9 +38,10 @@ class Faults:
                 _log.info(f"{subject}: mended")
         elif known is None or known.message != error.message:
             self._known[subject] = Fault(error.message, error.hint, time.time(), subject)
-            _log.error(error.message, subject=subject, hint=error.hint)
+            # Its word: of an enum with a space in it, a terminal would be shown the repr.
+            _log.error(error.message, subject=subject.value, hint=error.hint)
 
-    def attempt(self, subject: str, doing: Callable[[], None]) -> None:
+    def attempt(self, subject: Subject, doing: Callable[[], None]) -> None:
         """Do it, and note how it went; nothing that is wrong with it is raised."""
         try:
             doing()
@@ -48,7 +50,7 @@ class Faults:
         else:
             self.note(subject, None)
 
-    def hand_over(self, subject: str, error: KraitError | None) -> None:
+    def hand_over(self, subject: Subject, error: KraitError | None) -> None:
         """Note it at the next `collect`; from any thread."""
         self._waiting.put((subject, error))
 
@@ -58,11 +60,11 @@ class Faults:
             self.note(*self._waiting.get())
 
 
-def worded(error: BaseException, subject: str) -> KraitError:
+def worded(error: BaseException, subject: Subject) -> KraitError:
     """The error, or one that says in words what nobody expected; the log has where that was."""
     if isinstance(error, KraitError):
         return error
-    _log.error("unexpected error", subject=subject, exc_info=error)
+    _log.error("unexpected error", subject=subject.value, exc_info=error)
     return KraitError(f"{type(error).__name__}: {error}")
 
 

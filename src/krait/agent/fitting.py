@@ -11,6 +11,7 @@ from krait.agent.backoff import Backoff
 from krait.agent.desired import Clock, Desired, Source, desire
 from krait.agent.ends import Ends
 from krait.agent.faults import worded
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError
 from krait.policy.model import Network
 from krait.policy.shadow import shadow_of
@@ -73,7 +74,7 @@ class Fitting:
         try:
             answer = self._by(asked.source, asked, rehearse=rehearse)
         except Exception as error:  # noqa: BLE001 - told, and tried again if nobody expected it
-            self.fault = worded(error, "policy")
+            self.fault = worded(error, Subject.POLICY)
             if not isinstance(error, KraitError):
                 self._again = self._again or Backoff()
                 self._again.failed(now_s)
@@ -95,7 +96,7 @@ class Fitting:
             if not (rehearse and shadow_of(source.document.policy)):
                 raise
             answer = self._desire(source, asked, rehearse=False)
-            self.unrehearsed = worded(error, "shadow")
+            self.unrehearsed = worded(error, Subject.SHADOW)
             return answer
 
     def _desire(self, source: Source, asked: Question, *, rehearse: bool) -> Desired:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from krait.agent.guarding import guarded_devices
 from krait.agent.paths import Paths
 from krait.agent.state import Live
+from krait.agent.subject import Subject
 from krait.agent.wiring import Adapters, unjudged
 from krait.common.guard import GuardReason
 from krait.kernel.generation import Count
@@ -52,7 +53,7 @@ def shortfall(guard: Guarded | None, alive: Live | None, *, is_wanted: bool) -> 
     """
     if guard is not None and guard.missing:
         return f"no guard on {', '.join(guard.missing)}"
-    fault = alive.fault_of("guard") if alive else None
+    fault = alive.fault_of(Subject.GUARD) if alive else None
     if fault is not None:
         return fault.message.removeprefix("degraded: ")
     return "the document wants a guard, and there is none" if is_wanted and guard is None else ""

@@ -17,6 +17,7 @@ from krait.agent.incumbent import Incumbent
 from krait.agent.lookout import Sight
 from krait.agent.refusal import Refusal
 from krait.agent.rehearsing import Rehearsing, Score
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError
 
 _log = structlog.get_logger()
@@ -86,7 +87,7 @@ class Intent:
         is_expected = isinstance(error, KraitError)
         if desired is None or not (rehearses or is_expected):
             raise error
-        refused = worded(error, "shadow")
+        refused = worded(error, Subject.SHADOW)
         if desired is not self._given[1]:  # it is what stands in for that
             self._refusal.explain(refused)
             self._incumbent.put_off(now_s)

@@ -17,6 +17,7 @@ import structlog
 from krait.agent.hearing import keep_hearing
 from krait.agent.rounds import Rounds
 from krait.agent.setup import Setup
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError
 from krait.kernel.link_watch import Change, LinkEvent, Resync
 
@@ -71,8 +72,10 @@ class Agent:
         setup = self._setup
         links, document = setup.eyes.events, partial(setup.changes, setup.document)
         return (
-            keep_hearing(links, self._heard_of_link, partial(self._trouble, "events")),
-            keep_hearing(document, self._heard_of_document, partial(self._trouble, "watching")),
+            keep_hearing(links, self._heard_of_link, partial(self._trouble, Subject.EVENTS)),
+            keep_hearing(
+                document, self._heard_of_document, partial(self._trouble, Subject.WATCHING)
+            ),
         )
 
     async def _go_on(self) -> None:
@@ -106,9 +109,9 @@ class Agent:
         self._rounds.read_again()
         self._wake.set()
 
-    def _trouble(self, subject: str, error: KraitError | None) -> None:
+    def _trouble(self, subject: Subject, error: KraitError | None) -> None:
         self._rounds.trouble(subject, error)
-        if subject == "events":
+        if subject is Subject.EVENTS:
             self._is_listening.set()  # or to no avail: deaf is no reason not to start
         self._wake.set()
 

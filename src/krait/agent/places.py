@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from krait.agent.backoff import Backoff
 from krait.agent.diff import Observed
 from krait.agent.steps import Load, Step
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError
 from krait.kernel.seat import AttachKind
 
@@ -78,7 +79,7 @@ class Place:
 
     def judge(
         self, observed: Observed, steps: tuple[Step, ...], now_s: float
-    ) -> Mapping[str, KraitError | None]:
+    ) -> Mapping[Subject, KraitError | None]:
         """What is wrong, by subject, before the steps are done; None: nothing is.
 
         Whether it is behind others is not said while the steps try to get ahead of them.
@@ -88,8 +89,11 @@ class Place:
         reloads = any(isinstance(each, Load) for each in steps)
         if observed.ahead and reloads and self._kind is AttachKind.TCX:
             self._leading.failed(now_s)  # if it is the last time, nobody will ask
-            return {"elsewhere": where}
-        return {"elsewhere": where, "order": Behind(observed.ahead) if observed.ahead else None}
+            return {Subject.ELSEWHERE: where}
+        return {
+            Subject.ELSEWHERE: where,
+            Subject.ORDER: Behind(observed.ahead) if observed.ahead else None,
+        }
 
     def _where_else(self, observed: Observed) -> KraitError | None:
         if observed.elsewhere:

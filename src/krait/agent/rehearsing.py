@@ -13,10 +13,9 @@ from krait.agent.desired import Clock, Desired, Source, desire
 from krait.agent.faults import worded
 from krait.agent.later import Later
 from krait.agent.refusal import Refusal
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError
 from krait.policy.numbering import Numbers
-
-_SUBJECT = "shadow"
 
 
 class Score(NamedTuple):
@@ -70,13 +69,13 @@ class Rehearsing:
         try:
             found = self._background.of((key, score.known), partial(_rehearse, score, whole))
         except RuntimeError as no_thread:
-            found, self._unfit = None, worded(no_thread, _SUBJECT)
+            found, self._unfit = None, worded(no_thread, Subject.SHADOW)
         if found is None:
             return committed or score.counts
         if (error := found.exception()) is None:
             whole, self._unfit = found.result()
         else:
-            whole, self._unfit = score.counts, worded(error, _SUBJECT)
+            whole, self._unfit = score.counts, worded(error, Subject.SHADOW)
         self._whole = key, whole
         return whole
 
@@ -108,7 +107,7 @@ def _rehearse(score: Score, before: Desired | None) -> tuple[Desired, KraitError
     try:
         return again(shadow=score.shadow), None
     except Exception as error:  # noqa: BLE001 - what is rehearsed must end no round
-        unfit = worded(error, _SUBJECT)
+        unfit = worded(error, Subject.SHADOW)
     try:
         return again(), unfit
     except Exception:  # noqa: BLE001 - the shadow's fault is the one to mend first

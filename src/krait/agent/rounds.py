@@ -27,6 +27,7 @@ from krait.agent.refusal import Refusal
 from krait.agent.setup import Setup
 from krait.agent.shadow_file import ShadowFile
 from krait.agent.steps import Commit, Load, Step
+from krait.agent.subject import Subject
 from krait.common import collector
 from krait.common.errors import KraitError
 from krait.common.words import plural
@@ -62,7 +63,7 @@ class Rounds:
         self._enforcement.start(self._sight.ifindex)
         if self._is_enforcing:
             if (error := self._read_or_go_back()) is not None:
-                self._faults.note("document", error)
+                self._faults.note(Subject.DOCUMENT, error)
             self.play()
             return
         try:
@@ -70,7 +71,7 @@ class Rounds:
         except Exception:
             self._withdraw()
             raise
-        self._faults.attempt("guard", self._guard)
+        self._faults.attempt(Subject.GUARD, self._guard)
         self._write()
 
     @collector.paused(then_sweep=True)
@@ -78,11 +79,11 @@ class Rounds:
         """One round. Never raises: see `faults` of the live state."""
         self._faults.collect()
         if self._reading.is_due(time.monotonic()):
-            self._faults.attempt("document", self._read)
-        self._faults.attempt("reading back", self._look_back)
-        self._faults.attempt("enforcement", self._enforce)
-        self._faults.attempt("device", self._make)
-        self._faults.attempt("guard", self._guard)
+            self._faults.attempt(Subject.DOCUMENT, self._read)
+        self._faults.attempt(Subject.READING_BACK, self._look_back)
+        self._faults.attempt(Subject.ENFORCEMENT, self._enforce)
+        self._faults.attempt(Subject.DEVICE, self._make)
+        self._faults.attempt(Subject.GUARD, self._guard)
         self._write()
 
     def read_again(self) -> None:
@@ -108,7 +109,7 @@ class Rounds:
         """The kernel told just now that the interface is in another network namespace."""
         self._place.moved()
 
-    def trouble(self, subject: str, error: KraitError | None) -> None:
+    def trouble(self, subject: Subject, error: KraitError | None) -> None:
         """What is wrong with how events are heard of; None: nothing is any more."""
         self._faults.hand_over(subject, error)
 
@@ -140,7 +141,7 @@ class Rounds:
         if (error := self._read_or_go_back()) is not None:
             if self._reading.taken is None:
                 raise error
-            self._faults.note("document", error)
+            self._faults.note(Subject.DOCUMENT, error)
         if self._sight.fault is not None:
             raise self._sight.fault
         if self._sight.interface is None:  # without a key yet: it waits for it shut
@@ -166,7 +167,7 @@ class Rounds:
         """Whether the kernel has what was written, if that is known by now."""
         is_news, error = self._enforcement.read_back(time.monotonic())
         if is_news:
-            self._faults.note("tables", error)
+            self._faults.note(Subject.TABLES, error)
 
     def _read_or_go_back(self) -> KraitError | None:
         return self._reading.read_or_go_back(time.monotonic(), is_enforcing=self._is_enforcing)
@@ -184,9 +185,9 @@ class Rounds:
 
     def _write(self) -> None:
         """What a disk refuses is tried again; it holds nothing up."""
-        self._faults.attempt("records", self._enforcement.write_down)
-        self._faults.attempt("keeping", self._keep)
-        self._faults.attempt("status", self._tell)
+        self._faults.attempt(Subject.RECORDS, self._enforcement.write_down)
+        self._faults.attempt(Subject.KEEPING, self._keep)
+        self._faults.attempt(Subject.STATUS, self._tell)
 
     def _keep(self) -> None:
         committed = self._enforcement.committed
@@ -199,13 +200,13 @@ class Rounds:
         for _ in range(_PLANS):
             now_s = time.monotonic()
             self._sight = sight = self._lookout.look(now_s)
-            self._faults.note("interface", sight.fault)
+            self._faults.note(Subject.INTERFACE, sight.fault)
             if self._enforcement.committed is not None:  # what counts comes first
                 self._intent.shadow = self._shadow.look(now_s)
             desired = self._intent.of(sight, now_s)
-            self._faults.note("shadow", self._shadow.fault or self._intent.unrehearsed)
-            self._faults.note("policy", self._intent.fault)
-            self._faults.note("commit", self._intent.refused)
+            self._faults.note(Subject.SHADOW, self._shadow.fault or self._intent.unrehearsed)
+            self._faults.note(Subject.POLICY, self._intent.fault)
+            self._faults.note(Subject.COMMIT, self._intent.refused)
             yields = self._place.yields(now_s)
             observed = self._enforcement.observe(sight.ifindex, fresh=sight.fresh, yields=yields)
             observed = replace(observed, outdated_stays=self._renewal.holds(now_s))
@@ -249,7 +250,7 @@ class Rounds:
         """The other interfaces, by the document in force; while there is none, as they are."""
         committed, guarding = self._enforcement.committed, self._setup.guarding
         if committed is not None and guarding is not None:
-            self._faults.note("cut off", guarding.keep(committed.guard))
+            self._faults.note(Subject.CUT_OFF, guarding.keep(committed.guard))
 
     def _lower_if_bare(self) -> None:
         """A device of ours carries nothing without a filter, whatever else is wrong."""
@@ -260,12 +261,10 @@ class Rounds:
         """Whether the programs that run are another build's, for want of a load of ours."""
         if observed.tables is None or observed.tables.current:
             self._renewal = Refusal()
-        self._faults.note("programs", self._renewal.error)
+        self._faults.note(Subject.PROGRAMS, self._renewal.error)
 
     def _apply(self, steps: tuple[Step, ...], observed: Observed, desired: Desired | None) -> bool:
-        """Whether to go on; what could not be put in force is put off, and what stands in for it
-        comes next.
-        """
+        """Whether to go on; what is refused is put off, and what stands in for it comes next."""
         renews = (tables := observed.tables) and not (tables.current or observed.outdated_stays)
         for step in steps:
             try:
@@ -279,7 +278,7 @@ class Rounds:
                     self._renewal.note(Load, error, now_s)  # it goes on by the old programs
                     return False
                 self._intent.put_off(desired, error, now_s, lacks_tables=loads)
-                self._faults.note("commit", self._intent.refused)
+                self._faults.note(Subject.COMMIT, self._intent.refused)
                 return not observed.fresh
         return True
 

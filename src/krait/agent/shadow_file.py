@@ -13,6 +13,7 @@ from krait.agent.desired import Source
 from krait.agent.faults import worded
 from krait.agent.later import Later
 from krait.agent.source import LOOK_S
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError
 
 
@@ -46,7 +47,7 @@ class ShadowFile:
             try:
                 self._take(stamp)
             except Exception as error:  # noqa: BLE001 - what is rehearsed must end no round
-                self._fault = worded(error, "shadow")
+                self._fault = worded(error, Subject.SHADOW)
         return self._found
 
     def _take(self, stamp: tuple[int, ...] | None) -> None:
@@ -57,7 +58,7 @@ class ShadowFile:
         if read is not None:
             error = read.exception()
             self._found = read.result() if error is None else None
-            self._fault = None if error is None else worded(error, "shadow")
+            self._fault = None if error is None else worded(error, Subject.SHADOW)
             self._read = stamp
 
     def _load(self) -> Source:

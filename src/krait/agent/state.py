@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from krait.agent.desired import Desired, Named
+from krait.agent.subject import Subject
 from krait.kernel.files import read_at_most, replace_file
 from krait.policy.numbering import Numbers
 
@@ -104,7 +105,7 @@ class Fault:
     since_s: float
     """Wall clock."""
     subject: str = ""
-    """What it is about, such as `document`; it has one fault at a time."""
+    """The word of a `Subject`. One that this version does not know is another version's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class Live:
     readings: int = 0
     """How often it was read, or tried to be, since the agent started."""
 
-    def fault_of(self, subject: str) -> Fault | None:
+    def fault_of(self, subject: Subject) -> Fault | None:
         """What is wrong with it, if anything is."""
         return next((each for each in self.faults if each.subject == subject), None)
 

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from krait.agent.ourselves import ourselves
 from krait.agent.paths import Paths
 from krait.agent.state import Fault, Live, read_live
+from krait.agent.subject import Subject
 from krait.cli import systemd
 from krait.common.errors import ExitCode, KraitError, SystemRefused
 from krait.kernel.files import writing
@@ -27,7 +28,7 @@ from krait.kernel.lock import holder
 PATIENCE_S = 90.0
 """For an agent to be ready, to end, or to answer: longer than its unit has."""
 
-_DECISIVE = "policy", "commit", "enforcement", "device"
+_DECISIVE = Subject.POLICY, Subject.COMMIT, Subject.ENFORCEMENT, Subject.DEVICE
 """What is wrong with these keeps an agent from doing what a document says."""
 _POLL_S = 0.05
 _LOG_BYTES = 16 << 20
@@ -122,7 +123,7 @@ def require_in_force(interface: str, paths: Paths, config: str, *others: str) ->
             f"the agent of {interface} does not tell what it does",
             hint=f"its log may say why: {where_it_logs(interface, paths)}",
         )
-    unread = live.fault_of("document")
+    unread = live.fault_of(Subject.DOCUMENT)
     is_current = live.document == config and unread is None
     if not is_current and live.document not in others:
         raise _NotInForce(f"the agent of {interface} does not take {config}", unread)

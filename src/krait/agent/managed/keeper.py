@@ -31,6 +31,7 @@ from krait.agent.managed.endpoints import Endpoints
 from krait.agent.managed.mtu import Mtu
 from krait.agent.managed.ports import Lead, Maker
 from krait.agent.managed.sessions import Sessions
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Link
 from krait.kernel.udp import PortInUse
@@ -101,7 +102,7 @@ class Keeper:
         self._settled: object = None
         self._again_s = float("-inf")
         self._has_made = False
-        self._faults: dict[str, KraitError | None] = {}
+        self._faults: dict[Subject, KraitError | None] = {}
 
     def adopt(self, source: Source) -> None:
         """From here on the device that this document wants is wanted.
@@ -125,9 +126,9 @@ class Keeper:
         return self._wanted.node if self._wanted else ""
 
     @property
-    def faults(self) -> Mapping[str, KraitError | None]:
+    def faults(self) -> Mapping[Subject, KraitError | None]:
         """What is wrong, by subject, though the device is as far as it can be."""
-        return {**self._faults, "endpoints": self._endpoints.fault}
+        return {**self._faults, Subject.ENDPOINTS: self._endpoints.fault}
 
     def reach(self, stage: Stage, sight: Sight, now_s: float) -> bool:
         """Do what a stage lacks; whether anything was done. `now_s` is monotonic.
@@ -150,15 +151,15 @@ class Keeper:
         if any(isinstance(each, Make) for each in steps):
             self._maker.require_free(self._wanted)
         if stage is Stage.RAISE:
-            self._faults["port"] = None
+            self._faults[Subject.PORT] = None
         done = self._do(steps, sight.link)
         if stage is Stage.GROW:
             self._calls.made(wish.device.peers, wish.endpoints)
         if stage is Stage.RAISE:
-            self._faults["range"] = self._maker.overlap(self._wanted)
+            self._faults[Subject.RANGE] = self._maker.overlap(self._wanted)
         if stage is Stage.RAISE and not done:
             self._settled = state
-            self._again_s = now_s + (_PORT_S if self._faults["port"] else LOOK_S)
+            self._again_s = now_s + (_PORT_S if self._faults[Subject.PORT] else LOOK_S)
         return done
 
     def next_s(self, now_s: float) -> float:
@@ -214,7 +215,7 @@ class Keeper:
         """What this machine can have of it."""
         without = without_ipv6(wanted)
         has_all = without == wanted or self._maker.has_ipv6()
-        self._faults["ipv6"] = None if has_all else NoIpv6(wanted.interface)
+        self._faults[Subject.IPV6] = None if has_all else NoIpv6(wanted.interface)
         return wanted if has_all else without
 
     def _do(self, steps: tuple[Step, ...], link: Link | None) -> bool:
@@ -227,7 +228,7 @@ class Keeper:
             except PortInUse as error:
                 if not isinstance(step, Listen):
                     raise
-                self._faults["port"] = error
+                self._faults[Subject.PORT] = error
                 continue
             done = True
             _log.info(str(step), took_ms=round((time.perf_counter() - began_s) * 1e3, 1))

@@ -18,6 +18,7 @@ from krait.agent.managed.endpoints import Answer, Endpoints
 from krait.agent.managed.keeper import LOOK_S, Clocks, Keeper, NoIpv6, NotOurs
 from krait.agent.managed.ports import Lead
 from krait.agent.managed.sessions import Sessions
+from krait.agent.subject import Subject
 from krait.common.errors import KraitError, SystemRefused, UsageError
 from krait.kernel.udp import PortInUse
 from tests.patience import PATIENCE_S
@@ -212,13 +213,13 @@ def test_who_comes_into_the_range_later_is_told_and_stops_nothing(
     assert not reach(keeper, machine)
     machine.others = {ip_network("10.8.0.0/24")}
     assert not reach(keeper, machine, LOOK_S)
-    assert keeper.faults["range"] is not None
+    assert keeper.faults[Subject.RANGE] is not None
     keeper.adopt(read(tmp_path, DOCUMENT.replace("10.8.0.2", "10.8.0.3")))
     assert reach(keeper, machine, LOOK_S)
     assert not reach(keeper, machine, LOOK_S)
     machine.others = set()
     assert not reach(keeper, machine, 2 * LOOK_S)
-    assert keeper.faults["range"] is None
+    assert keeper.faults[Subject.RANGE] is None
 
 
 def test_a_port_that_somebody_has_holds_up_nothing_else_and_is_taken_once_it_is_free(
@@ -234,13 +235,13 @@ def test_a_port_that_somebody_has_holds_up_nothing_else_and_is_taken_once_it_is_
     (peer,) = machine.device().peers
     assert "10.8.0.3/32" in map(str, peer.allowed_ips)
     assert (machine.mtu, machine.device().listen_port) == (1300, 7)
-    assert isinstance(keeper.faults["port"], PortInUse)
+    assert isinstance(keeper.faults[Subject.PORT], PortInUse)
     assert not reach(keeper, machine)
     machine.used = set()
     assert reach(keeper, machine, LOOK_S / 2)
     assert machine.device().listen_port == 9
     assert not reach(keeper, machine)
-    assert keeper.faults["port"] is None
+    assert keeper.faults[Subject.PORT] is None
 
 
 def test_a_port_that_the_document_gives_up_is_no_fault_any_more(
@@ -252,10 +253,10 @@ def test_a_port_that_the_document_gives_up_is_no_fault_any_more(
     machine.used = {9}
     keeper.adopt(read(tmp_path, port.replace("listen_port: 7", "listen_port: 9")))
     assert not reach(keeper, machine)
-    assert keeper.faults["port"] is not None
+    assert keeper.faults[Subject.PORT] is not None
     keeper.adopt(read(tmp_path, port))
     assert not reach(keeper, machine)
-    assert keeper.faults["port"] is None
+    assert keeper.faults[Subject.PORT] is None
 
 
 def test_without_ipv6_the_rest_is_made_and_it_is_said(
@@ -267,12 +268,12 @@ def test_without_ipv6_the_rest_is_made_and_it_is_said(
     assert machine.bench.link
     assert [each.version for each in machine.bench.link.addresses] == [4]
     assert {each.version for each in machine.bench.routes[Lead.REFUSAL]} == {4, 6}
-    assert isinstance(keeper.faults["ipv6"], NoIpv6)
+    assert isinstance(keeper.faults[Subject.IPV6], NoIpv6)
     machine.ipv6 = True
     keeper.adopt(read(tmp_path))
     assert reach(keeper, machine)
     assert [each.version for each in machine.bench.link.addresses] == [4, 6]
-    assert keeper.faults["ipv6"] is None
+    assert keeper.faults[Subject.IPV6] is None
 
 
 def test_whatever_a_start_fails_of_the_mesh_is_fenced(

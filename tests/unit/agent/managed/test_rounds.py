@@ -15,6 +15,7 @@ from krait.agent.managed.sessions import Sessions
 from krait.agent.ports import Eyes
 from krait.agent.rounds import Rounds
 from krait.agent.setup import Setup
+from krait.agent.subject import Subject
 from krait.common.errors import SystemRefused
 from krait.kernel.hook import Hook
 from krait.kernel.link import Link
@@ -242,7 +243,7 @@ def test_it_tells_which_document_counts_and_how_often_it_was_read(
     agent.read_again()
     agent.play()
     assert (stage.live.document, stage.live.readings) == (str(stage.document), 2)
-    fault = stage.live.fault_of("document")
+    fault = stage.live.fault_of(Subject.DOCUMENT)
     assert fault is not None
     assert "nonsense" in fault.message
 
