@@ -15,8 +15,7 @@ import structlog
 
 from krait.agent.committing import Committing
 from krait.agent.desired import Desired
-from krait.agent.diff import Observed, choose
-from krait.agent.diff import Tables as Planned
+from krait.agent.diff import Observed, ObservedTables, choose
 from krait.agent.faults import best_effort
 from krait.agent.ports import Filter, Loads, Tables
 from krait.agent.steps import Attach, Commit, Detach, Drop, Load, Pin, Step, Swap, Unlink
@@ -226,11 +225,11 @@ class Enforcement:
             return dict.fromkeys(Hook, ())
         return {hook: self._filter.observe(ifindex, hook) for hook in Hook}
 
-    def _planned(self) -> Planned | None:
+    def _planned(self) -> ObservedTables | None:
         tables = self._tables()
         if tables is None or self._generation is None:
             return None
-        return Planned(
+        return ObservedTables(
             generation=self._generation,
             capacity=tables.capacity,
             held=self._committing.held,

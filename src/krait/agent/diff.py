@@ -23,7 +23,7 @@ from krait.policy.placement import NoRoom
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class ObservedTables:
     """The load of the object that commits go to, as far as a plan needs to know it."""
 
     generation: Generation
@@ -43,7 +43,7 @@ class Observed:
     fresh: bool  # it appeared under this agent, and had no chance yet to carry traffic
     seats: Mapping[Hook, tuple[Seat, ...]]
     severed: frozenset[Hook]  # pinned links of an interface that was deleted
-    tables: Tables | None
+    tables: ObservedTables | None
     others: tuple[Generation, ...] = ()  # pinned too, by an agent that died or was another version
     elsewhere: frozenset[int] = frozenset()
     """Programs of ours that run on a device which had this name: it was renamed, or moved away."""
@@ -111,7 +111,7 @@ def _greet(observed: Observed, kind: AttachKind) -> Iterator[Step]:
     yield from (Attach(hook) for hook in Hook if _seat(observed, hook, kind) is None)
 
 
-def _empty_tables(tables: Tables | None) -> Iterator[Step]:
+def _empty_tables(tables: ObservedTables | None) -> Iterator[Step]:
     if tables is None:
         yield Load(SMALLEST, go_on=False)
     elif tables.armed:
@@ -143,7 +143,7 @@ def _keep(desired: Desired | None, observed: Observed, kind: AttachKind) -> Iter
 
 
 def _settle(
-    tables: Tables, observed: Observed, kind: AttachKind, done: tuple[Hook, ...]
+    tables: ObservedTables, observed: Observed, kind: AttachKind, done: tuple[Hook, ...]
 ) -> Iterator[Step]:
     """These tables on both hooks, in the wanted way, and nothing else of ours anywhere."""
     for hook in Hook:
@@ -177,7 +177,9 @@ def _replace(
         yield Drop(tables.generation)
 
 
-def _needs_others(desired: Desired, tables: Tables, observed: Observed, kind: AttachKind) -> bool:
+def _needs_others(
+    desired: Desired, tables: ObservedTables, observed: Observed, kind: AttachKind
+) -> bool:
     """Whether the tables in use will not do, whatever is in them.
 
     A program gets ahead of others by a new link only, and no program is attached twice: so new
@@ -191,7 +193,7 @@ def _needs_others(desired: Desired, tables: Tables, observed: Observed, kind: At
     return _is_shared(tables, observed) or not tables.capacity.holds(desired.need)
 
 
-def _drawn(desired: Desired, tables: Tables) -> Image | None:
+def _drawn(desired: Desired, tables: ObservedTables) -> Image | None:
     """The policy laid out for the tables in use; None if its port lists find no room there."""
     try:
         return draw(desired.compiled, tables.capacity, tables.held)
@@ -199,7 +201,7 @@ def _drawn(desired: Desired, tables: Tables) -> Image | None:
         return None
 
 
-def _grown(tables: Tables | None, need: Capacity) -> Capacity:
+def _grown(tables: ObservedTables | None, need: Capacity) -> Capacity:
     if tables is None:
         return SMALLEST.grown(need)
     ports = need.ports + sum(map(len, tables.held))  # room for the old lists beside the new
@@ -220,7 +222,7 @@ def _tidy(observed: Observed) -> Iterator[Step]:
     yield from (Drop(each) for each in observed.others)
 
 
-def _was_in_force(tables: Tables, observed: Observed) -> bool:
+def _was_in_force(tables: ObservedTables, observed: Observed) -> bool:
     """Whether the tables hold what both hooks should judge by until the next commit.
 
     Not while other loads run; nor does an empty slot, which would cut what is allowed.
@@ -230,7 +232,7 @@ def _was_in_force(tables: Tables, observed: Observed) -> bool:
     return tables.armed
 
 
-def _is_shared(tables: Tables, observed: Observed) -> bool:
+def _is_shared(tables: ObservedTables, observed: Observed) -> bool:
     """Whether a device that lost the interface's name is judged by these tables too."""
     return not observed.elsewhere.isdisjoint(tables.generation.programs.values())
 

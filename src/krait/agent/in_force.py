@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from krait.agent.inspect import Inspection, Tables, inspect
+from krait.agent.inspect import InspectedTables, Inspection, inspect
 from krait.agent.paths import Paths
 from krait.common.errors import SystemRefused, UsageError
 from krait.kernel.files import read_at_most
@@ -18,7 +18,7 @@ class Governed(NamedTuple):
     """What is on an interface where a policy is in force."""
 
     found: Inspection
-    tables: Tables
+    tables: InspectedTables
     document: Document
 
 

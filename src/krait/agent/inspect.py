@@ -48,7 +48,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class InspectedTables:
     """One load of the object, as it is."""
 
     generation: Generation
@@ -79,7 +79,7 @@ class Inspection:
     """What the network namespace is called, if it is."""
     elsewhere: bool = False
     """A pinned link is attached, though there is no interface of this name here."""
-    tables: Tables | None = None
+    tables: InspectedTables | None = None
     record: Record | None = None
     """What was written down of the revision in force."""
     pid: int | None = None
@@ -275,19 +275,19 @@ def _device(real: Adapters) -> tuple[Device | None, NotWireguard | None]:
 
 def _tables(
     loads: Loads, seats: Mapping[Hook, tuple[Seat, ...]], *, again: bool = True
-) -> Tables | None:
+) -> InspectedTables | None:
     """The load in force; one that this version cannot read is there without its contents."""
     found = loads.found()
     generation = choose(found, seats)
     if generation is None:
-        return Tables(found[-1]) if found else None
+        return InspectedTables(found[-1]) if found else None
     try:
         tables = loads.open(generation)
     except BpfRefused as error:
         if error.errno == ENOENT and again:  # outgrown since, and taken away
             return _tables(loads, seats, again=False)
         raise
-    return Tables(
+    return InspectedTables(
         generation,
         armed=tables.is_armed(),
         drops=tables.drops(),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from krait.agent.diff import Tables
+from krait.agent.diff import ObservedTables
 from krait.common import abi, structs
 from krait.kernel.bpf.clock import TickClock
 from krait.kernel.bpf.map import Map
@@ -52,7 +52,7 @@ def older_build(tmp_path: Path) -> Path:
     return target
 
 
-def planned(keeper: Keeper) -> Tables:
+def planned(keeper: Keeper) -> ObservedTables:
     found = keeper.enforcement.observe(keeper.ifindex, fresh=False).tables
     assert found is not None
     return found

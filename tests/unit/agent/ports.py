@@ -44,7 +44,7 @@ class Kernel:
 
     refuses: set[str] = field(default_factory=set)
     link: Link | None = LINK
-    loaded: dict[int, "Tables"] = field(default_factory=dict)
+    loaded: dict[int, "FakeTables"] = field(default_factory=dict)
     seats: dict[Hook, tuple[Seat, ...]] = field(default_factory=lambda: dict.fromkeys(Hook, ()))
     elsewhere: frozenset[int] = frozenset()
     outdated: set[int] = field(default_factory=set)
@@ -58,7 +58,7 @@ class Kernel:
 
 
 @dataclass
-class Tables:
+class FakeTables:
     """Keeps what was committed, not what it means."""
 
     kernel: Kernel
@@ -133,7 +133,7 @@ class FakeLoads:
     def is_current(self, generation: Generation) -> bool:
         return generation.number not in self._kernel.outdated
 
-    def open(self, generation: Generation) -> Tables:
+    def open(self, generation: Generation) -> FakeTables:
         return self._kernel.loaded[generation.number]
 
     def load(self, capacity: Capacity, after: Generation | None = None) -> Generation:
@@ -141,7 +141,7 @@ class FakeLoads:
         number = max(self._kernel.loaded, default=after.number if after else 0) + 1
         programs = {Hook.INGRESS: 10 * number + 1, Hook.EGRESS: 10 * number + 2}
         generation = Generation(ABI_VERSION, number, programs, 0)
-        self._kernel.loaded[number] = Tables(self._kernel, generation, capacity)
+        self._kernel.loaded[number] = FakeTables(self._kernel, generation, capacity)
         return generation
 
     def is_pinned(self, generation: Generation) -> bool:

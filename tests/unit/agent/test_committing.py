@@ -19,12 +19,12 @@ from krait.policy.capacity import SMALLEST
 from krait.policy.image import EMPTY, Image
 from krait.policy.numbering import Numbers
 from krait.policy.pairing import PortList
-from tests.unit.agent.ports import Kernel, Refused, Tables
+from tests.unit.agent.ports import FakeTables, Kernel, Refused
 from tests.unit.agent.world import DESIRED
 
 
 @dataclass
-class Watched(Tables):
+class Watched(FakeTables):
     """Keeps what it was told of a slot, and what was written down at each store."""
 
     records: Path = Path()

@@ -10,9 +10,9 @@ from krait.agent.desired import Named
 from krait.agent.guarded import Guarded
 from krait.agent.inspect import (
     Condition,
+    InspectedTables,
     Inspection,
     PeerSeen,
-    Tables,
     condition,
     peers,
     rehearsed,
@@ -41,7 +41,7 @@ RECORD = Record(
     peers={WEB: Named("web1", ("web",)), DB: Named("db1", ("db",))},
 )
 GENERATION = Generation(ABI_VERSION, 1, {Hook.INGRESS: 11, Hook.EGRESS: 12}, revision=7)
-TABLES = Tables(
+TABLES = InspectedTables(
     GENERATION,
     armed=True,
     rules=tuple(Count(number, 0) for number in range(64)),
@@ -75,7 +75,7 @@ def seats(hook: Hook, *found: Seat) -> dict[Hook, tuple[Seat, ...]]:
 
 BEHIND = Seat(AttachKind.TCX, 12, ahead=("program 99",))
 POSING = Seat(AttachKind.CLSACT, 99)
-UNREADABLE = Tables(replace(GENERATION, abi_version=ABI_VERSION + 1))
+UNREADABLE = InspectedTables(replace(GENERATION, abi_version=ABI_VERSION + 1))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,11 @@ UNREADABLE = Tables(replace(GENERATION, abi_version=ABI_VERSION + 1))
         ),
         (replace(FOUND, tables=UNREADABLE), Condition.DEGRADED, "another version"),
         (replace(FOUND, tables=None), Condition.DEGRADED, "not pinned"),
-        (replace(FOUND, tables=Tables(GENERATION)), Condition.WAITING, "no policy is in force"),
+        (
+            replace(FOUND, tables=InspectedTables(GENERATION)),
+            Condition.WAITING,
+            "no policy is in force",
+        ),
         (replace(FOUND, seats=dict.fromkeys(Hook, ())), Condition.BARE, "every packet passes"),
         (
             replace(FOUND, seats=seats(Hook.EGRESS, POSING)),
@@ -123,7 +127,7 @@ def test_the_state_is_one_word_and_the_reason_that_it_is_not_a_better_one(
 
 
 def test_a_program_ahead_of_krait_matters_more_than_a_policy_that_is_not_there_yet() -> None:
-    found = replace(FOUND, seats=seats(Hook.EGRESS, BEHIND), tables=Tables(GENERATION))
+    found = replace(FOUND, seats=seats(Hook.EGRESS, BEHIND), tables=InspectedTables(GENERATION))
     assert condition(found)[0] is Condition.DEGRADED
 
 

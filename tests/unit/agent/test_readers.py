@@ -8,10 +8,10 @@ from krait.agent.readers import Readers
 from krait.common.abi import ABI_VERSION
 from krait.kernel.generation import Generation
 from krait.policy.capacity import SMALLEST
-from tests.unit.agent.ports import Kernel, Refused, Tables
+from tests.unit.agent.ports import FakeTables, Kernel, Refused
 
 
-class Awaited(Tables):
+class Awaited(FakeTables):
     """Counts who waited to the end."""
 
     waits = 0

@@ -17,7 +17,7 @@ from krait.policy.compile import Compiled
 from krait.policy.image import Image, draw
 from tests.unit.agent.clock import Clock
 from tests.unit.agent.fails import raising
-from tests.unit.agent.ports import FakeLoads, Refused, Stage, Tables
+from tests.unit.agent.ports import FakeLoads, FakeTables, Refused, Stage
 from tests.unit.policy.bench import AUDIT_RULE, DOCUMENT
 
 PLAIN = DOCUMENT.replace(f"    {AUDIT_RULE}\n", "")
@@ -74,13 +74,13 @@ class Bad:
         self._patch.setattr(FakeLoads, "load", fails)
 
     def write(self) -> None:
-        real = Tables.write
+        real = FakeTables.write
 
-        def fails(tables: Tables, slot: int, image: Image, **known: Any) -> None:  # noqa: ANN401
+        def fails(tables: FakeTables, slot: int, image: Image, **known: Any) -> None:  # noqa: ANN401
             self._refuse(image.arrays.get("shadow_pair"))
             real(tables, slot, image, **known)
 
-        self._patch.setattr(Tables, "write", fails)
+        self._patch.setattr(FakeTables, "write", fails)
 
     def _refuse(self, of_a_shadow: object) -> None:
         if of_a_shadow:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from krait.agent.desired import Desired, Source, desire
-from krait.agent.diff import Observed, Tables, choose
+from krait.agent.diff import Observed, ObservedTables, choose
 from krait.agent.steps import Attach, Commit, Detach, Drop, Load, Pin, Step, Swap, Unlink
 from krait.common.abi import ABI_VERSION
 from krait.kernel.generation import Generation
@@ -154,11 +154,11 @@ class World:
     def _program(self, hook: Hook) -> int:
         return self.loaded.generation.programs[hook]
 
-    def _tables(self) -> Tables | None:
+    def _tables(self) -> ObservedTables | None:
         if self.current is None:
             return None
         load = self.loaded
-        return Tables(
+        return ObservedTables(
             load.generation,
             load.capacity,
             load.held,

@@ -51,7 +51,7 @@ class PairEntry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tables:
+class FilledTables:
     """An image in tables of its capacity."""
 
     compiled: Compiled
@@ -109,7 +109,7 @@ class Tables:
         return False, 0
 
 
-def tables(world: World) -> Tables:
+def tables(world: World) -> FilledTables:
     compiled = compile_policy(world.document, world.view)
     capacity = SMALLEST.grown(need(compiled))
-    return Tables(compiled, capacity, draw(compiled, capacity, {}))
+    return FilledTables(compiled, capacity, draw(compiled, capacity, {}))
