@@ -4,12 +4,12 @@
 Pure: what was observed is an argument.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
 from math import inf
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from krait.policy import lifetime
 from krait.policy.beside import beside
@@ -19,6 +19,7 @@ from krait.policy.guard import Guard, guard_of
 from krait.policy.image import need
 from krait.policy.model import Document, Network
 from krait.policy.numbering import Numbers
+from krait.policy.prefixes import Prefixes
 from krait.policy.view import HERE, Interface, View, resolve, retagged, withhold
 
 
@@ -151,23 +152,22 @@ def moved(before: Interface, now: Interface) -> frozenset[Network]:
     for cidr in chain.from_iterable(are.values()):
         old.pop(cidr, None)
     old |= {cidr: key for key, cidrs in were.items() for cidr in cidrs}
-    was, became = _Owners.of(old), _Owners.of(new)
+    was, became = Prefixes(old), Prefixes(new)
     return frozenset(
         cidr
         for cidr in changed
-        if (one := was.owner(cidr)) and (other := became.owner(cidr)) and one != other
+        if (one := was.of(cidr)) and (other := became.of(cidr)) and one != other
     )
 
 
 def _withheld(view: View, interface: Interface, withheld: Set[Network]) -> Iterator[Network]:
     """What is in doubt of a view: the prefixes, and what lies in them and in no surer one."""
-    sure = {cidr for peer in interface.peers for cidr in peer.allowed_ips} - withheld
+    allowed = (cidr for peer in interface.peers for cidr in peer.allowed_ips)
+    in_doubt = Prefixes(dict.fromkeys(allowed, False) | dict.fromkeys(withheld, True))
     for cidr in view.owners.keys() | withheld:
         who = view.owners.get(cidr)
-        if who is None or who.peer != HERE:
-            around = (each for each in _around(cidr) if each in withheld or each in sure)
-            if next(around, None) in withheld:
-                yield cidr
+        if (who is None or who.peer != HERE) and in_doubt.of(cidr):
+            yield cidr
 
 
 def _differing(some: Interface, others: Interface) -> dict[bytes, tuple[Network, ...]]:
@@ -178,29 +178,3 @@ def _differing(some: Interface, others: Interface) -> dict[bytes, tuple[Network,
         for peer in some.peers
         if theirs.get(peer.public_key) != peer.allowed_ips
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Owners:
-    """Whose a prefix is: of the prefixes that hold it, the longest decides."""
-
-    keys: Mapping[Network, bytes]
-    lengths: Mapping[int, tuple[int, ...]]  # that there are of an IP version, the longest first
-
-    @classmethod
-    def of(cls, keys: Mapping[Network, bytes]) -> Self:
-        lengths = sorted({(cidr.version, cidr.prefixlen) for cidr in keys}, reverse=True)
-        return cls(keys, {v: tuple(n for of, n in lengths if of == v) for v in (4, 6)})
-
-    def owner(self, cidr: Network) -> bytes | None:
-        for length in self.lengths[cidr.version]:
-            if length <= cidr.prefixlen:
-                key = self.keys.get(cidr.supernet(new_prefix=length))
-                if key is not None:
-                    return key
-        return None
-
-
-def _around(cidr: Network) -> Iterable[Network]:
-    """The prefix and all that hold it, the longest first."""
-    return (cidr.supernet(new_prefix=length) for length in range(cidr.prefixlen, -1, -1))

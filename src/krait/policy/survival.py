@@ -13,6 +13,7 @@ from krait.common.reason import Reason
 from krait.policy.evaluate import Decision, decide
 from krait.policy.flow import FlowTuple
 from krait.policy.model import ECHO_REQUEST, TCP, Address, Labels, Policy
+from krait.policy.prefixes import Prefixes
 from krait.policy.reserved import of_nobody
 from krait.policy.view import HERE, Principal, View
 
@@ -43,11 +44,7 @@ class Survival:
 
     def __init__(self, policy: Policy, view: View) -> None:
         self._policy, self._view = policy, view
-        lengths = {(cidr.version, cidr.prefixlen) for cidr in view.owners}
-        self._lengths = {
-            version: sorted((length for of, length in lengths if of == version), reverse=True)
-            for version in (4, 6)
-        }
+        self._owners = Prefixes(view.owners)
         self.owner = cache(self._find)
         """The principal with the longest prefix that holds an address; None: nobody."""
         self._between = cache(self._concerning)
@@ -96,13 +93,7 @@ class Survival:
         return Reason.PASS
 
     def _find(self, address: Address) -> Principal | None:
-        """The principal with the longest prefix that holds the address."""
-        whole = ip_network(address)
-        for length in self._lengths[address.version]:
-            cidr = whole.supernet(new_prefix=length)
-            if cidr in self._view.owners:
-                return self._view.owners[cidr]
-        return None
+        return self._owners.of(ip_network(address))
 
     def _decide(self, source: Labels, destination: Labels, protocol: int, port: int) -> Decision:
         return decide(self._between(source, destination), source, destination, protocol, port)

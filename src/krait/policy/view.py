@@ -9,6 +9,7 @@ stand on the view, so it holds no table shapes, only facts.
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from typing import NamedTuple, TypeAlias
 
@@ -16,6 +17,7 @@ from krait.common.errors import UsageError
 from krait.policy.identities import named_nodes, node_labels, route_labels
 from krait.policy.model import Document, Labels, Network, Node
 from krait.policy.numbering import renumber
+from krait.policy.prefixes import Prefixes
 from krait.policy.reserved import carved
 
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
@@ -204,10 +206,13 @@ class _Scene:
         A claim counts only if this is the claiming peer: the document may split what WireGuard
         gives a peer, never move it to another.
         """
-        for length in range(cidr.prefixlen, -1, -1):
-            if (owner := self.allowed.get(cidr.supernet(new_prefix=length))) is not None:
-                return owner.peer
-        return None
+        owner = self._by_prefix.of(cidr)
+        return None if owner is None else owner.peer
+
+    @cached_property
+    def _by_prefix(self) -> Prefixes[Principal]:
+        """Of most meshes nobody asks: then no time goes into it."""
+        return Prefixes(self.allowed)
 
     def _learn(self, peer: Peer) -> None:
         """The owners of a peer's allowed IPs.

@@ -28,6 +28,7 @@ from krait.kernel.wireguard import NO_KEY, Device
 from krait.policy.draft import INTERNET_BITS
 from krait.policy.endpoint import NotAnEndpoint, numeric
 from krait.policy.model import Network
+from krait.policy.prefixes import Prefixes
 
 _MTU_BYTES, _LEAST_MTU_BYTES = 1420, 1280
 """What an outer MTU of 1500 leaves under an IPv6 header, and the least that IPv6 takes."""
@@ -234,10 +235,8 @@ def _room_bytes(way: Way) -> int:
 
 def _nested(owners: Mapping[Network, bytes]) -> Iterator[tuple[Network, Network]]:
     """Prefixes of one peer in the nearest one of another, but exits': all lies in those."""
+    prefixes = Prefixes(owners)
     for cidr, owner in owners.items():
-        for length in range(cidr.prefixlen - 1, INTERNET_BITS, -1):
-            around = cidr.supernet(new_prefix=length)
-            if around in owners:
-                if owners[around] != owner:
-                    yield cidr, around
-                break
+        around = next((each for each in prefixes.holding(cidr) if each != cidr), None)
+        if around and around.prefixlen > INTERNET_BITS and owners[around] != owner:
+            yield cidr, around
