@@ -65,7 +65,18 @@ def worded(error: BaseException, subject: Subject) -> KraitError:
     if isinstance(error, KraitError):
         return error
     _log.error("unexpected error", subject=subject.value, exc_info=error)
-    return KraitError(f"{type(error).__name__}: {error}")
+    return unexpected(error)
+
+
+def unexpected(error: BaseException) -> KraitError:
+    """What no layer put into words, with a guess at who can mend it."""
+    is_machine = isinstance(error, OSError | MemoryError)  # such as a disk that is full
+    return KraitError(
+        f"{type(error).__name__}: {error}",
+        hint="Mend what it names; `krait doctor` says what this machine lacks."
+        if is_machine
+        else "This is a fault of Krait's own: report it, with what the agent's log has of it.",
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import structlog
 
+from krait.agent.faults import unexpected
 from krait.agent.lookout import INTERVAL_S
 from krait.common.errors import KraitError
 
@@ -43,5 +44,5 @@ async def keep_hearing(
         except Exception as error:  # noqa: BLE001 - deaf is worse than any fault of a stream
             failed = True
             _log.exception("unexpected error while listening")
-            trouble(KraitError(f"{type(error).__name__}: {error}"))
+            trouble(unexpected(error))
         await asyncio.sleep(INTERVAL_S)

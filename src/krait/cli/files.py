@@ -14,6 +14,8 @@ from krait.policy.yaml_source import MAX_BYTES
 
 STANDARD_INPUT = "-"
 
+_OTHER = "name a file that can be read, or -"
+
 
 def read_file(path: str) -> bytes:
     """The bytes of a file, at most one more than a document may have; a pipe is waited for.
@@ -46,9 +48,9 @@ def reading(path: str, *, begin: str = "krait example") -> Iterator[None]:
             f"{path}: you may not read it", hint="run as a user who may, such as root"
         ) from None
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+        raise UsageError(f"{path}: {error.strerror}", hint=_OTHER) from None
     except ValueError as error:  # a NUL in the name
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{path}: {error}", hint=_OTHER) from None
 
 
 def load_document(path: str) -> Document:

@@ -211,4 +211,6 @@ def build_of(path: Path) -> int:
     try:
         return int.from_bytes(sha256(path.read_bytes()).digest()[:8], "little")
     except OSError as error:
-        raise SystemRefused(f"cannot read {path}: {error.strerror}") from error
+        raise SystemRefused(
+            f"cannot read {path}: {error.strerror}", hint="install Krait again: it comes with it"
+        ) from error

@@ -105,7 +105,8 @@ def _load_with(text: str, source: str, newcomer: Newcomer) -> Document:
     except DocumentError as error:
         lines = (f"{each.message}; {each.hint}".rstrip("; ") for each in error.problems)
         raise UsageError(
-            f"{source} would be wrong with {newcomer.name} in it:\n" + "\n".join(lines)
+            f"{source} would be wrong with {newcomer.name} in it:\n" + "\n".join(lines),
+            hint="say of it what fits the others: `krait add --help`",
         ) from None
 
 

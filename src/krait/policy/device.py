@@ -21,7 +21,7 @@ from krait.policy.model import (
     Node,
     is_within,
 )
-from krait.policy.problems import Problems, quoted
+from krait.policy.problems import Problems, quoted, suggestion
 from krait.policy.values import PAIR
 from krait.policy.view import InterfaceAddress
 
@@ -163,7 +163,10 @@ def _node(document: Document, name: str) -> Node:
     for node in document.nodes:
         if node.name == name:
             return node
-    raise UsageError(f"{document.source} has no node {quoted(name)}")
+    raise UsageError(
+        f"{document.source} has no node {quoted(name)}",
+        hint=suggestion(name, (each.name for each in document.nodes)) or "name one that it has",
+    )
 
 
 def _find_missing(document: Document, own: Node, interface: str | None, problems: Problems) -> None:

@@ -13,6 +13,7 @@ from krait.common.errors import UsageError
 from krait.policy.model import Address
 from krait.policy.problems import quoted
 
+_AS_IN = "write `192.0.2.1:51820` or `[2001:db8::1]:51820`"
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _HOST = re.compile(r"(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})(\.[a-zA-Z0-9_-]{1,63})*\.?")
 
@@ -56,14 +57,17 @@ def parse(text: str) -> Endpoint:
             f"{quoted(text)} has no port from 1 to 65535"
             if host
             else f"{quoted(text)} has no port",
-            hint="write `192.0.2.1:51820` or `[2001:db8::1]:51820`",
+            hint=_AS_IN,
         )
     bracketed = host.startswith("[") and host.endswith("]")
     try:
         numeric = ip_address(host[1:-1] if bracketed else host)
     except ValueError:
         if bracketed or not _is_name(host):
-            raise NotAnEndpoint(f"{quoted(host)} is neither an address nor a host name") from None
+            raise NotAnEndpoint(
+                f"{quoted(host)} is neither an address nor a host name",
+                hint="as in `192.0.2.1:51820`, `[2001:db8::1]:51820` or `host.example.org:51820`",
+            ) from None
         return Endpoint(host, int(port))
     if bracketed == isinstance(numeric, IPv4Address):
         raise NotAnEndpoint(
@@ -80,7 +84,7 @@ def numeric(text: str) -> tuple[Address, int]:
     """
     found = parse(text)
     if found.address is None or (found.zone and not _NUMBER.fullmatch(found.zone)):
-        raise NotAnEndpoint(f"{quoted(text)} is not an address and a port")
+        raise NotAnEndpoint(f"{quoted(text)} is not an address and a port", hint=_AS_IN)
     return found.address, found.port
 
 

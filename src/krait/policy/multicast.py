@@ -37,7 +37,9 @@ def read_multicast(
     tags = names.tags.union(section.tags)
     for name in called & (names.nodes | tags):
         what = "a node" if name in names.nodes else "a tag"
-        reader.problems.add(tree.keys[name], f"group {quoted(name)}: {what} is called so, too")
+        reader.problems.add(
+            tree.keys[name], f"group {quoted(name)}: {what} is called so, too", "rename one"
+        )
     for tag in section.tags.keys() & names.nodes:
         reader.problems.add(
             section.tags[tag], f"tag {quoted(tag)} is also the name of a node", "rename one"

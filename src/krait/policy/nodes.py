@@ -64,7 +64,9 @@ def read_mesh(tree: Tree, reader: Reader) -> Mesh | None:
     for at, cidr in reader.values(fields.get("cidr"), "cidr", mesh_range):
         for other in cidrs:
             if overlap(cidr, other):
-                reader.problems.add(at, f"cidr: {cidr} overlaps {other}")
+                reader.problems.add(
+                    at, f"cidr: {cidr} overlaps {other}", "leave out one of them, or narrow it"
+                )
         cidrs.append(cidr)
     device = _Device(reader, fields, ipv6=any(cidr.version == 6 for cidr in cidrs))
     mesh = Mesh(
@@ -213,7 +215,9 @@ class _Section:
         first = self.keys.setdefault(key, node)
         if first is not node:
             self.reader.problems.add(
-                tree, f"public_key: it is already that of {first.text} in line {first.line}"
+                tree,
+                f"public_key: it is already that of {first.text} in line {first.line}",
+                "each node has a key of its own: correct one of the two",
             )
         return key
 

@@ -120,7 +120,9 @@ class _Section:
             return name
         name = self._reader.value(tree, "name", values.name) or ""
         if name == DEFAULT_RULE:
-            self._reader.problems.add(tree, f"{quoted(name)} means the policy's default")
+            self._reader.problems.add(
+                tree, f"{quoted(name)} means the policy's default", "choose another name"
+            )
         elif name in self._named:
             self._reader.problems.add(
                 tree,

@@ -94,7 +94,10 @@ def address(text: str) -> Address:
     """One address that a node can have: inside the mesh, or link-local."""
     found = ip(text)
     if found.is_multicast or found.is_unspecified or found.is_loopback:
-        raise UsageError(f"{quoted(text)} cannot be the address of a node in a mesh")
+        raise UsageError(
+            f"{quoted(text)} cannot be the address of a node in a mesh",
+            hint="write one of the mesh's range, or a link-local one",
+        )
     return found
 
 
@@ -104,7 +107,9 @@ def ip(text: str) -> Address:
     try:
         found = ip_address(host)
     except ValueError:
-        raise UsageError(f"{quoted(text)} is not an IP address") from None
+        raise UsageError(
+            f"{quoted(text)} is not an IP address", hint="as in `10.8.0.1` or `fd7a:6b72::1`"
+        ) from None
     if slash:
         raise UsageError(f"{quoted(text)} is not one address", hint=f"write `{host}`")
     if "%" in text:
@@ -186,7 +191,9 @@ def preshared_key_file(text: str) -> str:
     if not text.startswith("/"):
         raise UsageError("this is not an absolute path", hint="start it with /")
     if not text.isprintable() or text.endswith("/"):
-        raise UsageError("this is not the path of a file")
+        raise UsageError(
+            "this is not the path of a file", hint=f"as in `/etc/krait/psk/{PAIR}.key`"
+        )
     if not {"{", "}"}.isdisjoint(text.replace(PAIR, "")):
         raise UsageError("this has braces", hint=f"only `{PAIR}` stands for something")
     return text

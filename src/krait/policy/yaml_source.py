@@ -27,6 +27,7 @@ MAX_DEPTH = 16
 """A document that means something needs seven."""
 
 _BEGIN = "start with `nodes:` and `policy:`, or with what `krait example` prints"
+_SHORTER = "let rules name tags that many nodes have, and not one node each"
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -94,7 +95,7 @@ def read(data: bytes, problems: Problems) -> Tree:
 
 def _decode(data: bytes, problems: Problems) -> str:
     if len(data) > MAX_BYTES:
-        problems.stop(Mark(1, 1), f"the document is larger than {MAX_BYTES >> 20} MiB")
+        problems.stop(Mark(1, 1), f"the document is larger than {MAX_BYTES >> 20} MiB", _SHORTER)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -106,7 +107,9 @@ def _decode(data: bytes, problems: Problems) -> str:
         )
     if odd := _UNPRINTABLE.search(text):
         problems.stop(
-            _end_of(text[: odd.start()]), f"a control character, U+{ord(odd.group()):04X}"
+            _end_of(text[: odd.start()]),
+            f"a control character, U+{ord(odd.group()):04X}",
+            "take it out",
         )
     return text
 
@@ -131,7 +134,11 @@ def _build(events: Iterator[_Event], problems: Problems) -> list[Tree]:
             line, column = _start(event, problems)
             stack.append(_Open(line, column, kind is mapping, children := []))
             if len(stack) > MAX_DEPTH:
-                problems.stop(stack[-1], f"nested deeper than {MAX_DEPTH} levels")
+                problems.stop(
+                    stack[-1],
+                    f"nested deeper than {MAX_DEPTH} levels",
+                    "no key of a document lies so deep",
+                )
         elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
             done = stack.pop()
             children = stack[-1].children if stack else roots
@@ -141,7 +148,9 @@ def _build(events: Iterator[_Event], problems: Problems) -> list[Tree]:
         elif kind is yaml.DocumentStartEvent and roots:
             problems.stop(_mark(event), "a second document", "write one per file")
         if count > MAX_EVENTS:
-            problems.stop(_mark(event), f"more than {MAX_EVENTS:,} words, lists and mappings")
+            problems.stop(
+                _mark(event), f"more than {MAX_EVENTS:,} words, lists and mappings", _SHORTER
+            )
     return roots
 
 

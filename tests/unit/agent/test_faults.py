@@ -65,3 +65,15 @@ def test_what_another_thread_hands_over_counts_once_it_is_collected() -> None:
     assert len(faults) == 0
     faults.collect()
     assert [each.message for each in faults.known] == ["no room"]
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (NO_ROOM, "make some"),
+        (OSError(28, "No space left on device"), "Mend what it names"),
+        (AttributeError("odd"), "a fault of Krait's own"),
+    ],
+)
+def test_whoever_can_mend_what_was_not_expected_is_told(error: Exception, hint: str) -> None:
+    assert hint in worded(error, Subject.RECORDS).hint

@@ -23,3 +23,5 @@ def assert_refused_there(text: str, message: str) -> None:
     found = problems(before + after)
     assert [(problem.line, problem.column) for problem in found] == [(line, column)]
     assert message in found[0].message
+    says_what_to_write = " expected " in found[0].message or " lacks " in found[0].message
+    assert found[0].hint or says_what_to_write

@@ -11,11 +11,13 @@ ENOTSUPP = 524
 
 _LOG_TAIL_LINES = 20
 
+_LACKS = "`krait doctor` says what this kernel lacks."
 _HINTS = {
     errno.EPERM: "Run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.",
     errno.ENODEV: "The interface is gone, or in another network namespace.",
     errno.ENOLINK: "The interface was deleted under the link: unlink the pin and attach anew.",
     errno.ENOMEM: "Free memory, or make the tables smaller.",
+    **dict.fromkeys((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, ENOTSUPP), _LACKS),
 }
 
 

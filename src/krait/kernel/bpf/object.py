@@ -64,7 +64,9 @@ class BpfObject:
             "read constants",
         )
         if field.offset_bytes + field.size_bytes > size.value:
-            raise SystemRefused(f"{self.path} is damaged: `{name}` lies outside {_CONSTANTS}")
+            raise SystemRefused(
+                f"{self.path} is damaged: `{name}` lies outside {_CONSTANTS}", hint=REBUILD
+            )
         ctypes.memmove(start + field.offset_bytes, packed, len(packed))
 
     def resize(self, name: str, max_entries: int) -> None:

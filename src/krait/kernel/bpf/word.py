@@ -6,6 +6,7 @@ import mmap
 from typing import Self
 
 from krait.common.errors import SystemRefused
+from krait.kernel.bpf.btf import REBUILD
 from krait.kernel.bpf.map import Map
 from krait.kernel.bpf.mapinfo import MapFlag, MapType
 
@@ -21,9 +22,9 @@ class Word:
     def __init__(self, of: Map) -> None:
         info = of.info
         if info.shape != (MapType.ARRAY, 4, 8) or info.max_entries != 1:
-            raise SystemRefused(f"{of} is not an array of one u64: {info}")
+            raise SystemRefused(f"{of} is not an array of one u64: {info}", hint=REBUILD)
         if not info.flags & MapFlag.MMAPABLE:
-            raise SystemRefused(f"{of} was not made to be mapped: {info}")
+            raise SystemRefused(f"{of} was not made to be mapped: {info}", hint=REBUILD)
         self._memory = mmap.mmap(of.fd, mmap.PAGESIZE)  # shared, to read and to write
         self._word: ctypes.c_uint64 | None = ctypes.c_uint64.from_buffer(self._memory)
 
