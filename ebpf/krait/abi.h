@@ -63,7 +63,7 @@ enum krait_rehearsal {
 };
 
 /* What became of telling the sender of a packet that a rule rejects. */
-enum krait_rejection {
+enum krait_rejection_outcome {
 	KRAIT_REJECTION_SENT,
 	KRAIT_REJECTION_LIMITED, /* its sender was told often enough */
 	KRAIT_REJECTION_SILENT,	 /* such a packet is not answered */
@@ -213,7 +213,7 @@ struct krait_numbers {
 	enum krait_pair_class pair_class;
 	enum krait_pair_layout pair_layout;
 	enum krait_rehearsal rehearsal;
-	enum krait_rejection rejection;
+	enum krait_rejection_outcome rejection_outcome;
 	enum krait_self_flag self_flag;
 	enum krait_principal_flag principal_flag;
 	enum krait_flow_state flow_state;

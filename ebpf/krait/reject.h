@@ -61,7 +61,7 @@ INLINE int replace(struct __sk_buff *skb, const struct denied *d, const void *an
 				   BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH);
 }
 
-INLINE enum krait_rejection try_to_tell(struct __sk_buff *skb, __u32 l2, const int family)
+INLINE enum krait_rejection_outcome try_to_tell(struct __sk_buff *skb, __u32 l2, const int family)
 {
 	const __u32 most = family == 4 ? LONGEST_ERROR4 : LONGEST_ERROR6;
 	__u32 zero = 0, sender, last;
@@ -99,16 +99,16 @@ __attribute__((noinline)) int reject(struct __sk_buff *skb, __u32 rule, __u32 eg
 	__u64 *sent;
 	struct krait_self *here = bpf_map_lookup_elem(&self, &slot);
 	__u32 *rejects = bpf_map_lookup_elem(&rejecting, &rule);
-	enum krait_rejection rejection;
+	enum krait_rejection_outcome outcome;
 
 	if (!here || !rejects || !*rejects)
 		return TC_ACT_SHOT;
 	if (egress ? came_in_here(skb) : !(here->flags & KRAIT_SELF_REJECT_INGRESS))
 		return TC_ACT_SHOT;
-	rejection = skb->protocol == bpf_htons(ETH_P_IP) ? try_to_tell(skb, l2, 4)
-							 : try_to_tell(skb, l2, 6);
-	add(&rejections, rejection, segments, bytes); /* of the packet that was denied */
-	if (rejection != KRAIT_REJECTION_SENT)
+	outcome = skb->protocol == bpf_htons(ETH_P_IP) ? try_to_tell(skb, l2, 4)
+						       : try_to_tell(skb, l2, 6);
+	add(&rejections, outcome, segments, bytes); /* of the packet that was denied */
+	if (outcome != KRAIT_REJECTION_SENT)
 		return TC_ACT_SHOT;
 	skb->mark = rejection_mark;
 	if (egress)

@@ -9,7 +9,7 @@ from struct import pack
 
 import pytest
 
-from krait.common.abi import REJECTIONS_PER_S, Rejection
+from krait.common.abi import REJECTIONS_PER_S, RejectionOutcome
 from krait.common.structs import BUDGET
 from krait.kernel.bpf.clock import ticks_per_second
 from krait.kernel.bpf.testrun import Run, ethernet, run
@@ -39,9 +39,9 @@ def leaves(loaded: Loaded, frame: bytes, *, mark: int = 0, hook: Hook = Hook.EGR
     return run(fd, frame, room_bytes=ROOM_BYTES, mark=mark)
 
 
-def told(datapath: Datapath) -> dict[Rejection, int]:
+def told(datapath: Datapath) -> dict[RejectionOutcome, int]:
     counts = datapath.counts("rejections")
-    return {each: counts[each].packets for each in Rejection if counts[each].packets}
+    return {each: counts[each].packets for each in RejectionOutcome if counts[each].packets}
 
 
 def datagram(data: bytes, options: bytes = b"") -> bytes:
@@ -87,7 +87,7 @@ def test_a_marked_packet_does_not_leave_by_its_mark(loaded: Loaded) -> None:
     """A process with CAP_NET_RAW chooses the mark of its packets."""
     mark = leaves(loaded, ethernet(datagram(b"hello"))).mark
     assert leaves(loaded, ethernet(datagram(b"a way out?")), mark=mark).verdict == REDIRECT
-    assert told(loaded.datapath) == {Rejection.SENT: 2}
+    assert told(loaded.datapath) == {RejectionOutcome.SENT: 2}
 
 
 def test_what_ingress_hands_back_leaves_and_only_that() -> None:
@@ -152,5 +152,5 @@ def test_a_sender_that_was_told_often_enough_is_told_no_more(loaded: Loaded) -> 
     ran = next(ran for ran in (leaves(loaded, sent) for _ in range(50_000)) if ran.verdict == DROP)
     assert (ran.frame, ran.mark) == (sent, 0)
     counted = told(loaded.datapath)
-    assert counted[Rejection.LIMITED] == 1
-    assert counted[Rejection.SENT] >= REJECTIONS_PER_S
+    assert counted[RejectionOutcome.LIMITED] == 1
+    assert counted[RejectionOutcome.SENT] >= REJECTIONS_PER_S

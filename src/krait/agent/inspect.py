@@ -19,7 +19,7 @@ from krait.agent.paths import Instance, Paths
 from krait.agent.ports import Loads
 from krait.agent.state import Live, Record, read_live, read_records
 from krait.agent.wiring import Adapters, adapters
-from krait.common.abi import FIRST_IDENTITY, Rehearsal, Rejection
+from krait.common.abi import FIRST_IDENTITY, Rehearsal, RejectionOutcome
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason
 from krait.kernel import wireguard
@@ -57,7 +57,7 @@ class InspectedTables:
     rules: tuple[Count, ...] = ()  # by number
     peers: tuple[Count, ...] = ()  # by number; dropped packets
     shadow_rules: tuple[Count, ...] = ()  # by number, and for each by Rehearsal
-    rejections: Mapping[Rejection, Count] = field(default_factory=dict)
+    rejections: Mapping[RejectionOutcome, Count] = field(default_factory=dict)
     now: Moment = NO_TIME  # right after the counters were read
 
     @property
@@ -294,6 +294,6 @@ def _tables(
         rules=tuple(tables.counts("rules")),
         peers=tuple(tables.counts("peers")),
         shadow_rules=tuple(tables.counts("shadow_rules")),
-        rejections=dict(zip(Rejection, tables.counts("rejections"), strict=True)),
+        rejections=dict(zip(RejectionOutcome, tables.counts("rejections"), strict=True)),
         now=tables.now(),
     )

@@ -12,7 +12,7 @@ from krait.agent.state import Live
 from krait.cli import guarded, output
 from krait.cli.amounts import ago, last_seen, size
 from krait.cli.output import Style, paint
-from krait.common.abi import Rehearsal, Rejection
+from krait.common.abi import Rehearsal, RejectionOutcome
 from krait.common.reason import EXPLANATIONS
 from krait.common.words import plural
 from krait.kernel.generation import NO_TIME, Count
@@ -206,11 +206,11 @@ def outcomes(each: Mapping[Rehearsal, Count]) -> str:
     return ", ".join(told)
 
 
-_REJECTIONS = {
-    Rejection.SENT: "whose senders were told",
-    Rejection.LIMITED: "whose senders had been told often enough",
-    Rejection.SILENT: "that nothing is said about",
-    Rejection.FAILED: "whose senders could not be told, for the kernel had no room",
+_OUTCOMES = {
+    RejectionOutcome.SENT: "whose senders were told",
+    RejectionOutcome.LIMITED: "whose senders had been told often enough",
+    RejectionOutcome.SILENT: "that nothing is said about",
+    RejectionOutcome.FAILED: "whose senders could not be told, for the kernel had no room",
 }
 
 
@@ -218,7 +218,7 @@ def _rejection_rows(found: Inspection) -> list[tuple[str, str]]:
     counts = found.tables.rejections if found.tables else {}
     return [
         (each.name.lower(), f"{_times(counts[each], found)}: {meaning}")
-        for each, meaning in _REJECTIONS.items()
+        for each, meaning in _OUTCOMES.items()
         if each in counts and counts[each].packets
     ]
 

@@ -69,8 +69,8 @@ class Rehearsal(IntEnum):
     """It was denied, and would have passed."""
 
 
-class Rejection(IntEnum):
-    """What became of telling the sender of a packet that a rule rejects."""
+class RejectionOutcome(IntEnum):
+    """What became of the rejection of a packet: of telling its sender that a rule rejects it."""
 
     SENT = 0
     LIMITED = 1
@@ -181,9 +181,9 @@ ENUMERATIONS: Mapping[str, Mapping[str, int]] = MappingProxyType(
             **{f"KRAIT_REHEARSAL_{each.name}": each for each in Rehearsal},
             "KRAIT_REHEARSALS": len(Rehearsal),
         },
-        "krait_rejection": {
-            **{f"KRAIT_REJECTION_{each.name}": each for each in Rejection},
-            "KRAIT_REJECTIONS": len(Rejection),
+        "krait_rejection_outcome": {
+            **{f"KRAIT_REJECTION_{each.name}": each for each in RejectionOutcome},
+            "KRAIT_REJECTIONS": len(RejectionOutcome),
         },
         "krait_self_flag": {f"KRAIT_SELF_{each.name}": each for each in SelfFlag},
         "krait_principal_flag": {f"KRAIT_PRINCIPAL_{each.name}": each for each in PrincipalFlag},

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime_ns
 
 from krait.common import abi
-from krait.common.abi import FlowState, PairLayout, Rehearsal, Rejection
+from krait.common.abi import FlowState, PairLayout, Rehearsal, RejectionOutcome
 from krait.common.reason import Reason
 from krait.common.structs import BUDGET, FLOW, FLOW_KEY, FRAGMENT, FRAGMENT_KEY, SELF
 from krait.kernel.bpf.clock import ticks_per_second
@@ -52,7 +52,7 @@ class Outcome:
     rule: str | None  # its name
     peer: bytes | None  # its public key; None also for a packet that passes
     rehearsed: tuple[str, Rehearsal] | None = None  # the shadow's rule, and what it would have done
-    rejection: bytes | Rejection | None = None
+    told: bytes | RejectionOutcome | None = None
     """What its sender was told, from the IP header on, or why not; None: nobody was to be told."""
 
 
@@ -182,9 +182,9 @@ class KernelJudge:
             for tables in zip(before, _counts(datapath), strict=True)
         )
         reason = Reason(_only(reasons) or 0)
-        told = _only(rejections)
-        rejection = None if told is None else Rejection(told)
-        is_sent = rejection is Rejection.SENT
+        number = _only(rejections)
+        outcome = None if number is None else RejectionOutcome(number)
+        is_sent = outcome is RejectionOutcome.SENT
         assert ran.verdict == (REDIRECT if is_sent else GO_ON if reason is Reason.PASS else DROP)
         rule, peer = _only(rules), _only(peers)
         return Outcome(
@@ -192,7 +192,7 @@ class KernelJudge:
             self.rule(rule),
             self._numbers.peers[peer - 1] if peer else None,
             self._rehearsed(_only(rehearsals)),
-            ran.frame[LINK_HEADER_BYTES:] if is_sent else rejection,
+            ran.frame[LINK_HEADER_BYTES:] if is_sent else outcome,
         )
 
     def _rehearsed(self, index: int | None) -> tuple[str, Rehearsal] | None:

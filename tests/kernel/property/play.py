@@ -7,7 +7,7 @@ from enum import Enum
 from itertools import count
 from time import monotonic
 
-from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, Rehearsal, Rejection
+from krait.common.abi import FLOW_TIMEOUT_S, FRAGMENT_TIMEOUT_S, Rehearsal, RejectionOutcome
 from krait.common.reason import Reason
 from krait.policy import lifetime
 from krait.policy.case import Verdict
@@ -105,7 +105,7 @@ class Play:
         expected = _outcome(verdict, rehearsed, world)
         if is_rejected(world.document.policy, verdict, step.side, came_in=step.came_in):
             told = rejection(step.frame, step.ethertype)
-            expected = replace(expected, rejection=told or Rejection.SILENT)
+            expected = replace(expected, told=told or RejectionOutcome.SILENT)
             self.rejections[_kind(told)] += 1
         if _counted_on_ingress(found, step, world):
             expected = replace(expected, rule=None, rehearsed=None)

@@ -16,7 +16,7 @@ from krait.agent.state import Fault, Live
 from krait.cli import output
 from krait.cli.inspection import enforces, show
 from krait.cli.inspection_report import report
-from krait.common.abi import Rejection
+from krait.common.abi import RejectionOutcome
 from krait.common.guard import GuardReason
 from krait.common.reason import Reason
 from krait.kernel.generation import Count
@@ -277,8 +277,8 @@ def test_what_became_of_telling_senders_is_told(
     found: Inspection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert found.tables
-    counts = {Rejection.SENT: Count(3, 180), Rejection.LIMITED: Count(1200, 0)}
-    every = {each: counts.get(each, Count(0, 0)) for each in Rejection}
+    counts = {RejectionOutcome.SENT: Count(3, 180), RejectionOutcome.LIMITED: Count(1200, 0)}
+    every = {each: counts.get(each, Count(0, 0)) for each in RejectionOutcome}
     told = replace(found, tables=replace(found.tables, rejections=every))
     text = " ".join(shown(told, capsys).split())
     assert "rejections sent 3 packets, 10 s ago: whose senders were told limited 1,200" in text
