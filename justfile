@@ -40,6 +40,8 @@ objects := "src/krait/kernel/bpf"
 @release: build-all
     packaging/build dist
 
+tiers := "tests/vm tests/netns tests/kernel tests/unit"
+
 # Most tests wait most of the time; virtual machines do not, and begin at once (tests/conftest.py).
 side_by_side := "--numprocesses 2 --dist loadscope --no-loadscope-reorder"
 
@@ -47,13 +49,14 @@ side_by_side := "--numprocesses 2 --dist loadscope --no-loadscope-reorder"
 [group('test')]
 [no-exit-message]
 @test *args: build-all
-    if (($#)); then pytest "$@"; else pytest {{ side_by_side }} tests/vm tests/{netns,kernel,unit}; fi
+    if (($#)); then pytest "$@"; else pytest {{ side_by_side }} -m 'not long' {{ tiers }}; fi
 
-# the filter's proofs at night's length: more random packets, and every deliberate fault (root)
+# the proofs at night's length: older kernels, more random packets, every deliberate fault (root)
 [group('test')]
 [no-exit-message]
 @test-long: build-all
-    KRAIT_LONG=1 KRAIT_PROPERTY_PACKETS=200000 pytest tests/kernel/property tests/kernel/mutants
+    KRAIT_LONG=1 KRAIT_PROPERTY_PACKETS=200000 \
+        pytest {{ side_by_side }} tests/vm tests/kernel/property tests/kernel/mutants
 
 # what reads bytes of others, on random ones that coverage guides, for a minute: ./just fuzz document 600
 [group('test')]

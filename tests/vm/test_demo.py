@@ -19,6 +19,8 @@ from krait.lab.virtual.machine import VirtualMachine
 from krait.lab.virtual.qemu import Board
 from tests.vm.conftest import JOB_S, KIND, Figures, booted, both_kernels, inside
 
+pytestmark = pytest.mark.long
+
 DEMO = "demo --matrix --json"
 CELLS = 120
 KRAIT = str(Path(sys.executable).with_name("krait"))

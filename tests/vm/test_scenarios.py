@@ -15,6 +15,8 @@ from krait.lab.machine import Process
 from krait.lab.virtual.machine import VirtualMachine
 from tests.vm.conftest import JOB_S, KIND, Figures, both_kernels, inside
 
+pytestmark = pytest.mark.long
+
 FILE = "tests/netns/scenarios/on_one_lab.py"
 PROOFS = {
     "live flows outlast an upgrade": (

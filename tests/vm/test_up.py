@@ -235,6 +235,7 @@ def is_unanswered(ping: Process, count: int) -> bool:
     return all(line.startswith("no answer yet") for line in last)
 
 
+@pytest.mark.long
 def test_a_trial_that_nobody_confirms_goes_back_to_the_unit_as_it_was(site: Guests) -> None:
     alice, other = site["alice"], "/etc/krait/other.yaml"
     site.write("alice", site.document(BULK), other)
