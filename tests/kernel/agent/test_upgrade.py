@@ -32,7 +32,7 @@ from tests.kernel.agent.test_apply import (
     keep,
     stack,
 )
-from tests.kernel.mutants.table import EBPF
+from tests.kernel.mutants.mutant import EBPF
 
 __all__ = ["folder", "ifindex", "stack"]  # fixtures
 

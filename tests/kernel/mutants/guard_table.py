@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults that somebody could make in the guard, each of which random frames must bring to light."""
 
-from tests.kernel.mutants.table import Mutant
+from tests.kernel.mutants.mutant import Mutant
 
 _GUARD = "guard.bpf.c"
 

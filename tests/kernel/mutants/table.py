@@ -4,39 +4,12 @@
 The texts are as short as tells them apart: what moves around them does not matter.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-
-EBPF = Path(__file__).parents[3] / "ebpf"
+from tests.kernel.mutants.mutant import Mutant
 
 _PARSE, _IDENTITY, _POLICY = "krait/parse.h", "krait/identity.h", "krait/policy.h"
 _FLOW, _FRAGMENT, _PROGRAM = "krait/flow.h", "krait/fragment.h", "krait.bpf.c"
 _PACKET, _SHADOW, _BUDGET = "krait/packet.h", "krait/shadow.h", "krait/budget.h"
 _REJECT, _REJECTION = "krait/reject.h", "krait/rejection.h"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One text of a file of ebpf/, and what stands there instead."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    quick: bool = False
-    """A few hundred packets find it: every run of the tests looks for it."""
-
-    def apply(self, ebpf: Path) -> None:
-        """Change the copy of ebpf/ at this path."""
-        file = ebpf / self.file
-        text = file.read_text()
-        found = text.count(self.old)
-        assert found == 1, (
-            f"mutant {self.name!r}: ebpf/{self.file} holds its text {found} times, not once; the "
-            f"code moved on: bring tests/kernel/mutants/table.py up to date.\n{self.old}"
-        )
-        file.write_text(text.replace(self.old, self.new))
-
 
 MUTANTS = (
     Mutant(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.figures import Figures
 from tests.kernel.mutants.guard_table import GUARD_MUTANTS
-from tests.kernel.mutants.table import Mutant
+from tests.kernel.mutants.mutant import Mutant
 from tests.kernel.mutants.test_mutants import built
 from tests.kernel.property.amount import ENOUGH
 from tests.kernel.property.guard_play import play

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.figures import Figures
-from tests.kernel.mutants.table import EBPF, MUTANTS, Mutant
+from tests.kernel.mutants.mutant import EBPF, Mutant
+from tests.kernel.mutants.table import MUTANTS
 from tests.kernel.property.amount import ENOUGH, LONG, ROUND, SEED
 from tests.kernel.property.kernel_judge import KernelJudge
 from tests.kernel.property.play import Play
