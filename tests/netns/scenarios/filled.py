@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table of flows that is full of answered ones, by hand: as many packets would take minutes."""
+"""A table of flows that is full, by hand: as many packets would take minutes."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +28,9 @@ _FACTORS = (
 Ends = tuple[str, str]
 """Who opened, and to whom; of IPv4."""
 
+STATES = {"flows": FlowState.UDP_REPLIED, "unanswered": FlowState.UDP_NEW}
+"""Of the flows in each of the two tables, by its name."""
+
 
 @contextmanager
 def tables(machine: NamespaceMachine) -> Iterator[tuple[int, Datapath]]:
@@ -39,8 +42,10 @@ def tables(machine: NamespaceMachine) -> Iterator[tuple[int, Datapath]]:
         yield found.number, generations.open(found)
 
 
-def fill(datapath: Datapath, ends: Ends, ports: Iterable[int], port: int, rule: int) -> None:
-    """As if so many flows, one from each of `ports`, had been opened and answered just now."""
+def fill(datapath: Datapath, table: str, ends: Ends, ports: Iterable[int], port: int) -> None:
+    """As if so many flows, one from each of `ports`, had been opened just now under the first rule
+    and, if the table is the one of these, answered.
+    """
     with TickClock() as clock:
         now = clock.now() & 0xFFFF_FFFF
     opener_is_b = _OPENER_IS_B if int(ip_address(ends[0])) > int(ip_address(ends[1])) else 0
@@ -48,19 +53,19 @@ def fill(datapath: Datapath, ends: Ends, ports: Iterable[int], port: int, rule: 
     values = [
         FLOW.codec.pack(
             datapath.in_force.revision << 32 | _ALLOW | opener_is_b | _tag(each),
-            *(now, rule, FlowState.UDP_REPLIED, 0),
+            *(now, 1, STATES[table], 0),
         )
         for each in keys
     ]
-    datapath.maps["flows"].update_batch(b"".join(keys), b"".join(values), len(keys))
+    datapath.maps[table].update_batch(b"".join(keys), b"".join(values), len(keys))
 
 
-def held(datapath: Datapath) -> frozenset[bytes]:
-    """The keys of all that the table of answered flows has, as `key` makes them."""
+def held(datapath: Datapath, table: str) -> frozenset[bytes]:
+    """The keys of all that a table has, as `key` makes them."""
     size = FLOW_KEY.size_bytes
     return frozenset(
         keys[at : at + size]
-        for keys, _ in datapath.maps["flows"].items()
+        for keys, _ in datapath.maps[table].items()
         for at in range(0, len(keys), size)
     )
 

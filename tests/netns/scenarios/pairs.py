@@ -9,6 +9,7 @@ note PORT,PORT…             at SIGTERM it says of each that came in on wg0, an
                             nanoseconds of CLOCK_MONOTONIC
 opens COUNT PORT SOURCE,DESTINATION    a datagram from each of so many ports, from 1 on
 answer PORT                 answers each datagram that comes
+ignore PORT                 gets what comes, and answers nobody; until it is killed
 firsts COUNT PORT SOURCE,DESTINATION   the first fragments of so many datagrams
 """
 
@@ -66,6 +67,13 @@ def answer(port: str) -> None:
         while True:
             data, sender = sock.recvfrom(0xFFFF)
             sock.sendto(data, sender)
+
+
+def ignore(port: str) -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:  # and of IPv4
+        sock.bind(("::", int(port)))
+        say("ready")
+        _over.wait()
 
 
 def firsts(count: str, port: str, ends: str) -> None:
@@ -138,6 +146,7 @@ if __name__ == "__main__":
         "note": note,
         "opens": opens,
         "answer": answer,
+        "ignore": ignore,
         "firsts": firsts,
     }
     modes[sys.argv[1]](*sys.argv[2:])

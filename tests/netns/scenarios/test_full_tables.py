@@ -20,7 +20,7 @@ from tests.netns.scenarios.filled import fill, held, key, tables
 from tests.patience import wait_until
 from tests.strategies.packets import ip4, udp
 
-SILENT = [*PACKETS, "watch", "wg0", "80"]  # so that nobody is told that nobody listens
+SILENT = [*PAIRS, "ignore", "80"]  # so that nobody is told that nobody listens
 NODES = {"alice": "tags: a", "bob": "tags: b", "carol": "tags: a"}
 WEB = "name: web, from: a, to: b, ports: [tcp/80, udp/80, udp/90]"
 PING = "name: ping, from: a, to: b, ports: icmp"
@@ -31,7 +31,7 @@ ANSWERED, UNANSWERED, DATAGRAMS = (
 )  # what the tables hold (docs/threat-model.md)
 MORE = 3_000
 PAUSE_S = unhurried(0.001, 0.03)
-SILENT_PORTS = range(1, 1 << 16)
+TICK_S = unhurried(0.005, 0.1)
 UDP = 17
 ONE, ANOTHER = 0xFFFE, 0xFFFF
 
@@ -94,7 +94,7 @@ def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Me
     dropped = warden.drops()
     bob.spawn(SILENT).wait_for_output("ready")
     to_bob = target("udp/90", mesh.hosts["bob"][0])
-    with Flow(mesh["carol"], bob, to_bob, interval_s=0.005) as live:
+    with Flow(mesh["carol"], bob, to_bob, interval_s=TICK_S) as live:
         wait_until(lambda: min(received(live.report())) > 20, live.report)
         count, passed = 2 * UNANSWERED, warden.passed("web")
         mesh["alice"].succeed([*PAIRS, "opens", str(count), "80", ends(mesh, "alice")])
@@ -114,49 +114,65 @@ def test_flows_that_nobody_answers_push_out_each_other_and_open_nothing(mesh: Me
 
 @BOTH_KINDS
 def test_answered_flows_push_out_each_other_and_open_nothing(mesh: Mesh) -> None:
-    enforce(mesh, "{opens: unlimited}")
-    warden, bob, hers, his = mesh.warden("bob"), mesh["bob"], *first_addresses(mesh, "alice", "bob")
-    bob.spawn([*PAIRS, "answer", "80"]).wait_for_output("ready")
-    to_bob = target("udp/90", his)
-    with (
-        Flow(mesh["carol"], bob, to_bob, interval_s=0.005) as live,
-        tables(warden.machine) as found,
-    ):
-        _, datapath = found
-        wait_until(lambda: min(received(live.report())) > 20, live.report)
-        before = held(datapath)
-        fill(datapath, (hers, his), SILENT_PORTS, 90, rule=1)
-        silent = {key((hers, his), port, 90): port for port in SILENT_PORTS}
-        full = held(datapath)
-        assert before <= full
-        assert ANSWERED * 0.95 < len(full) <= ANSWERED
-        opened = {key((hers, his), port, 80) for port in range(1, MORE + 1)}
-
-        def are_open() -> bool:  # on a busy machine many are lost on their way
-            mesh["alice"].succeed([*PAIRS, "opens", str(MORE), "80", ends(mesh, "alice")])
-            arrived(mesh, "alice")
-            return len(opened & held(datapath)) > MORE * 0.9
-
-        wait_until(are_open)
-        assert not warden.drops()  # opening went on, for everybody
-        after = held(datapath)
-        assert ANSWERED * 0.95 < len(after) <= ANSWERED
-        most = max(received(live.report()))
-        wait_until(lambda: min(received(live.report())) > most + 20, live.report)
-        assert not live.report().error
-        # What was pushed out is as if it had never been; what is left is alive.
-        gone, left = (
-            [silent[each] for each in sorted(some)][:100]
-            for some in ((silent.keys() & full) - after, silent.keys() & after)
-        )
-        assert (len(gone), len(left)) == (100, 100)
-    assert late_answers(mesh, gone) == {"denied": 100, "rule default": 100}
+    gone, left = push_out(mesh, "flows", ANSWERED, MORE, [*PAIRS, "answer", "80"])
     moved = late_answers(mesh, left)
     assert moved.keys() == {"rule web"}
     assert moved["rule web"] >= 100  # Alice may say that nobody listens
     # Nor is it open to whom the policy is not any more, whatever the table has.
     mesh.enforce(mesh.document(NODES, [PING]), "bob")
     assert late_answers(mesh, gone + left) == {"denied": 200, "rule default": 200}
+
+
+@BOTH_KINDS
+def test_unanswered_flows_of_a_full_table_push_out_each_other_and_open_nothing(mesh: Mesh) -> None:
+    push_out(mesh, "unanswered", UNANSWERED, 1_000, SILENT)  # what is left is soon dead by itself
+
+
+def push_out(
+    mesh: Mesh, table: str, size: int, more: int, bob_on_80: list[str]
+) -> tuple[list[int], list[int]]:
+    """Fill a table by hand, and then let Alice open more: a hundred of her ports whose flows are
+    gone, to which Bob's late answer is an open of his own, and a hundred whose are left.
+    """
+    enforce(mesh, "{opens: unlimited}")
+    warden, bob, hers, his = mesh.warden("bob"), mesh["bob"], *first_addresses(mesh, "alice", "bob")
+    dropped = warden.drops()
+    bob.spawn(bob_on_80).wait_for_output("ready")
+    to_bob = target("udp/90", his)
+    with (
+        Flow(mesh["carol"], bob, to_bob, interval_s=TICK_S) as live,
+        tables(warden.machine) as found,
+    ):
+        _, datapath = found
+        wait_until(lambda: min(received(live.report())) > 20, live.report)
+        before = held(datapath, "flows")
+        fill(datapath, table, (hers, his), range(1, size), 90)
+        silent = {key((hers, his), port, 90): port for port in range(1, size)}
+        full = held(datapath, table)
+        assert before <= held(datapath, "flows")
+        assert size * 0.95 < len(full) <= size
+        opened = {key((hers, his), port, 80) for port in range(1, more + 1)}
+
+        def are_open() -> bool:  # on a busy machine many are lost on their way
+            mesh["alice"].succeed([*PAIRS, "opens", str(more), "80", ends(mesh, "alice")])
+            arrived(mesh, "alice")
+            return len(opened & held(datapath, table)) > more * 0.9
+
+        wait_until(are_open)
+        assert warden.drops() == dropped  # opening went on, for everybody
+        after = held(datapath, table)
+        assert size * 0.95 < len(after) <= size
+        most = max(received(live.report()))
+        wait_until(lambda: min(received(live.report())) > most + 20, live.report)
+        assert not live.report().error
+        # What was pushed out is as if it had never been.
+        gone, left = (
+            [silent[each] for each in sorted(some)][:100]
+            for some in ((silent.keys() & full) - after, silent.keys() & after)
+        )
+        assert (len(gone), len(left)) == (100, 100)
+    assert late_answers(mesh, gone) == {"denied": 100, "rule default": 100}
+    return gone, left
 
 
 def first_addresses(mesh: Mesh, *names: str) -> tuple[str, ...]:
