@@ -25,12 +25,18 @@ PROOFS = {
     "nothing passes after a revocation": (
         "test_nothing_that_is_sent_after_the_commit_passes[bob-KIND]",
     ),
-    "nmap finds what the policy says": ("test_scans_find_what_the_policy_lets_be_found[syn]",),
+    "nmap finds what the policy says": ("test_scans_find_what_the_policy_lets_be_found[opens]",),
     "hostile packets drop for their reasons": (
         "test_what_is_to_drop_for_one_reason_does_so_back_to_back",
         "test_another_peers_address_is_stopped_by_wireguard",
         "test_a_source_route_of_ipv4_is_refused_by_the_kernel_behind",
         "test_nothing_is_written_over_what_was_judged",
+    ),
+    "what hping3 makes comes out or drops for its reason": (
+        "test_what_hping3_makes_all_at_once_comes_out_or_drops[alice]",
+    ),
+    "flows that nobody answers push out each other": (
+        "test_unanswered_flows_of_a_full_table_push_out_each_other_and_open_nothing[KIND]",
     ),
     "a rule ends without an agent": ("test_flows_of_a_rule_are_cut_at_its_end[dead]",),
     "no packet is judged by a mixture": ("test_no_packet_is_judged_by_a_mixture[KIND]",),

@@ -11,12 +11,13 @@ import pytest
 
 from krait.kernel.seat import AttachKind
 from krait.lab.mesh import Lab
-from tests.netns.scenarios import test_hostile_packets, test_scans
+from tests.netns.scenarios import test_hostile_packets, test_hping, test_scans
 from tests.netns.scenarios.conftest import Mesh
 from tests.netns.scenarios.test_commits import test_no_packet_is_judged_by_a_mixture
 from tests.netns.scenarios.test_full_tables import (
     test_a_policy_that_no_table_holds_changes_nothing_and_status_says_why,
     test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_nothing,
+    test_unanswered_flows_of_a_full_table_push_out_each_other_and_open_nothing,
 )
 from tests.netns.scenarios.test_hostile_packets import (
     Victim,
@@ -24,6 +25,10 @@ from tests.netns.scenarios.test_hostile_packets import (
     test_another_peers_address_is_stopped_by_wireguard,
     test_nothing_is_written_over_what_was_judged,
     test_what_is_to_drop_for_one_reason_does_so_back_to_back,
+)
+from tests.netns.scenarios.test_hping import (
+    Range,
+    test_what_hping3_makes_all_at_once_comes_out_or_drops,
 )
 from tests.netns.scenarios.test_rejections import (
     test_a_connection_is_refused_at_once_and_a_datagram_prohibited,
@@ -60,6 +65,8 @@ __all__ = [
     "test_of_two_revisions_only_what_both_allow_opens",
     "test_ports_that_do_not_fit_beside_those_in_force_get_larger_tables_and_open_nothing",
     "test_scans_find_what_the_policy_lets_be_found",
+    "test_unanswered_flows_of_a_full_table_push_out_each_other_and_open_nothing",
+    "test_what_hping3_makes_all_at_once_comes_out_or_drops",
     "test_what_is_to_drop_for_one_reason_does_so_back_to_back",
 ]
 
@@ -101,12 +108,19 @@ def pair(mesh: Mesh) -> Mesh:
     return mesh
 
 
-@pytest.fixture
-def scanned(mesh: Mesh) -> Mesh:
-    return test_scans.on_guard(mesh)
+# These three are for tests in a row: what serves or watches is gone once `mesh` is asked for again.
+
+
+@pytest.fixture(scope="module")
+def scanned(one_mesh: Mesh) -> Mesh:
+    return test_scans.on_guard(quiet(one_mesh))
 
 
 @pytest.fixture(scope="module")
 def victim(one_mesh: Mesh) -> Victim:
-    """For tests in a row: what it watches with is gone once `mesh` is asked for again."""
     return test_hostile_packets.on_guard(quiet(one_mesh))
+
+
+@pytest.fixture(scope="module")
+def shot_at(one_mesh: Mesh) -> Range:
+    return test_hping.on_guard(quiet(one_mesh))
