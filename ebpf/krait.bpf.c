@@ -151,7 +151,7 @@ INLINE int krait(struct __sk_buff *skb, const int egress, struct verdict *v)
 	} else if (!uncounted) {
 		record(skb, v);
 	}
-	if (v->reason == KRAIT_DENIED && !x.dry)
+	if (v->reason == KRAIT_DENIED && !x.dry && s.self && s.self->flags & KRAIT_SELF_REJECTS)
 		return reject(skb, opaque((s.slot & 1) * n_rules + v->rule, skb->len), egress);
 	return v->reason ? TC_ACT_SHOT : TC_ACT_UNSPEC; /* UNSPEC: the next program's turn */
 }

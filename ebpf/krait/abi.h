@@ -75,7 +75,8 @@ enum krait_self_flag {
 	KRAIT_SELF_ARMED = 1,
 	KRAIT_SELF_TRANSIT = 2,
 	KRAIT_SELF_STRICT = 4,
-	KRAIT_SELF_REJECT_INGRESS = 8 /* a peer is told too whose packet arrives */
+	KRAIT_SELF_REJECT_INGRESS = 8, /* a peer is told too whose packet arrives */
+	KRAIT_SELF_REJECTS = 16	       /* some denial is told */
 };
 
 enum krait_principal_flag { KRAIT_PRINCIPAL_UNKNOWN_PEER = 1, KRAIT_PRINCIPAL_GROUP = 2 };

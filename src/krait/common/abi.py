@@ -90,6 +90,8 @@ class SelfFlag(IntFlag):
     STRICT = 4
     REJECT_INGRESS = 8
     """A peer is told too whose packet arrives here."""
+    REJECTS = 16
+    """Some denial is told. Where none is, nobody asks whether this one."""
 
 
 class PrincipalFlag(IntFlag):

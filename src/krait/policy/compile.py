@@ -96,9 +96,10 @@ def compile_policy(
         view.peers,
         _numbered_rules(known.shadow_rules, shadow_concern, rows) if shadow_concern else (),
     )
+    rejecting = _rejecting(document.policy, numbers.rules)
     return Compiled(
         numbers=numbers,
-        flags=_flags(document.policy, transit=view.transit),
+        flags=_flags(document.policy, transit=view.transit, rejects=any(rejecting)),
         limits=document.policy.limits,
         mesh=view.mesh,
         principals=_numbered(principals, columns),
@@ -106,7 +107,7 @@ def compile_policy(
         layout=PairLayout.TRIANGLE if view.transit else PairLayout.ROWS,
         rows=_rows(Pairing(concern, _places(numbers.rules)), rows, columns, view),
         ends=_ends(document.policy, numbers.rules),
-        rejecting=_rejecting(document.policy, numbers.rules),
+        rejecting=rejecting,
         shadow=_rows(Pairing(shadow_concern, _places(numbers.shadow_rules)), rows, columns, view)
         if shadow_concern
         else {},
@@ -205,10 +206,11 @@ def _placed(view: View) -> tuple[tuple[Principal, ...], dict[int, tuple[Span, ..
     return tuple(number_of), {version: tuple(some) for version, some in spans.items()}
 
 
-def _flags(policy: Policy, *, transit: bool) -> SelfFlag:
+def _flags(policy: Policy, *, transit: bool, rejects: bool) -> SelfFlag:
     flags = SelfFlag.ARMED
     flags |= SelfFlag.TRANSIT if transit else SelfFlag(0)
     flags |= SelfFlag.STRICT if policy.strict else SelfFlag(0)
+    flags |= SelfFlag.REJECTS if rejects else SelfFlag(0)
     flags |= SelfFlag.REJECT_INGRESS if policy.reject_ingress else SelfFlag(0)
     return flags
 

@@ -64,11 +64,14 @@ def test_who_is_told_of_a_denial_goes_by_the_rules_numbers() -> None:
         replace(rule(3, ()), until=9),
     )
     plain = document(rules[:1])
-    assert compile_policy(plain, resolve(plain, interface("x"))).rejecting == ()
+    compiled = compile_policy(plain, resolve(plain, interface("x")))
+    assert compiled.rejecting == ()
+    assert not compiled.flags & SelfFlag.REJECTS
     mixed = document(rules)
     compiled = compile_policy(mixed, resolve(mixed, interface("x")))
     assert compiled.numbers.rules == ("r1", "r2", "r3")
     assert compiled.rejecting == (False, False, True, False)
+    assert compiled.flags & SelfFlag.REJECTS
     assert not compiled.flags & SelfFlag.REJECT_INGRESS
     policy = replace(mixed.policy, default=Action.REJECT, reject_ingress=True)
     mixed = replace(mixed, policy=policy)
