@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from krait.common.errors import SystemRefused
-from krait.common.guard import GuardMark, GuardReason
+from krait.common.guard import GUARD_VERSION, GuardMark, GuardReason
 from krait.kernel import clsact
 from krait.kernel.bpf.link import TcxLink, tcx_query
 from krait.kernel.guard import GuardLoad
@@ -111,7 +111,7 @@ def test_it_outlives_who_attached_it_and_the_next_one_finds_it(
     guards.attach(wire)
     following = Guards(pins, "wg0", guards.kind)
     assert seats(following, wire) == {wire: [(guards.kind, guards.program_id())]}
-    with GuardLoad.open(pins / "guard-1") as load:
+    with GuardLoad.open(pins / f"guard-{GUARD_VERSION}") as load:
         assert load.marks == MARKS
 
 
@@ -205,7 +205,7 @@ def test_a_device_in_another_namespace_loses_it_and_another_of_its_number_gets_o
 
 def test_half_a_load_and_one_of_another_version_are_outdated(tcx: Guards, pins: Path) -> None:
     assert not tcx.outdated()
-    for name in ("guard-0", "guard-1+"):
+    for name in (f"guard-{GUARD_VERSION - 1}", f"guard-{GUARD_VERSION}+"):
         (pins / name).mkdir()
     assert tcx.outdated()
     tcx.drop(outdated=True)
@@ -217,7 +217,7 @@ def test_a_load_of_which_a_pin_is_gone_is_none_and_is_made_anew(
     wire: int, guards: Guards, pins: Path
 ) -> None:
     guards.attach(wire)
-    (pins / "guard-1" / "marks4").unlink()
+    (pins / f"guard-{GUARD_VERSION}" / "marks4").unlink()
     assert guards.program_id() is None
     assert guards.drops() == {}
     guards.load(MARKS)
@@ -227,7 +227,7 @@ def test_a_load_of_which_a_pin_is_gone_is_none_and_is_made_anew(
 
 def test_a_load_of_which_a_crash_left_some_is_outdated_and_goes(tcx: Guards, pins: Path) -> None:
     assert not tcx.outdated()
-    (pins / "guard-1" / "krait_guard").unlink()
+    (pins / f"guard-{GUARD_VERSION}" / "krait_guard").unlink()
     assert tcx.program_id() is None
     assert tcx.outdated()
     tcx.drop(outdated=False)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from krait.agent.paths import Paths
-from krait.common.guard import GuardReason
+from krait.common.guard import GUARD_VERSION, GuardReason
 from krait.kernel.capability import NEEDED
 from krait.kernel.guard import GuardLoad
 from krait.kernel.seat import AttachKind
@@ -90,7 +90,7 @@ def start(node: Node, *interfaces: str) -> Agent:
 
 def drops(machine: NamespaceMachine) -> dict[GuardReason, int]:
     pins = Path(f"/proc/{machine.pid}/root") / Paths().pins_of("wg0").relative_to("/")
-    with GuardLoad.open(pins / "guard-1") as load:
+    with GuardLoad.open(pins / f"guard-{GUARD_VERSION}") as load:
         return {reason: count.packets for reason, count in load.drops.items()}
 
 
