@@ -165,7 +165,7 @@ def _node(document: Document, name: str) -> Node:
             return node
     raise UsageError(
         f"{document.source} has no node {quoted(name)}",
-        hint=suggestion(name, (each.name for each in document.nodes)) or "name one that it has",
+        hint=suggestion(name, {each.name for each in document.nodes}) or "name one that it has",
     )
 
 

@@ -23,7 +23,7 @@ class Groups:
     """The groups of one policy, and which of them are used."""
 
     def __init__(self, known: Iterable[PortGroup] = ()) -> None:
-        self._known = {group.name: group for group in known}
+        self._known = {f"{SIGN}{group.name}": group for group in known}
         self._used: set[str] = set()
 
     def parse(self, text: str) -> tuple[PortSpan, ...]:
@@ -33,9 +33,9 @@ class Groups:
         """
         if not text.startswith(SIGN):
             return ports.parse(text)
-        group = self._known.get(text.removeprefix(SIGN))
+        group = self._known.get(text)
         if group is None:
-            near = suggestion(text, [f"{SIGN}{name}" for name in self._known])
+            near = suggestion(text, self._known)
             hint = near or "the policy has it under `groups`, or writes the ports out"
             raise UsageError(f"unknown group {quoted(text)}", hint=hint)
         self._used.add(group.name)

@@ -56,7 +56,7 @@ def _answers(
     """Each node that was named, and the words for who named it."""
     if asked is not None:
         if _named(document, asked) is None:
-            near = suggestion(asked, (node.name for node in document.nodes))
+            near = suggestion(asked, {node.name for node in document.nodes})
             raise UsageError(
                 f"{document.source} has no node {quoted(asked)}",
                 hint=near or "name one that it has",

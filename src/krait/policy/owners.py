@@ -119,7 +119,7 @@ def _unknown(document: Document, text: str) -> UsageError:
         return UsageError(
             f"{quoted(text)} is a tag, not a node", hint=f"name one that has it: {members[0]}"
         )
-    nodes = [each.name for each in document.named]
+    nodes = {each.name for each in document.named}
     return UsageError(
         f"{document.source} has no node {quoted(text)}",
         hint=suggestion(text, nodes) or "give the name of a node, or an address",

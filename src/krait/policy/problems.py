@@ -2,9 +2,11 @@
 """What is wrong with a document: every problem with its place, reported together."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
+from string import ascii_lowercase, digits
 from typing import NoReturn, Protocol, TypeVar
 
 from krait.common.errors import UsageError
@@ -15,6 +17,12 @@ MAX_PROBLEMS = 50
 """After so many a reader has the idea; suggestions for the rest would only cost time."""
 
 _SHOWN_CHARACTERS = 48
+_MOST_COMPARED = 200
+"""Words that a misspelt one is compared with: of a large mesh it would take minutes."""
+
+_LETTERS = f"{ascii_lowercase}{digits}-"
+"""Of names."""
+
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64, public or not
 
 
@@ -107,7 +115,26 @@ def printable(text: str) -> str:
     return "".join(safe)
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """A hint with the nearest known word, or nothing where none is near."""
-    near = get_close_matches(word[:_SHOWN_CHARACTERS], known, n=1)
-    return f"did you mean {quoted(near[0])}?" if near else ""
+def suggestion(word: str, *known: Collection[str]) -> str:
+    """A hint with the nearest known word, or nothing where none is near.
+
+    Of many words those alone are near that are one slip away: they are looked up, for which sets
+    are best, and never compared.
+    """
+    word = word[:_SHOWN_CHARACTERS]
+    near: Iterator[str] = chain(*known)
+    if sum(map(len, known)) > _MOST_COMPARED:
+        near = (each for each in _one_slip_from(word) if any(each in words for words in known))
+    nearest = get_close_matches(word, near, n=1)
+    return f"did you mean {quoted(nearest[0])}?" if nearest else ""
+
+
+def _one_slip_from(word: str) -> Iterator[str]:
+    """The words with a letter more, less or another, or with two that changed places."""
+    for place in range(len(word) + 1):
+        before, behind = word[:place], word[place:]
+        yield before + behind[1:]
+        yield before + behind[1:2] + behind[:1] + behind[2:]
+        for letter in _LETTERS:
+            yield before + letter + behind
+            yield before + letter + behind[1:]

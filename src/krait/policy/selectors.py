@@ -107,7 +107,7 @@ def _explain(name: str, names: Names) -> tuple[str, str]:
             f"{shown} is an address; selectors name tags and nodes",
             "list the subnet under `routes` of its node, with tags, and name a tag here",
         )
-    return f"unknown tag or node {shown}", suggestion(name, names.tags | names.nodes | names.groups)
+    return f"unknown tag or node {shown}", suggestion(name, names.tags, names.nodes, names.groups)
 
 
 def _text(tree: Tree) -> str:
