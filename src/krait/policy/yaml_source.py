@@ -101,6 +101,8 @@ def _decode(data: bytes, problems: Problems) -> str:
     except UnicodeDecodeError as error:
         good, bad = error.object[: error.start].decode(), error.object[error.start]
         problems.stop(_end_of(good), f"not UTF-8: byte 0x{bad:02x}", "save the file as UTF-8")
+    if (directive := f"\n{text}".find("\n%")) >= 0:  # those of %TAG cost libyaml their square
+        problems.stop(_end_of(text[:directive]), "a directive of YAML", "leave the line out")
     if tab := _TAB_INDENT.search(text):
         problems.stop(
             _end_of(text[: tab.start(1)]), "a tab in the indentation", "YAML indents with spaces"

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a text is refused for before a word of it is read."""
+
+from typing import NoReturn
+
+import pytest
+import yaml
+
+from krait.policy import yaml_source
+from krait.policy.problems import Problem
+from tests.documents import policy
+from tests.unit.policy.refusal import HERE, assert_refused_there, problems
+
+
+class Unread(yaml.CSafeLoader):
+    """Fails if anybody wants to know what is in it."""
+
+    def get_event(self) -> NoReturn:
+        raise AssertionError("parsed")
+
+
+DIRECTIVES = {
+    "of a version": f"{HERE}%YAML 1.1\n---\n{policy('{}')}",
+    "behind a comment": f"# v\n{HERE}%TAG !a! a\n---\n{policy('{}')}",
+    "in a document": f"nodes:\n{HERE}%TAG !a! a\n---\n{policy('{}')}",
+    "with lines of DOS": f"---\r\n...\r\n{HERE}%TAG !a! a\r\n---\r\n{{}}",
+}
+
+
+@pytest.mark.parametrize("text", DIRECTIVES.values(), ids=DIRECTIVES)
+def test_a_directive_is_refused_where_it_stands(text: str) -> None:
+    assert_refused_there(text, "a directive of YAML")
+
+
+def test_a_great_many_directives_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser compares each %TAG with all before it, in one call that holds Python's lock."""
+    monkeypatch.setattr(yaml_source, "_PARSER", Unread)
+    lines = "".join(f"%TAG !a{number}! a\n" for number in range(120_000))
+    (problem,) = problems(f"{lines}--- a")
+    assert problem == Problem(1, 1, "a directive of YAML", "leave the line out")
