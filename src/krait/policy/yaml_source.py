@@ -8,6 +8,7 @@ Scalars stay text; what `10` or `no` means is for the field that holds it to say
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
@@ -26,6 +27,7 @@ MAX_EVENTS = 1 << 22
 MAX_DEPTH = 16
 """A document that means something needs seven."""
 
+_TOO_MANY = "more than {:,} words, lists and mappings"
 _BEGIN = "start with `nodes:` and `policy:`, or with what `krait example` prints"
 _SHORTER = "let rules name tags that many nodes have, and not one node each"
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -80,6 +82,8 @@ def read(data: bytes, problems: Problems) -> Tree:
     for what cannot be read at all: too large, not UTF-8, broken syntax, none or several documents.
     """
     text = _decode(data, problems)
+    if _has_too_many(text):
+        problems.stop(Mark(1, 1), _TOO_MANY.format(MAX_EVENTS), _SHORTER)
     try:
         roots = _build(iter(_PARSER(text).get_event, None), problems)
     except yaml.MarkedYAMLError as error:
@@ -116,6 +120,18 @@ def _decode(data: bytes, problems: Problems) -> str:
     return text
 
 
+def _has_too_many(text: str) -> bool:
+    """Whether there are more than MAX_EVENTS, counted by libyaml alone: nothing is kept of them.
+
+    What it cannot read is told of by who reads it.
+    """
+    count = getattr(_PARSER, "raw_parse", None)
+    if len(text) > MAX_EVENTS and count is not None:
+        with suppress(yaml.YAMLError):
+            return bool(count(_PARSER(text)) > MAX_EVENTS)
+    return False
+
+
 def _end_of(text: str) -> Mark:
     """The place just behind a text that starts the document."""
     return Mark(text.count("\n") + 1, len(text) - text.rfind("\n"))
@@ -150,9 +166,7 @@ def _build(events: Iterator[_Event], problems: Problems) -> list[Tree]:
         elif kind is yaml.DocumentStartEvent and roots:
             problems.stop(_mark(event), "a second document", "write one per file")
         if count > MAX_EVENTS:
-            problems.stop(
-                _mark(event), f"more than {MAX_EVENTS:,} words, lists and mappings", _SHORTER
-            )
+            problems.stop(_mark(event), _TOO_MANY.format(MAX_EVENTS), _SHORTER)
     return roots
 
 

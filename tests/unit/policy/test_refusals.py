@@ -6,7 +6,6 @@ from base64 import b64encode
 import pytest
 
 from krait.common.errors import ExitCode
-from krait.policy import yaml_source
 from krait.policy.document import load
 from krait.policy.nodes import MAX_RANGES
 from krait.policy.problems import MAX_PROBLEMS, DocumentError, Problem
@@ -381,12 +380,6 @@ def test_bytes_that_are_not_utf8_are_refused_where_they_stand(mark: bytes) -> No
         load(mark + "nodes:\n  ü: ".encode() + b"\xff", "krait.yaml")
     (problem,) = caught.value.problems
     assert problem == Problem(2, 6, "not UTF-8: byte 0xff", "save the file as UTF-8")
-
-
-def test_more_values_than_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_source, "MAX_EVENTS", 10)
-    (problem,) = problems("nodes: [a, b, c, d, e, f, g, h]")
-    assert (problem.line, problem.message) == (1, "more than 10 words, lists and mappings")
 
 
 def test_a_document_larger_than_the_bound_is_refused_unread() -> None:

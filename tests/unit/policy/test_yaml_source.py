@@ -11,6 +11,8 @@ from krait.policy.problems import Problem
 from tests.documents import policy
 from tests.unit.policy.refusal import HERE, assert_refused_there, problems
 
+SHORTER = "let rules name tags that many nodes have, and not one node each"
+
 
 class Unread(yaml.CSafeLoader):
     """Fails if anybody wants to know what is in it."""
@@ -38,3 +40,25 @@ def test_a_great_many_directives_are_refused_unread(monkeypatch: pytest.MonkeyPa
     lines = "".join(f"%TAG !a{number}! a\n" for number in range(120_000))
     (problem,) = problems(f"{lines}--- a")
     assert problem == Problem(1, 1, "a directive of YAML", "leave the line out")
+
+
+def test_more_values_than_the_bound_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six million of them would take ten seconds and half a GiB until the bound is met."""
+    monkeypatch.setattr(yaml_source, "MAX_EVENTS", 10)
+    monkeypatch.setattr(yaml_source, "_PARSER", Unread)
+    (problem,) = problems("nodes: [a, b, c, d, e, f, g, h]")
+    assert problem == Problem(1, 1, "more than 10 words, lists and mappings", SHORTER)
+
+
+def test_the_parser_that_cannot_count_refuses_them_as_it_meets_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(yaml_source, "MAX_EVENTS", 10)
+    monkeypatch.setattr(yaml_source, "_PARSER", yaml.SafeLoader)
+    (problem,) = problems("nodes: [a,\nb, c, d, e, f, g, h]")
+    assert problem == Problem(2, 16, "more than 10 words, lists and mappings", SHORTER)
+
+
+def test_what_cannot_be_counted_is_told_of_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_source, "MAX_EVENTS", 20)
+    assert_refused_there(f"nodes: {{a: b{HERE}: [c, d, e, f]}}\n", "not valid YAML")
