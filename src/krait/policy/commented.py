@@ -18,9 +18,8 @@ Value: TypeAlias = "Word | Listing"
 _Event: TypeAlias = Any  # the stubs know less of events than the parser gives
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_COMMENT = re.compile("#[^\n\r\x85\u2028\u2029]*")
-_HEADER = re.compile(r"[|>][-+0-9]*[ \t]+(#[^\n\r\x85\u2028\u2029]*)")
+_COMMENT = re.compile("#[^\r\n]*")
+_HEADER = re.compile(r"[|>][-+0-9]*[ \t]+(#[^\r\n]*)")
 """The first line of a block of text, with a comment."""
 
 _INDENT = " \t-?"
@@ -132,7 +131,7 @@ class _Reader:
         self.root = Listing(is_mapping=True, column=0)
         self.start: list[str] | None = None
         self._text = text
-        self._lines = [0, *(match.end() for match in _BREAK.finditer(text))]
+        self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
         self._stack: list[tuple[Listing, Entry | None]] = []  # and the entry that it is in
         self._keyed: Entry | None = None  # whose value comes next
         self._last: Entry | None = None

@@ -21,9 +21,6 @@ from krait.policy.problems import DocumentError, Problems
 from krait.policy.reader import Reader
 from krait.policy.yaml_source import MAX_BYTES, MAX_EVENTS, Mapping, Tree, read
 
-_OTHER_BREAKS = tuple(each.encode() for each in "\r\x85\u2028\u2029")
-"""At these, too, a line ends for YAML."""
-
 _MOST_BYTES = min(MAX_BYTES, MAX_EVENTS)
 """No document has more events than bytes, so one of this size cannot have too many."""
 
@@ -33,7 +30,7 @@ def reread(known: Document, old: bytes, new: bytes) -> Document | None:
 
     Never raises; there is no answer for a document that `load` refuses.
     """
-    if len(new) > _MOST_BYTES or any(each in data for each in _OTHER_BREAKS for data in (old, new)):
+    if len(new) > _MOST_BYTES:
         return None
     edit = _Edit.between(old.split(b"\n"), new.split(b"\n"), known.nodes)
     problems = Problems(known.source)

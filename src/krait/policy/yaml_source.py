@@ -31,9 +31,15 @@ _TOO_MANY = "more than {:,} words, lists and mappings"
 _BEGIN = "start with `nodes:` and `policy:`, or with what `krait example` prints"
 _SHORTER = "let rules name tags that many nodes have, and not one node each"
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+_ODD = re.compile(
+    "(?P<line>\r(?!\n)|[\x85\u2028\u2029])"
+    "|(?P<order>[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])"  # Unicode's Bidi_Control
+    "|[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_WHY_ODD = {
+    "line": "; a line ends here for YAML, though not where it is edited or reviewed",
+    "order": "; what is around it is shown in another order than it is read",
+}
 _TAB_INDENT = re.compile("^ *(\t)", re.MULTILINE)
 
 
@@ -111,11 +117,11 @@ def _decode(data: bytes, problems: Problems) -> str:
         problems.stop(
             _end_of(text[: tab.start(1)]), "a tab in the indentation", "YAML indents with spaces"
         )
-    if odd := _UNPRINTABLE.search(text):
+    if odd := _ODD.search(text):
         problems.stop(
             _end_of(text[: odd.start()]),
             f"a control character, U+{ord(odd.group()):04X}",
-            "take it out",
+            f"take it out{_WHY_ODD.get(odd.lastgroup or '', '')}",
         )
     return text
 

@@ -204,10 +204,16 @@ def test_nodes_in_braces_are_read_as_a_whole(brace: str) -> None:
     assert agree(old, new) is None
 
 
-def test_other_ends_of_lines_are_read_as_a_whole() -> None:
+def test_what_ends_a_line_for_yaml_alone_is_not_read() -> None:
     for sign in ("\r", "\x85", "\u2028"):
-        old = DOCUMENT.replace("the mesh", f"the{sign}# mesh").encode()
-        assert agree(old, old.replace(b"web3", b"web4")) is None
+        new = DOCUMENT.replace("the mesh", f"the{sign}# mesh").encode()
+        assert loaded(new) is None
+        assert agree(DOCUMENT.encode(), new) is None
+
+
+def test_lines_of_dos_are_read_in_part_too() -> None:
+    old = DOCUMENT.replace("\n", "\r\n").encode()
+    assert agree(old, old.replace(b"web3", b"web4"))
 
 
 @st.composite

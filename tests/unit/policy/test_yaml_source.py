@@ -7,11 +7,13 @@ import pytest
 import yaml
 
 from krait.policy import yaml_source
+from krait.policy.document import load
 from krait.policy.problems import Problem
 from tests.documents import policy
 from tests.unit.policy.refusal import HERE, assert_refused_there, problems
 
 SHORTER = "let rules name tags that many nodes have, and not one node each"
+TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Unread(yaml.CSafeLoader):
@@ -62,3 +64,29 @@ def test_the_parser_that_cannot_count_refuses_them_as_it_meets_them(
 def test_what_cannot_be_counted_is_told_of_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_source, "MAX_EVENTS", 20)
     assert_refused_there(f"nodes: {{a: b{HERE}: [c, d, e, f]}}\n", "not valid YAML")
+
+
+@pytest.mark.parametrize("sign", ["\r", "\x85", "\u2028", "\u2029"], ids=ascii)
+def test_what_ends_a_comment_for_the_reader_alone_is_refused(sign: str) -> None:
+    """Editors and diffs show one comment, of which the parser reads a rule."""
+    text = f"\n  rules:\n    # pings alone{HERE}{sign}    - {{from: web, to: db}}\n    []"
+    assert_refused_there(policy(text), f"a control character, U+{ord(sign):04X}")
+    (problem,) = problems(policy(text).replace(HERE, ""))
+    assert problem.hint == (
+        "take it out; a line ends here for YAML, though not where it is edited or reviewed"
+    )
+
+
+@pytest.mark.parametrize("sign", TURNS, ids=ascii)
+def test_what_has_a_text_shown_in_another_order_is_refused(sign: str) -> None:
+    text = f"\n  rules: []  # nothing{HERE}{sign} else"
+    assert_refused_there(policy(text), f"a control character, U+{ord(sign):04X}")
+    (problem,) = problems(policy(text).replace(HERE, ""))
+    assert problem.hint == (
+        "take it out; what is around it is shown in another order than it is read"
+    )
+
+
+@pytest.mark.parametrize("sign", ["\r\n", "\u200d", "\u061b", "ü", "שלום", "🐍"], ids=ascii)
+def test_what_is_shown_as_it_is_read_may_stand_in_a_comment(sign: str) -> None:
+    assert load(policy(f"{{}}  # a{sign}# b").encode(), "d").policy.rules == ()
