@@ -12,7 +12,17 @@ _INTERFACES = {
     "zsh": "_net_interfaces",
     "fish": "(__fish_print_interfaces)",
 }
-_BASH = '_krait_interfaces() { compgen -W "$(ls /sys/class/net)" -- "$1"; }'
+_BASH = """
+# Not by `compgen -W`, which runs a name such as `$(id)`. Nor is one offered that Krait does not take:
+# bash writes it into the line as it is.
+_krait_interfaces() {
+  local name
+  for name in /sys/class/net/*; do
+    name=${name##*/}
+    [[ $name == "$1"* && $name != *[!a-zA-Z0-9_=+.-]* ]] && printf '%s\\n' "$name"
+  done
+}
+"""
 _BY_METAVAR = {"IFACE": _INTERFACES, "FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
 
 

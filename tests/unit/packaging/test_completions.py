@@ -61,6 +61,22 @@ def test_verbs_options_choices_files_and_interfaces_are_offered(
         assert "lo" in ask(*words)
 
 
+@pytest.mark.parametrize(
+    ("typed", "there"),
+    {"": {"wg0", "lo", "a_=+.-Z9"}, "w": {"wg0"}, "*": set(), "$(": set()}.items(),
+)
+def test_bash_offers_interfaces_and_runs_no_name_of_one(
+    scripts: dict[str, Path], tmp_path: Path, typed: str, there: set[str]
+) -> None:
+    """Who may give an interface its name, in a container, may not run commands as root."""
+    interfaces, script = tmp_path / "net", scripts["bash"]
+    for name in ("wg0", "lo", "a_=+.-Z9", "$(id>hit)", "`id>hit`", "w;id>hit", "w'", "w*", "w\33"):
+        (interfaces / name).mkdir(parents=True)
+    script.write_text(script.read_text().replace("/sys/class/net", str(interfaces)))
+    assert offered("bash", script, "status", typed) - {""} == there
+    assert not (tmp_path / "hit").exists()
+
+
 def test_zsh_understands_its_script(scripts: dict[str, Path]) -> None:
     assert scripts["zsh"].read_text().startswith("#compdef krait\n")
     run("zsh", "-f", "-n", scripts["zsh"], cwd=scripts["zsh"].parent)
