@@ -13,8 +13,8 @@ _INTERFACES = {
     "fish": "(__fish_print_interfaces)",
 }
 _BASH = """
-# Not by `compgen -W`, which runs a name such as `$(id)`. Nor is one offered that Krait does not take:
-# bash writes it into the line as it is.
+# Not by `compgen -W`, which runs a name such as `$(id)`. Nor is one offered that Krait does not
+# take: bash writes it into the line as it is.
 _krait_interfaces() {
   local name
   for name in /sys/class/net/*; do
