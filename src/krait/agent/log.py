@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from krait.common.errors import KraitError
+from krait.common.words import printable
 
 
 def configure(interface: str, stream: TextIO = sys.stderr) -> None:
@@ -22,7 +23,7 @@ def configure(interface: str, stream: TextIO = sys.stderr) -> None:
             colors=not os.environ.get("NO_COLOR"),
             exception_formatter=structlog.dev.plain_traceback,  # with rich it would show values
         )
-        processors += [stamp, person]
+        processors += [stamp, _printable, person]
     else:
 
         def in_order(_: object, __: str, event: EventDict) -> EventDict:
@@ -37,6 +38,14 @@ def configure(interface: str, stream: TextIO = sys.stderr) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
+
+
+def _printable(_: object, __: str, event: EventDict) -> EventDict:
+    """No name of an interface or a file reaches a terminal as it is."""
+    return {
+        key: "\n".join(map(printable, what.split("\n"))) if isinstance(what, str) else what
+        for key, what in event.items()
+    }
 
 
 def ended(error: KraitError, details: Sequence[str] = ()) -> None:

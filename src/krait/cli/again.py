@@ -7,7 +7,7 @@ from pathlib import Path
 from krait.agent.managed.orders import read_orders
 from krait.agent.paths import Paths
 from krait.agent.state import read_records
-from krait.policy.problems import printable
+from krait.common.words import printable
 
 
 def command(interface: str, paths: Paths) -> str:

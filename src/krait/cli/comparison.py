@@ -8,7 +8,7 @@ from krait.cli import flow_words, output
 from krait.cli.amounts import last_seen
 from krait.cli.output import Style, paint
 from krait.common.abi import PairClass
-from krait.common.words import plural
+from krait.common.words import plural, printable
 from krait.policy import flow as flows
 from krait.policy import ports
 from krait.policy.compare import ClassChange, Comparison, Row, Without
@@ -16,7 +16,6 @@ from krait.policy.explain import words
 from krait.policy.identities import in_words
 from krait.policy.model import PortSpan, Rule
 from krait.policy.parties import Parties
-from krait.policy.problems import printable
 from krait.policy.settings import NodeChange
 
 _NAMED = 5

@@ -8,9 +8,8 @@ from krait.agent.live_flows import Flows, Seen
 from krait.cli import flow_words, output
 from krait.cli.amounts import last_seen, span
 from krait.cli.output import Json, Style, paint
-from krait.common.words import plural
+from krait.common.words import plural, printable
 from krait.policy.flow import label
-from krait.policy.problems import printable
 from krait.policy.rules import DEFAULT_RULE
 
 LISTED = 40

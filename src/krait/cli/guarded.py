@@ -4,9 +4,8 @@
 from krait.agent.guarded import Guarded
 from krait.cli.output import Json
 from krait.common.guard import MEANINGS
-from krait.common.words import plural
+from krait.common.words import plural, printable
 from krait.kernel.generation import Count
-from krait.policy.problems import printable
 
 
 def where(guard: Guarded) -> str:

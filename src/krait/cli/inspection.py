@@ -14,10 +14,9 @@ from krait.cli.amounts import ago, last_seen, size
 from krait.cli.output import Style, paint
 from krait.common.abi import Rehearsal, RejectionOutcome
 from krait.common.reason import EXPLANATIONS
-from krait.common.words import plural
+from krait.common.words import plural, printable
 from krait.kernel.generation import NO_TIME, Count
 from krait.kernel.hook import Hook
-from krait.policy.problems import printable
 
 T = TypeVar("T")
 

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How commands print: colour on a terminal, plain text in a pipe, JSON on request."""
+"""How commands print: colour on a terminal, plain text in a pipe, JSON on request.
 
+Names of interfaces, files and whatever else may hold anything but a slash. None of them reaches a
+terminal as it is, which would obey it, and none breaks the output off.
+"""
+
+import codecs
 import json
 import os
 import re
@@ -11,6 +16,8 @@ from enum import StrEnum
 from textwrap import wrap
 from typing import TextIO, TypeAlias
 
+from krait.common.words import printable
+
 WIDTH = 80
 """Columns that tables keep within, so that output reads the same everywhere."""
 
@@ -18,7 +25,8 @@ Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json
 
 _GAP = "  "
 _LEAST_WRAP = 20
-_SGR = re.compile("\x1b\\[[0-9;]*m")
+_HIDDEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+"""What JSON need not escape, though a terminal obeys it, or it is half a character."""
 
 
 class Style(StrEnum):
@@ -30,6 +38,10 @@ class Style(StrEnum):
     GREEN = "32"
     YELLOW = "33"
     CYAN = "36"
+
+
+_PAINTED = re.compile(f"(\x1b\\[(?:{'|'.join((*Style, '0', ';'))})+m)")
+"""What `paint` writes."""
 
 
 def has_colour(stream: TextIO) -> bool:
@@ -47,7 +59,7 @@ def paint(text: str, *styles: Style, stream: TextIO | None = None) -> str:
 
 def line(text: str = "") -> None:
     """One line on standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{_safe(text)}\n")
 
 
 def remark(kind: str, text: str, style: Style) -> None:
@@ -59,6 +71,7 @@ def table(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
     """Columns aligned, painted cells included; the last is wrapped to stay within WIDTH."""
     if not rows:
         return
+    rows = [tuple(map(_safe, row)) for row in rows]
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     room = WIDTH - len(indent) - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
     for row in rows:
@@ -88,8 +101,7 @@ def pieces(text: str, columns: int, *, indent: str = "") -> list[str]:
 
 def document(value: Json) -> None:
     """A JSON document on standard output."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    line()
+    sys.stdout.write(f"{_json(value, indent=2)}\n")
 
 
 def stream(head: Mapping[str, Json], key: str, items: Iterable[Json]) -> None:
@@ -97,11 +109,11 @@ def stream(head: Mapping[str, Json], key: str, items: Iterable[Json]) -> None:
 
     Items are written as they come.
     """
-    start = json.dumps(head, ensure_ascii=False).removesuffix("}")
-    sys.stdout.write(f"{start}{', ' if head else ''}{json.dumps(key)}: [")
+    start = _json(head).removesuffix("}")
+    sys.stdout.write(f"{start}{', ' if head else ''}{_json(key)}: [")
     comma = ""
     for item in items:
-        sys.stdout.write(f"{comma}\n{json.dumps(item, ensure_ascii=False)}")
+        sys.stdout.write(f"{comma}\n{_json(item)}")
         comma = ","
     line("\n]}")
 
@@ -114,7 +126,7 @@ def json_option(parser: ArgumentParser) -> None:
 def error(message: str, hint: str = "", details: Sequence[str] = ()) -> None:
     """What went wrong, what else is known of it, and how to mend it, on standard error."""
     _notes("error", message, Style.RED)
-    sys.stderr.writelines(f"  {each}\n" for each in details)
+    sys.stderr.writelines(f"  {printable(each)}\n" for each in details)
     _notes("hint", hint, Style.CYAN)
 
 
@@ -137,19 +149,39 @@ def _notes(kind: str, text: str, style: Style) -> None:
 def _labelled(stream: TextIO, kind: str, text: str, *styles: Style) -> None:
     """A line of a kind; on a terminal it is kept within WIDTH, what follows indented."""
     plain = f"{kind}:"
-    said = f"{plain} {text}"
+    said = f"{plain} {printable(text)}"
     if stream.isatty() and len(said) > WIDTH:
         said = "\n".join(pieces(said, WIDTH, indent=_GAP))
     stream.write(f"{paint(plain, *styles, stream=stream)}{said.removeprefix(plain)}\n")
 
 
+def _safe(text: str) -> str:
+    """Text for standard output without control sequences, but those of `paint` where they show."""
+    if text.isprintable():
+        return text
+    is_painted = has_colour(sys.stdout)
+    return "\n".join(
+        "".join(
+            part if is_painted and _PAINTED.fullmatch(part) else printable(part)
+            for part in _PAINTED.split(each)
+        )
+        for each in text.split("\n")
+    )
+
+
+def _json(value: Json, indent: int | None = None) -> str:
+    encoding = codecs.lookup(sys.stdout.encoding or "utf-8").name
+    text = json.dumps(value, indent=indent, ensure_ascii=encoding != "utf-8")
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _width(text: str) -> int:
-    return len(_SGR.sub("", text))
+    return len(_PAINTED.sub("", text))
 
 
 def _pieces(text: str, room: int) -> Iterator[str]:
     """Painted text stays whole: a break inside it would leave its colour open."""
-    if _width(text) <= room or _SGR.search(text):
+    if _width(text) <= room or _PAINTED.search(text):
         yield text
     else:
         yield from pieces(text, max(room, _LEAST_WRAP))

@@ -10,11 +10,11 @@ from krait.cli import output
 from krait.cli.amounts import amount, last_seen, size
 from krait.cli.inspection import outcomes, short
 from krait.cli.output import Json, Style, paint
+from krait.common.words import printable
 from krait.kernel.generation import Count, Moment
 from krait.policy import lifetime
 from krait.policy.idle import Idle, Why
 from krait.policy.model import Action
-from krait.policy.problems import printable
 from krait.policy.rules import DEFAULT_RULE
 
 _HEAD = ("rule", "action", "packets", "bytes", "last hit")

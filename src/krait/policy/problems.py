@@ -10,6 +10,7 @@ from string import ascii_lowercase, digits
 from typing import NoReturn, Protocol, TypeVar
 
 from krait.common.errors import UsageError
+from krait.common.words import printable
 
 T = TypeVar("T")
 
@@ -107,12 +108,6 @@ def quoted(text: str) -> str:
 def has_key(text: str) -> bool:
     """Whether there is something in it that can be a key of WireGuard."""
     return _KEY.search(text) is not None
-
-
-def printable(text: str) -> str:
-    """Text of whatever origin without control sequences, which a terminal would obey."""
-    safe = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(safe)
 
 
 def suggestion(word: str, *known: Collection[str]) -> str:

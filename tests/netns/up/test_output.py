@@ -5,6 +5,8 @@ import json
 import signal
 from typing import Any
 
+import pytest
+
 from tests.netns.up.conftest import CONFIG, PATIENCE_S, RULES, USERSPACE, Site, hosts
 
 OTHER = "/run/site/other.yaml"
@@ -111,3 +113,32 @@ def test_the_doctor_knows_who_made_it_and_how_to_have_it_kept_again(site: Site) 
     site["alice"].succeed("pkill -9 -f '[k]rait agent'")
     said = " ".join(site["alice"].succeed("krait doctor wg0").split())
     assert f"hint: krait up wg0 --config {CONFIG} --userspace wireguard-go" in said
+
+
+NAMED = r"""
+ip link add name d0 type veth peer name d1
+name="$(printf '{}')"
+ip link set d0 name "$name"
+ip addr add 10.20.0.77/24 dev "$name"
+ip link set "$name" up; ip link set d1 up
+"""
+
+
+@pytest.mark.parametrize("name", [r"a\033[31mX\007", r"b\377\376c"], ids=["escape", "no text"])
+def test_no_name_of_an_interface_reaches_a_terminal_as_it_is(site: Site, name: str) -> None:
+    """Linux forbids but `/`, `:` and white space in one, and anybody with a container gives one."""
+    nodes = site.nodes()
+    nodes["bob"] += ", routes: [{cidr: 10.20.0.0/24, tags: [lan]}]"
+    text = site.document(nodes=nodes).replace("policy:\n", "policy:\n  guard: true\n")
+    shown = NAMED.format(name)
+    with site.altered("alice", shown, "ip link delete d1"):
+        site.write("alice", text)
+        outcome = site.up("alice")
+        said = [outcome.stdout + outcome.stderr]
+        assert "10.20.0.0/24" in outcome.stderr
+        for command in ("status wg0", "doctor wg0", "status wg0 --json", "doctor wg0 --json"):
+            ran = site["alice"].run(f"PYTHONIOENCODING=utf-8:strict krait {command}")
+            said.append(ran.stdout + ran.stderr)
+            if "json" in command:
+                assert isinstance(json.loads(ran.stdout), dict)
+        assert not [each for each in said if "\x1b" in each or "Traceback" in each]

@@ -47,6 +47,17 @@ def test_in_a_pipe_each_line_is_json_in_a_fixed_order() -> None:
     assert told["timestamp"].endswith("Z")
 
 
+def test_a_terminal_is_told_nothing_that_it_would_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Stream(terminal=True)
+    log.configure("wg0", stream)
+    structlog.get_logger().warning("no guard on a\x1b[8m\nand\x9b8m", on=["b\x1b"], at="c\udcff")
+    told = stream.getvalue()
+    assert "no guard on a\\x1b[8m\nand\\x9b8m" in told
+    assert "['b\\x1b']" in told
+    assert "at=c\\udcff" in told
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_traceback_shows_no_values(*, terminal: bool) -> None:
     stream = Stream(terminal=terminal)

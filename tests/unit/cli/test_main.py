@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import errno
 import json
+import os
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
@@ -13,6 +14,7 @@ from krait.cli import main as cli
 from krait.cli.main import INTERRUPTED, PIPE_CLOSED, VERBS, Verb, main
 from krait.common.errors import SystemRefused
 from krait.kernel.bpf.errors import BpfRefused
+from tests.documents import policy
 
 Capture = pytest.CaptureFixture[str]
 
@@ -199,6 +201,25 @@ def test_without_standard_streams_the_exit_code_is_the_answer(argument: str, cod
     program = f"import sys; from krait.cli.main import main; sys.exit(main(['{argument}']))"
     shell = ["sh", "-c", 'exec "$0" -c "$1" >&- 2>&-', sys.executable, program]
     assert subprocess.run(shell, check=False).returncode == code
+
+
+def test_what_a_stream_has_no_letter_for_is_an_escape_and_no_end(tmp_path: Path) -> None:
+    command = ["krait", "fmt", "--check", "zü.yaml"]
+    (tmp_path / "zü.yaml").write_text(policy("{}"))
+    program = "import sys; from krait.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program, *command[1:]],
+            cwd=folder,
+            env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+            capture_output=True,
+            check=False,
+        )
+        for folder in (tmp_path, "/")
+    ]
+    assert told[0].stdout.startswith(rb"would change: z\xfc.yaml")
+    assert told[1].stderr.startswith(rb"error: z\xfc.yaml")
+    assert [each.returncode for each in told] == [1, 2]
 
 
 HEAVY = (

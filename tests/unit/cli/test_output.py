@@ -120,6 +120,56 @@ def test_a_table_of_nothing_is_nothing(capsys: Capture) -> None:
     assert capsys.readouterr().out == ""
 
 
+NAME = "a\x1b[31mX\x07\x9b8m\u202e\udcff"
+"""Of an interface, as Linux takes it: ESC, the CSI that is one character, and half a character."""
+TOLD = r"a\x1b[31mX\x07\x9b8m\u202e\udcff"
+
+
+def strict(monkeypatch: pytest.MonkeyPatch, encoding: str = "utf-8") -> io.BytesIO:
+    """Standard output that fails at what its encoding does not have."""
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding, errors="strict", write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+    return written
+
+
+def test_no_text_reaches_a_pipe_or_a_strict_stream_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    output.error(NAME, NAME, [NAME])
+    output.warning(NAME)
+    told = capsys.readouterr().err
+    assert told == f"error: {TOLD}\n  {TOLD}\nhint: {TOLD}\nwarning: {TOLD}\n"
+    written = strict(monkeypatch)
+    output.line(f"{NAME}\n{NAME}")
+    output.remark("failed", NAME, Style.RED)
+    output.table([(NAME, "x"), ("b", NAME)])
+    lines = written.getvalue().decode().splitlines()
+    wide = len(TOLD)
+    assert lines == [TOLD, TOLD, f"failed: {TOLD}", f"{TOLD}  x", f"{'b':<{wide}}  {TOLD}"]
+
+
+def test_a_terminal_is_given_no_colour_but_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    green = paint("ok", Style.GREEN, Style.BOLD)
+    output.line(f"{green} \x1b[8m\x1b[2J\x1b]0;x\x07{green}")
+    assert terminal.getvalue() == f"{green} \\x1b[8m\\x1b[2J\\x1b]0;x\\x07{green}\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_json_is_whole_on_every_stream_whatever_is_in_it(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = strict(monkeypatch, encoding)
+    output.document({NAME: [NAME, "ü"]})
+    first = written.getvalue().decode(encoding)
+    output.stream({"head": NAME}, NAME, [NAME, {NAME: "ü"}])
+    second = written.getvalue().decode(encoding).removeprefix(first)
+    assert json.loads(first) == {NAME: [NAME, "ü"]}
+    assert json.loads(second) == {"head": NAME, NAME: [NAME, {NAME: "ü"}]}
+    assert (first + second).replace("\n", "").isprintable()
+
+
 def test_json_is_one_document_and_keeps_its_letters(capsys: Capture) -> None:
     output.document({"name": "zürich", "rows": [1, None, True]})
     shown = capsys.readouterr().out

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from krait.common.words import plural
+from krait.common.words import plural, printable
 
 
 @pytest.mark.parametrize(
@@ -14,3 +14,7 @@ def test_one_is_not_many(count: int, text: str) -> None:
 def test_an_irregular_plural_is_given_with_its_noun() -> None:
     assert plural(1, "identity", "identities") == "1 identity"
     assert plural(2, "identity", "identities") == "2 identities"
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    assert printable("zü\x1b[m\n\x9b\u2028\u202e\udcff") == r"zü\x1b[m\n\x9b\u2028\u202e\udcff"

@@ -15,7 +15,7 @@ from krait.cli.doctor import documents, interface, limits, machine, made, underl
 from krait.cli.doctor.finding import Answer, Finding, Level, answer, examine, refusal
 from krait.cli.output import Json, Style, has_colour, paint
 from krait.common.errors import ExitCode, KraitError
-from krait.common.words import plural
+from krait.common.words import plural, printable
 from krait.kernel.link import NoSuchInterface
 
 _TICKS = {Level.OK: "✓", Level.NOTE: "·", Level.WARN: "!", Level.FAIL: "✗"}
@@ -92,10 +92,10 @@ def _print(name: str | None, findings: tuple[Finding, ...]) -> None:
 
 def _rows(finding: Finding, width: int) -> Iterator[tuple[str, str, str]]:
     said = finding.answer
-    yield _mark(said), finding.name.ljust(width), said.message
-    yield from (("", "", each) for each in said.details)
+    yield _mark(said), finding.name.ljust(width), printable(said.message)
+    yield from (("", "", printable(each)) for each in said.details)
     if said.hint:
-        yield from (("", "", each) for each in f"hint: {said.hint}".splitlines())
+        yield from (("", "", printable(each)) for each in f"hint: {said.hint}".splitlines())
 
 
 def _mark(answer: Answer) -> str:

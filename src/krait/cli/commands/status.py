@@ -12,8 +12,8 @@ from krait.cli.inspection import enforces, show
 from krait.cli.inspection_report import report
 from krait.cli.waiting import progress
 from krait.common.errors import ExitCode
+from krait.common.words import printable
 from krait.kernel.capability import NEEDED, require
-from krait.policy.problems import printable
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from krait.cli.commands import doctor
 from krait.cli.doctor import machine
-from krait.cli.doctor.finding import Check, ok, warn
+from krait.cli.doctor.finding import Answer, Check, Level, ok, warn
 
 CHECKS: Mapping[str, Check] = {
     "jit": lambda: ok("compiled"),
@@ -49,3 +49,16 @@ def test_a_terminal_gets_ticks_in_colour(
     _, jit, wireguard, *_ = told(capsys)
     assert jit == "  \x1b[32m✓\x1b[0m  jit        compiled"
     assert wireguard == "  \x1b[33m!\x1b[0m  wireguard  in userspace"
+
+
+def test_a_terminal_shows_no_colour_of_a_name_that_was_found(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    red = "a\x1b[31m"
+    found = Answer(Level.OK, red, red, (red,))
+    monkeypatch.setattr(machine, "checks", lambda _: {"replies": lambda: found})
+    _, *lines = told(capsys)
+    assert [line.split()[-1] for line in lines[:3]] == [r"a\x1b[31m"] * 3
