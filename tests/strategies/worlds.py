@@ -114,7 +114,7 @@ def _interfaces(
             if spoke.via == node.name:
                 wanted += [ip_network(each) for each in spoke.addresses]
                 wanted += [route.cidr for route in spoke.routes]
-        wanted += draw(some((*SUBNETS, *STRANGERS, *cidrs), 1))
+        wanted += draw(some((*SUBNETS, *STRANGERS, *LINKS, *cidrs), 1))
         wanted += draw(some((*LINKS, *GROUPS), 1)) if draw(rarely) else []
         peers.append(Peer(node.public_key or b"", allow(wanted)))
     if draw(st.booleans()):

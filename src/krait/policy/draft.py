@@ -7,7 +7,7 @@ owner with an identity: the peers' allowed IPs, and what is behind this machine.
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -15,6 +15,7 @@ from krait.common.errors import UsageError
 from krait.policy import values
 from krait.policy.formatted import written
 from krait.policy.model import Network
+from krait.policy.reserved import never_passes
 from krait.policy.view import Interface, InterfaceAddress, Peer
 
 MESH, ROUTED, LAN, INTERNET = "mesh", "routed", "lan", "internet"
@@ -24,7 +25,6 @@ INTERNET_BITS = 3
 """An exit's prefix is no longer: 0.0.0.0/0, its halves as wg-quick writes them, and 2000::/3."""
 
 _DEFAULT = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
-_NEVER = tuple(map(ip_network, ("169.254.0.0/16", "224.0.0.0/3", "fe80::/10", "ff00::/8")))
 _NO_KEY = bytes(32)
 _NAME_CHARACTERS = 63
 _TAKEN = re.compile(rf"peer[0-9]+|{MESH}|{ROUTED}|{LAN}|{INTERNET}|all|any|self")
@@ -54,6 +54,8 @@ class _Entry:
     remark: str
     public_key: bytes
     routes: tuple[tuple[Network, str], ...]
+    unlisted: tuple[Network, ...]
+    """What no document can have as a route: nothing of it passes."""
     transit: bool = False
 
 
@@ -99,7 +101,7 @@ def _own(scene: Scene) -> _Entry:
         own_name(scene.host_name),
         "this machine",
         scene.interface.public_key,
-        tuple(routes.items()),
+        *_passing(routes.items()),
         transit=bool(scene.forwards),
     )
 
@@ -129,8 +131,8 @@ def _peers(scene: Scene) -> Iterator[_Entry]:
         own, routed = _sorted_out(peer, ranges)
         where = scene.endpoints.get(peer.public_key)
         remark = ", ".join((*(str(each.network_address) for each in own), *_at(where)))
-        routes = tuple((cidr, _tag(cidr)) for cidr in routed)
-        yield _Entry(f"peer{number}", remark, peer.public_key, routes)
+        routes = _passing((cidr, _tag(cidr)) for cidr in routed)
+        yield _Entry(f"peer{number}", remark, peer.public_key, *routes)
 
 
 def _sorted_out(peer: Peer, ranges: tuple[Network, ...]) -> tuple[list[Network], list[Network]]:
@@ -145,6 +147,15 @@ def _sorted_out(peer: Peer, ranges: tuple[Network, ...]) -> tuple[list[Network],
         and (cidr.is_link_local or any(_holds(each, cidr) for each in ranges))
     ]
     return own, [cidr for cidr in peer.allowed_ips if cidr not in own]
+
+
+def _passing(
+    routes: Iterable[tuple[Network, str]],
+) -> tuple[tuple[tuple[Network, str], ...], tuple[Network, ...]]:
+    """Those of which something passes, and the others."""
+    known = tuple(routes)
+    passing = tuple(each for each in known if not never_passes(each[0]))
+    return passing, tuple(cidr for cidr, _ in known if never_passes(cidr))
 
 
 def _at(endpoint: str | None) -> tuple[str, ...]:
@@ -199,13 +210,12 @@ def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
         if entry.routes:
             yield "    routes:"
             yield from (f"      {_route(*each)}" for each in entry.routes)
+        for cidr in entry.unlisted:
+            yield f"    # Not {cidr}: link-local or multicast, it never passes."
 
 
 def _route(cidr: Network, tag: str) -> str:
-    remark = ""
-    if any(_holds(each, cidr) for each in _NEVER):
-        remark = "  # link-local or multicast: never passes"
-    return f"- {{cidr: {written(str(cidr))}, tags: [{tag}]}}{remark}"
+    return f"- {{cidr: {written(str(cidr))}, tags: [{tag}]}}"
 
 
 def _policy(entries: tuple[_Entry, ...]) -> Iterator[str]:

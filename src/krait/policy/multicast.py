@@ -8,7 +8,7 @@ from krait.policy import values
 from krait.policy.model import Labels, Mark, MulticastGroup, Network, is_within
 from krait.policy.problems import quoted
 from krait.policy.reader import Reader
-from krait.policy.reserved import MULTICAST
+from krait.policy.reserved import MULTICAST, RESERVED
 from krait.policy.selectors import Names
 from krait.policy.yaml_source import Mapping, Scalar, Tree
 
@@ -98,4 +98,6 @@ def _addresses(text: str) -> Network:
             f"{quoted(text)} is not multicast: it is in neither {ranges}",
             hint="what belongs to a node is its `address`, what is behind it in its `routes`",
         )
+    if any(is_within(cidr, each) for each in RESERVED):
+        raise UsageError(f"{quoted(text)} is reserved: nothing passes to it", hint="leave it out")
     return cidr

@@ -18,7 +18,7 @@ from krait.policy.model import (
     Route,
 )
 from krait.policy.problems import quoted, suggestion
-from krait.policy.ranges import mesh_range, overlap
+from krait.policy.ranges import mesh_range, overlap, subnet
 from krait.policy.reader import Reader
 from krait.policy.selectors import Names
 from krait.policy.yaml_source import Mapping, Scalar, Tree
@@ -256,7 +256,7 @@ class _Section:
         if isinstance(tree, Mapping):
             fields = self.reader.mapping(tree, "a route", ROUTE_KEYS, ("cidr",)) or {}
             written, tags = fields.get("cidr"), self._tags(fields.get("tags"))
-        cidr = self.reader.value(written, "routes", values.network)
+        cidr = self.reader.value(written, "routes", subnet)
         if cidr is None or not isinstance(written, Scalar):
             return None
         self._own(node, written, cidr, "routes")

@@ -10,12 +10,13 @@ routers and neighbours), RFC 9293 (TCP).
 
 from dataclasses import dataclass, replace
 from enum import Enum, IntFlag
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
 from krait.common.reason import Reason
 from krait.policy.fragment import Fragment
-from krait.policy.model import ECHO_REQUEST, ICMP4, ICMP6, SCTP, TCP, UDP, Address, Network
+from krait.policy.model import ECHO_REQUEST, ICMP4, ICMP6, SCTP, TCP, UDP, Address
+from krait.policy.reserved import RESERVED
 
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 """The frame's protocol that goes with each version of IP."""
@@ -24,9 +25,6 @@ HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS = 0, 43, 44, 60
 """IPv6 extension headers that are walked over; any other number ends the chain."""
 EXTENSIONS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS})
 MAX_EXTENSIONS = 4
-
-# With the broadcast address: nobody's, not even a group's.
-_RESERVED: tuple[Network, ...] = (IPv4Network("240.0.0.0/4"), IPv6Network("ffff::/16"))
 
 
 class TcpFlag(IntFlag):
@@ -195,7 +193,7 @@ def _read(data: bytes, *, whole: bool) -> _Ip | Reason:
 
 
 def _is_reserved(address: Address) -> bool:
-    return any(address in network for network in _RESERVED)
+    return any(address in network for network in RESERVED)
 
 
 def _read4(data: bytes, *, whole: bool) -> _Ip | Reason:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ranges that a mesh can have its addresses from."""
+"""The ranges that a mesh can have its addresses from, and those that can be behind a node."""
 
 from ipaddress import ip_network
 
 from krait.common.errors import UsageError
 from krait.policy import values
 from krait.policy.model import EVERYTHING_BITS, Network
+from krait.policy.reserved import never_passes
 
 _SPECIAL: dict[Network, str] = {
     ip_network(cidr): what
@@ -15,6 +16,7 @@ _SPECIAL: dict[Network, str] = {
         ("169.254.0.0/16", "link-local"),
         ("224.0.0.0/4", "multicast"),
         ("255.255.255.255/32", "broadcast"),
+        ("240.0.0.0/4", "reserved"),
         ("::/128", "unspecified"),
         ("::1/128", "loopback"),
         ("fe80::/10", "link-local"),
@@ -38,6 +40,21 @@ def mesh_range(text: str) -> Network:
                 f"{cidr} holds {what} addresses, {theirs}", hint="choose a private range"
             )
     return cidr
+
+
+def subnet(text: str) -> Network:
+    """What may be behind a node. Raises UsageError for that of which no packet ever passes."""
+    cidr = values.network(text)
+    if not never_passes(cidr):
+        return cidr
+    if cidr.is_link_local:
+        what = "link-local"
+        hint = "every link has the same: a node lists the one that it has itself as `address`"
+    elif cidr.is_multicast:
+        what, hint = "multicast", "groups that rules may send to stand under `multicast`"
+    else:
+        what, hint = "reserved", "leave it out"
+    raise UsageError(f"{cidr} is {what}: nothing passes to or from it", hint=hint)
 
 
 def overlap(one: Network, other: Network) -> bool:

@@ -19,6 +19,9 @@ LINK_LOCAL: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("f
 """RFC 3927 and RFC 4291, 2.5.6."""
 MULTICAST: tuple[Network, ...] = (IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8"))
 """RFC 5771 and RFC 4291, 2.7."""
+RESERVED: tuple[Network, ...] = (IPv4Network("240.0.0.0/4"), IPv6Network("ffff::/16"))
+"""With the broadcast address: nobody's, not even a group's."""
+_NEVER: tuple[Network, ...] = (*LINK_LOCAL, IPv4Network("224.0.0.0/3"), IPv6Network("ff00::/8"))
 _RANGES = (*LINK_LOCAL, *MULTICAST)
 
 
@@ -39,6 +42,16 @@ def carved(owners: Mapping[Network, T | None]) -> dict[Network, T | None]:
             continue
         left[cidr] = owner
     return left | holes
+
+
+def never_passes(cidr: Network) -> bool:
+    """Whether every packet drops that is to or from this subnet of somebody's, whatever rules say.
+
+    One link-local address by itself may pass.
+    """
+    if cidr.prefixlen == cidr.max_prefixlen and cidr.is_link_local:
+        return False
+    return any(is_within(cidr, each) for each in _NEVER)
 
 
 def of_nobody(address: Address, unknown: Reason) -> Reason:

@@ -93,7 +93,8 @@ def public_key(text: str) -> bytes:
 def address(text: str) -> Address:
     """One address that a node can have: inside the mesh, or link-local."""
     found = ip(text)
-    if found.is_multicast or found.is_unspecified or found.is_loopback:
+    is_reserved = found.version == 4 and found.is_reserved  # most of IPv6 is, and passes
+    if found.is_multicast or found.is_unspecified or found.is_loopback or is_reserved:
         raise UsageError(
             f"{quoted(text)} cannot be the address of a node in a mesh",
             hint="write one of the mesh's range, or a link-local one",

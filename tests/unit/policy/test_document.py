@@ -138,6 +138,18 @@ def test_a_mesh_with_a_small_mtu_has_ipv6_where_a_node_has_a_larger_one(fields: 
     assert read(text).nodes[0].mtu in (None, 1280)
 
 
+def test_an_address_of_ipv6_that_nobody_gives_out_is_one_all_the_same() -> None:
+    """Overlays have theirs from 200::/7, which Python calls reserved."""
+    assert str(read(nodes("address: '200::7'")).nodes[0].addresses[0]) == "200::7"
+
+
+def test_a_route_may_be_around_what_never_passes_and_be_one_link_local_address() -> None:
+    for cidr in ("0.0.0.0/0", "::/0", "168.0.0.0/5", "fe80::7/128", "169.254.0.7/32", "4000::/2"):
+        assert read(nodes(f"routes: [{{cidr: '{cidr}'}}]")).nodes[0].routes[0].cidr == ip_network(
+            cidr
+        )
+
+
 def test_a_longer_route_inside_another_nodes_route_is_allowed() -> None:
     assert read(nodes("routes: [10.9.8.0/24]")).nodes[0].routes[0].cidr == ip_network("10.9.8.0/24")
 

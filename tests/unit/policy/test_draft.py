@@ -224,8 +224,12 @@ def test_a_link_local_allowed_ip_is_the_peers_own_address() -> None:
     assert "routes:" not in text
 
 
-def test_a_prefix_that_is_dropped_under_every_policy_is_marked() -> None:
-    assert 'fe80::/64", tags: [routed]}  # link-local' in draft(a_scene("fe80::/64"))
+def test_a_prefix_that_drops_under_every_policy_is_no_route() -> None:
+    text = draft(a_scene("fe80::/64", "224.0.0.0/4", elsewhere=("169.254.7.7/16",)))
+    for cidr in ("fe80::/64", "224.0.0.0/4", "169.254.0.0/16"):
+        assert f"\n    # Not {cidr}: link-local or multicast, it never passes.\n" in text
+    assert "routes:" not in text
+    assert load(text.encode(), "wg0.yaml").nodes[1].routes == ()
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_a_group_has_addresses_ranges_and_tags() -> None:
         ("\n  g: {address: []}", '5:6: group "g": expected at least one address'),
         ("\n  g: {address: 10.8.0.1}", '"10.8.0.1" is not multicast: it is in neither'),
         ("\n  g: {address: 224.0.0.0/3}", '"224.0.0.0/3" is not multicast'),
+        ("\n  g: {address: 'ffff::/16'}", '"ffff::/16" is reserved: nothing passes to it'),
         ("\n  g: {address: 255.255.255.255}", '"255.255.255.255" is not multicast'),
         ("\n  g: {address: 224.0.0.5/8}", "has host bits set"),
         ("\n  g: {address: 'ff02::1%eth0'}", "has a zone"),
