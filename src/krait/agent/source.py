@@ -71,7 +71,7 @@ def read(
     how_to_begin = _how_to_begin(interface, path) if interface else f"krait example >{path}"
     try:
         with located(path) as file:
-            steps = trust.steps(path, os.fstat(file))
+            steps = trust.steps(path, file)
             trust.require(path, steps)
             data = read_located(file, MAX_BYTES)
     except OSError as error:

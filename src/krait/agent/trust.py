@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from krait.agent import acl
 from krait.common.errors import UsageError
 
 _ROOT = 0
@@ -27,35 +28,53 @@ class Step(NamedTuple):
     mode: int
     user: int
     group: int
+    by_acl: acl.Writers | None = None
 
     @property
-    def writers(self) -> int:
-        """The bits of its mode by which others than its owner may change what is found there.
+    def is_anybodys(self) -> bool:
+        """Whether everybody may change what is found there."""
+        return self._is_shared and bool(self.mode & stat.S_IWOTH)
 
-        Of a link they mean nothing, and in a sticky folder each name is its owner's.
+    @property
+    def users(self) -> frozenset[int]:
+        """Those who may change it: its owner, and whom its ACL names."""
+        named = self.by_acl.users if self._is_shared and self.by_acl else ()
+        return frozenset((self.user, *named))
+
+    @property
+    def groups(self) -> frozenset[int]:
+        """Those whose members may: its own, and whom its ACL names."""
+        if self._is_shared and self.by_acl is not None:
+            return self.by_acl.groups
+        is_own = self._is_shared and self.mode & stat.S_IWGRP
+        return frozenset((self.group,) if is_own else ())
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether leave to write means anything: not of a link, and in a sticky folder each name
+        is its owner's.
         """
-        if stat.S_ISLNK(self.mode) or (stat.S_ISDIR(self.mode) and self.mode & stat.S_ISVTX):
-            return 0
-        return self.mode & (stat.S_IWGRP | stat.S_IWOTH)
+        is_sticky = stat.S_ISDIR(self.mode) and self.mode & stat.S_ISVTX
+        return not (stat.S_ISLNK(self.mode) or is_sticky)
 
 
 Steps = Sequence[Step]
 
 
-def steps(path: Path, file: os.stat_result) -> Steps:
-    """Each folder in which a name is looked up for this path, each link, and the file, which was
-    opened and is `file`.
+def steps(path: Path, file: int) -> Steps:
+    """Each folder in which a name is looked up for this path, each link, and the file, of which
+    `file` is a descriptor.
 
     Raises OSError if the way is another one by now.
     """
-    way = [_step(each, each.lstat()) for each in dict.fromkeys(_way(path))]
-    return *way, _step(path, file)
+    way = [_step(each, each.lstat(), each) for each in dict.fromkeys(_way(path))]
+    return *way, _step(path, os.fstat(file), f"/proc/self/fd/{file}")
 
 
 def require(path: Path, steps: Steps) -> None:
     """Raise UsageError if anybody may change the file, or put another in its place."""
     for each in steps:
-        if each.writers & stat.S_IWOTH:
+        if each.is_anybodys:
             fate = "" if each.path == path else f", and so put anything at {path}"
             raise UsageError(
                 f"anybody may write to {each.path}{fate}",
@@ -65,8 +84,8 @@ def require(path: Path, steps: Steps) -> None:
 
 def warnings(path: Path, steps: Steps, own: tuple[int, int]) -> tuple[str, ...]:
     """What to say of others who may than root and `own` user and group; nothing if none may."""
-    users = {each.user for each in steps} - {_ROOT, own[0]}
-    groups = {each.group for each in steps if each.writers & stat.S_IWGRP} - {_ROOT, own[1]}
+    users = {who for each in steps for who in each.users} - {_ROOT, own[0]}
+    groups = {who for each in steps for who in each.groups} - {_ROOT, own[1]}
     others = [f"user {each}" for each in sorted(users)]
     others += [f"group {each}" for each in sorted(groups)]
     if not others:
@@ -74,8 +93,10 @@ def warnings(path: Path, steps: Steps, own: tuple[int, int]) -> tuple[str, ...]:
     return (f"{path} may be changed by {' and '.join(others)}, and with it what is allowed here",)
 
 
-def _step(path: Path, about: os.stat_result) -> Step:
-    return Step(path, about.st_mode, about.st_uid, about.st_gid)
+def _step(path: Path, about: os.stat_result, asked: Path | str) -> Step:
+    """`asked` is where its ACL is read."""
+    by_acl = acl.writers(asked, about.st_gid)
+    return Step(path, about.st_mode, about.st_uid, about.st_gid, by_acl)
 
 
 def _way(path: Path) -> Iterator[Path]:

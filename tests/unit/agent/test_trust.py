@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import stat
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
 
 from krait.agent import trust
+from krait.agent.acl import Writers
 from krait.agent.source import read
 from krait.agent.trust import Step
 from krait.common.errors import UsageError
+from tests.unit.agent.acls import MASK, NOBODY, USER, put
 from tests.unit.policy.bench import DOCUMENT
 
 FILE = Path("/etc/krait/wg0.yaml")
@@ -36,6 +39,14 @@ def test_it_is_refused_though_its_bytes_are_known(path: Path) -> None:
     path.chmod(0o666)
     with pytest.raises(UsageError, match="anybody may write"):
         read(path, "wg0", known)
+
+
+@pytest.mark.parametrize("of", ["the file", "its folder"])
+def test_a_user_whom_an_acl_lets_write_is_told_of(path: Path, of: str) -> None:
+    """The mode says no more than that somebody of the group may, which is root's."""
+    put(path if of == "the file" else path.parent, (USER, 6, 12345), (MASK, 6, NOBODY))
+    (warning,) = read(path, "wg0").warnings
+    assert "user 12345" in warning
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -71,8 +82,14 @@ def test_a_folder_or_a_pipe_is_no_document_and_is_not_waited_for(path: Path) -> 
         read(path, "wg0")
 
 
-def step(mode: int, user: int = 0, group: int = 0, path: Path = FILE) -> Step:
-    return Step(path, mode, user, group)
+def step(
+    mode: int, user: int = 0, group: int = 0, path: Path = FILE, by_acl: Writers | None = None
+) -> Step:
+    return Step(path, mode, user, group, by_acl)
+
+
+def named(users: Set[int], groups: Set[int] = frozenset()) -> Writers:
+    return Writers(frozenset(users), frozenset(groups))
 
 
 FOLDER, PLAIN, LINK = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
@@ -91,6 +108,22 @@ SAID = {
     "behind a user's link": ((step(LINK | 0o777, user=1000), step(PLAIN | 0o600)), "user 1000"),
     "behind root's link": ((step(LINK | 0o777), step(PLAIN | 0o600)), ""),
     "in a folder of a group": ((step(FOLDER | 0o2775, group=50), step(PLAIN | 0o600)), "group 50"),
+    "a user is named in its ACL": (
+        (step(PLAIN | 0o660, by_acl=named({1001, 0, 7}, {50, 0, 8})),),
+        "user 1001 and group 50",
+    ),
+    "its group may write by the ACL's mask alone": (
+        (step(PLAIN | 0o664, group=1000, by_acl=named({1001})),),
+        "user 1001",
+    ),
+    "in a folder with an ACL": (
+        (step(FOLDER | 0o775, by_acl=named({1001})), step(PLAIN | 0o600)),
+        "user 1001",
+    ),
+    "in a sticky folder with an ACL": (
+        (step(FOLDER | 0o1775, by_acl=named({1001}, {50})), step(PLAIN | 0o600)),
+        "",
+    ),
     "in /tmp": ((step(FOLDER | 0o1777), step(PLAIN | 0o644)), ""),
 }
 
@@ -111,5 +144,8 @@ def test_links_that_were_made_a_loop_after_the_file_was_opened_do_not_hold_the_a
     first, second = path.with_name("first"), path.with_name("second")
     first.symlink_to(second)
     second.symlink_to(first)
-    with pytest.raises(OSError, match="Too many levels of symbolic links"):
-        trust.steps(first, path.stat())
+    with (
+        path.open() as file,
+        pytest.raises(OSError, match="Too many levels of symbolic links"),
+    ):
+        trust.steps(first, file.fileno())
