@@ -87,7 +87,8 @@ def worlds(draw: st.DrawFn) -> World:
         ),
         multicast=groups,
     )
-    me = draw(st.sampled_from([n for n in nodes if n.name != SPARE and not n.via]))
+    known = names_of(written)
+    me = draw(st.sampled_from([n for n in nodes if n.name in known and n.name != SPARE]))
     return World(document, draw(_interfaces(me, nodes, cidrs)))
 
 
@@ -106,12 +107,16 @@ def _interfaces(
 
     peers = []
     for node in nodes:
-        if node in (me, nodes[-1]) or (node.via and draw(mostly)):
+        if node in (me, nodes[-1]):
+            continue
+        is_my_hub = node.name == me.via
+        is_by_hub = bool(node.via or me.via) and not is_my_hub
+        if draw(mostly) if is_by_hub else draw(rarely) and draw(rarely):
             continue
         wanted = [ip_network(each) for each in node.addresses]
         wanted += [route.cidr for route in node.routes if draw(mostly)]
         for spoke in nodes:
-            if spoke.via == node.name:
+            if spoke.via == node.name or (is_my_hub and spoke not in (me, node)):
                 wanted += [ip_network(each) for each in spoke.addresses]
                 wanted += [route.cidr for route in spoke.routes]
         wanted += draw(some((*SUBNETS, *STRANGERS, *LINKS, *cidrs), 1))

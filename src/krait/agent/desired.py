@@ -20,7 +20,8 @@ from krait.policy.image import need
 from krait.policy.model import Document, Network
 from krait.policy.numbering import Numbers
 from krait.policy.prefixes import Prefixes
-from krait.policy.view import HERE, Interface, View, resolve, retagged, withhold
+from krait.policy.retagged import retagged
+from krait.policy.view import HERE, Interface, View, resolve, withhold
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ stand on the view, so it holds no table shapes, only facts.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
@@ -108,12 +108,17 @@ def resolve(
         f"peer {b64encode(key).decode()} is not in the document: nothing passes to or from it"
         for key in scene.unknown()
     ]
-    for cidr, who in scene.claims():
-        if scene.voucher(cidr) == who.peer:
-            owners[cidr] = who
+    unvouched: list[_Claim] = []
+    for claim in scene.claims(mine):
+        number = scene.allowed_to(claim.cidr)
+        if number in claim.vouchers:
+            owners[claim.cidr] = claim.who._replace(peer=number)
         else:
-            warnings.append(f"{who.name}: not in its peer's allowed IPs, so nothing reaches it")
+            unvouched.append(claim)
     owners |= {r.cidr: _subnet(mine, r.cidr, HERE, route_labels(r)) for r in mine.routes}
+    hidden = _worn(unvouched, owners)
+    owners |= dict.fromkeys(claim.cidr for claim in hidden)
+    warnings += _of_unvouched(unvouched, hidden, mine)
     owners |= {ip_network(each.ip): here for each in interface.addresses}
     owners = carved(owners)
     for group in document.multicast:
@@ -122,37 +127,17 @@ def resolve(
     return View(here, mine.transit, scene.mesh, places, owners, tuple(warnings))
 
 
-def retagged(view: View, known: Document, document: Document) -> View | None:
-    """What `resolve` makes of a document for the same interface, given what it made of `known`.
-
-    None where the two differ in more than the tags of nodes: then addresses may have others.
-    """
-    named = named_nodes(known)
-    if (known.node, known.mesh) != (document.node, document.mesh):
-        return None
-    if known.multicast != document.multicast:
-        return None
-    if len(known.nodes) != len(document.nodes) or named != named_nodes(document):
-        return None
-    labels = {}
-    for before, now in zip(known.nodes, document.nodes, strict=True):
-        if before is not now:
-            if _without_tags(before) != _without_tags(now):
-                return None
-            labels[now.name] = node_labels(now, named)
-
-    def anew(who: Principal) -> Principal:
-        return who._replace(labels=labels[who.name]) if who.name in labels else who
-
-    changed: dict[Network, Principal | None] = {
-        cidr: anew(who) for cidr, who in view.owners.items() if who and who.name in labels
-    }
-    return replace(view, node=anew(view.node), owners=view.owners | changed)
-
-
 def withhold(view: View, cidrs: Iterable[Network]) -> View:
     """The view with these prefixes as nobody's, until it is sure whose they are."""
     return replace(view, owners=view.owners | dict.fromkeys(cidrs))
+
+
+class _Claim(NamedTuple):
+    """What the document gives to somebody, and the peers whose word is good for it."""
+
+    cidr: Network
+    who: Principal
+    vouchers: tuple[int, ...]
 
 
 class _Scene:
@@ -180,30 +165,31 @@ class _Scene:
             peer.public_key for peer in self.interface.peers if peer.public_key not in self.by_key
         )
 
-    def claims(self) -> Iterator[tuple[Network, Principal]]:
+    def claims(self, mine: Node) -> Iterator[_Claim]:
         """What the document places at or behind a peer, as far as allowed IPs do not say it.
 
-        That is addresses, subnets, and spokes of a hub.
+        That is addresses, subnets, and who is reached by a hub: its own, or this node's. What is
+        this node's own is a claim that no peer is good for.
         """
-        keys = {node.name: node.public_key for node in self.document.nodes}
+        numbers = {n.name: self.numbers.get(n.public_key or b"") for n in self.document.nodes}
         for node in self.document.nodes:
-            if node.public_key == self.interface.public_key:
-                continue
             if node.name in self.sure and not node.routes:
                 continue
-            number = self.numbers.get(node.public_key or b"")
-            if number is None and node.via is not None:
-                number = self.numbers.get(keys[node.via] or b"")
-            if number is not None:
-                owner = Principal(node.name, node_labels(node, self.named), number)
-                yield from ((ip_network(each), owner) for each in node.addresses)
-                for route in node.routes:
-                    yield route.cidr, _subnet(node, route.cidr, number, route_labels(route))
+            number = numbers[node.name]
+            ways = (numbers[each] for each in (node.via, mine.via) if each)
+            vouchers = tuple(each for each in ways if each) if number is None else (number,)
+            if node is mine:
+                vouchers = ()
+            me = Principal(node.name, node_labels(node, self.named), HERE)
+            yield from (_Claim(ip_network(each), me, vouchers) for each in node.addresses)
+            for route in node.routes if node is not mine else ():
+                subnet = _subnet(node, route.cidr, HERE, route_labels(route))
+                yield _Claim(route.cidr, subnet, vouchers)
 
-    def voucher(self, cidr: Network) -> int | None:
+    def allowed_to(self, cidr: Network) -> int | None:
         """The peer to which WireGuard ties all of a prefix that the longest allowed IP covers.
 
-        A claim counts only if this is the claiming peer: the document may split what WireGuard
+        A claim counts only if this peer is good for it: the document may split what WireGuard
         gives a peer, never move it to another.
         """
         owner = self._by_prefix.of(cidr)
@@ -246,6 +232,35 @@ class _Scene:
         return any(cidr.network_address in mesh for mesh in self.mesh)
 
 
+def _worn(
+    claims: Iterable[_Claim], owners: Mapping[Network, Principal | None]
+) -> tuple[_Claim, ...]:
+    """Those that somebody else would have here, with an identity that is not theirs.
+
+    Where he has none, nothing passes anyway, and his peer is known for errors and counters.
+    """
+    longest = Prefixes(owners)
+    return tuple(
+        claim
+        for claim in claims
+        if (owner := longest.of(claim.cidr)) is not None and owner.labels is not None
+    )
+
+
+def _of_unvouched(claims: Iterable[_Claim], hidden: Iterable[_Claim], mine: Node) -> Iterator[str]:
+    """Warnings. That no peer leads to somebody is usual, unless somebody else was around it."""
+    for claim in claims:
+        if claim.vouchers:
+            yield f"{claim.who.name}: not in its peer's allowed IPs, so nothing reaches it"
+    lost = dict.fromkeys(claim.who.name for claim in hidden if not claim.vouchers)
+    if lost.pop(mine.name, "") is None:
+        yield f"{mine.name}: not all of its addresses are on the interface: nothing reaches those"
+    if lost:
+        first, *others = lost
+        more = f" and {len(others):,} more" if others else ""
+        yield f"{first}{more}: no peer here leads there, so nothing passes to or from it"
+
+
 def _on_link(addresses: Iterable[InterfaceAddress]) -> tuple[Network, ...]:
     """The mesh's range where the document names none: the interface's own prefixes."""
     return tuple(
@@ -255,12 +270,6 @@ def _on_link(addresses: Iterable[InterfaceAddress]) -> tuple[Network, ...]:
             if each.network.prefixlen < each.max_prefixlen and not each.is_link_local
         )
     )
-
-
-def _without_tags(node: Node) -> tuple[object, ...]:
-    """What else of a node its view depends on."""
-    routes = tuple((route.cidr, route.tags) for route in node.routes)
-    return node.name, node.public_key, node.addresses, routes, node.transit, node.via
 
 
 def _subnet(router: Node, cidr: Network, peer: int, labels: Labels | None) -> Principal:

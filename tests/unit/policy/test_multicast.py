@@ -22,7 +22,8 @@ from krait.policy.owners import find
 from krait.policy.parties import Parties
 from krait.policy.problems import DocumentError
 from krait.policy.reread import reread
-from krait.policy.view import HERE, Interface, Peer, Principal, resolve, retagged
+from krait.policy.retagged import retagged
+from krait.policy.view import HERE, Interface, Peer, Principal, resolve
 from tests.documents import key
 
 GROUPS = """

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from krait.common.errors import UsageError
 from krait.policy.model import Document, Node
-from krait.policy.view import Interface, View, resolve, retagged
+from krait.policy.retagged import retagged
+from krait.policy.view import Interface, View, resolve
 from tests.strategies.documents import mostly, rarely, rules, tags
 from tests.strategies.worlds import World, worlds
 

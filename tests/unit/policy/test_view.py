@@ -114,7 +114,7 @@ def test_a_claim_on_what_wireguard_gives_another_peer_counts_for_nothing() -> No
     given = interface(a="10.30.0.0/16", b="10.30.5.0/24 10.30.6.0/24")
     view = resolve(document(ME, a, node("b", "b")), given)
     assert view.owners[ip_network("10.30.5.0/24")] == Principal("10.30.5.0/24 behind b", None, 2)
-    assert ip_network("10.30.6.0/25") not in view.owners
+    assert ip_network("10.30.6.0/25") not in view.owners, "nobody in it has an identity"
     assert len(view.warnings) == 2
 
 
@@ -123,6 +123,47 @@ def test_a_claim_outside_the_peers_allowed_ips_counts_for_nothing() -> None:
     view = resolve(document(ME, a), interface(a="10.8.0.2/32"))
     assert ip_network("10.40.0.0/24") not in view.owners
     assert "10.40.0.0/24 behind a" in view.warnings[0]
+
+
+OFFICE = node("hub", "hub", routes=(route("10.30.0.0/16", "office"),))
+"""Whose tagged route may be around what is another's."""
+
+
+@pytest.mark.parametrize("allowed", [{}, {"a": "10.8.0.2/32"}])
+def test_what_nobody_vouches_for_is_nobodys_in_the_wider_route_around_it(
+    allowed: dict[str, str],
+) -> None:
+    a = node("a", "a", routes=(route("10.30.5.0/24", "lan"), route("10.40.0.0/24", "lan")))
+    view = resolve(document(ME, OFFICE, a), interface(hub="10.30.0.0/16", **allowed))
+    assert view.owners[ip_network("10.30.0.0/16")] is not None
+    assert view.owners[ip_network("10.30.5.0/24")] is None
+    assert ip_network("10.40.0.0/24") not in view.owners
+    assert view.warnings[0].startswith("10.30.5.0/24 behind a: ")
+
+
+def test_in_an_exit_s_route_to_everything_no_node_of_the_mesh_is_the_internet() -> None:
+    hub = node("hub", "hub", routes=(route("0.0.0.0/0", "internet"),))
+    a, b = node("a", "a", addresses="10.8.0.2 10.8.0.3"), node("b", addresses="10.8.0.4")
+    me = replace(ME, addresses=tuple(map(ip_address, ("10.8.0.1", "10.8.0.9"))))
+    view = resolve(document(me, hub, a, b), interface(hub="0.0.0.0/0"))
+    nobodys = [str(cidr) for cidr, who in view.owners.items() if who is None and cidr.is_private]
+    assert {*nobodys} >= {"10.8.0.2/32", "10.8.0.3/32", "10.8.0.9/32"}
+    assert [warning.partition(":")[0] for warning in view.warnings] == ["me", "a and 1 more"]
+    assert owners(document(me, hub, a), interface(hub="0.0.0.0/0"))["10.8.0.1/32"][1] == HERE
+
+
+def test_what_nobody_vouches_for_is_nobodys_in_a_wider_route_of_this_node_s_own() -> None:
+    me = replace(ME, routes=(route("10.30.0.0/16", "lan"),))
+    a = node("a", "a", routes=(route("10.30.5.0/24", "guest"),))
+    view = resolve(document(me, a), interface(a="10.8.0.2/32"))
+    assert view.owners[ip_network("10.30.5.0/24")] is None
+
+
+def test_what_has_no_identity_anyway_stays_its_peers_for_errors_and_counters() -> None:
+    a = node("a", "a", addresses="10.8.0.9")
+    view = resolve(document(ME, node("hub"), a), interface(hub="10.8.0.0/24"))
+    assert ip_network("10.8.0.9/32") not in view.owners
+    assert not view.warnings
 
 
 def test_a_spoke_is_vouched_for_by_its_hub() -> None:
@@ -139,6 +180,22 @@ def test_a_spoke_with_a_peer_of_its_own_is_not_reached_by_the_hub() -> None:
     spoke = replace(node("spoke", "a", addresses="10.8.0.9"), via="hub")
     found = owners(document(ME, hub, spoke), interface(hub="10.8.0.0/24", spoke="10.8.0.9/32"))
     assert found["10.8.0.9/32"] == (A, 2)
+
+
+def test_a_spoke_s_own_hub_vouches_for_those_who_are_no_peers_of_the_spoke() -> None:
+    hubs = [replace(node(name, name), transit=True) for name in ("hub", "other")]
+    me = replace(ME, via="hub")
+    a = node("a", "a", addresses="10.8.0.9", routes=(route("10.30.5.0/24", "lan"),))
+    far = replace(node("far", "far", addresses="10.8.0.10"), via="other")
+    known = document(me, *hubs, a, far)
+    found = owners(known, interface(hub="10.8.0.0/24 10.30.0.0/16"))
+    assert found["10.8.0.9/32"] == (A, 1)
+    assert found["10.30.5.0/24"] == (LAN, 1)
+    assert found["10.8.0.10/32"] == (frozenset({"far"}), 1)
+    found = owners(known, interface(hub="10.8.0.0/24", other="10.8.0.10/32"))
+    assert found["10.8.0.10/32"] == (frozenset({"far"}), 2)
+    found = owners(known, interface(hub="10.8.0.0/24", a="10.30.5.0/24"))
+    assert "10.8.0.9/32" not in found, "a peer's own word alone is good for it"
 
 
 def test_a_peer_that_the_document_does_not_name_is_unknown() -> None:
