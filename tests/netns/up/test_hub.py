@@ -6,9 +6,11 @@ import pytest
 from tests.netns.up.conftest import Site, hosts
 
 TAGGED, UNTAGGED = "10.20.0.1", "10.30.0.1"
-RULES = """
+PING = """
     - {name: ping, from: "*", to: "*", ports: icmp}
-    - {name: printer, from: b, to: lan, ports: tcp/80}
+"""
+RULES = f"""{PING.rstrip()}
+    - {{name: printer, from: b, to: lan, ports: tcp/80}}
 """
 FORWARDING = "/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"
 LAN = f"""
@@ -60,6 +62,18 @@ def test_spokes_and_their_subnets_are_reached_through_the_hub_by_their_own_tags(
         assert sum(site.drops("bob").values()) > dropped
         warned = site["alice"].succeed(["krait", "check", "/run/site/wg0.yaml"])
         assert "10.30.0.0/24 has no tags" in warned
+
+
+def test_a_spoke_and_a_node_that_is_none_reach_each_other_through_the_hub(site: Site) -> None:
+    nodes = site.nodes()
+    nodes["alice"] += ", transit: true"
+    nodes["carol"] += ", via: alice"
+    turn = f"for each in {FORWARDING}; do echo %d >$each; done"
+    with site.altered("alice", turn % 1, turn % 0):
+        site.start(site.document(PING, nodes))
+        assert len(site.status("bob")["peers"]) == len(site.status("carol")["peers"]) == 1
+        site.ping("carol", "alice", "bob")
+        site.ping("bob", "alice", "carol")
 
 
 def test_a_hub_that_does_not_forward_is_told_so_when_it_comes_up(site: Site, document: str) -> None:
