@@ -108,18 +108,19 @@ def resolve(
         f"peer {b64encode(key).decode()} is not in the document: nothing passes to or from it"
         for key in scene.unknown()
     ]
+    own = {ip_network(each.ip): here for each in interface.addresses}
     unvouched: list[_Claim] = []
     for claim in scene.claims(mine):
         number = scene.allowed_to(claim.cidr)
         if number in claim.vouchers:
             owners[claim.cidr] = claim.who._replace(peer=number)
-        else:
+        elif claim.cidr not in own:
             unvouched.append(claim)
     owners |= {r.cidr: _subnet(mine, r.cidr, HERE, route_labels(r)) for r in mine.routes}
     hidden = _worn(unvouched, owners)
     owners |= dict.fromkeys(claim.cidr for claim in hidden)
     warnings += _of_unvouched(unvouched, hidden, mine)
-    owners |= {ip_network(each.ip): here for each in interface.addresses}
+    owners |= own
     owners = carved(owners)
     for group in document.multicast:
         to_group = Principal(group.name, node_labels(group, scene.named), HERE, group=True)
@@ -258,7 +259,7 @@ def _of_unvouched(claims: Iterable[_Claim], hidden: Iterable[_Claim], mine: Node
     if lost:
         first, *others = lost
         more = f" and {len(others):,} more" if others else ""
-        yield f"{first}{more}: no peer here leads there, so nothing passes to or from it"
+        yield f"no peer here leads to {first}{more}: nothing passes to or from there"
 
 
 def _on_link(addresses: Iterable[InterfaceAddress]) -> tuple[Network, ...]:
