@@ -202,7 +202,7 @@ def nodes_of(draw: st.DrawFn, cidrs: tuple[Network, ...]) -> tuple[Node, ...]:
     named = [
         Node(
             name,
-            key(name),
+            None if name == spoke and draw(rarely) else key(name),
             draw(tags),
             tuple(addresses[name]),
             tuple(Route(c, draw(tags), NOWHERE) for c, owner in routed.items() if owner == name),

@@ -23,7 +23,7 @@ from krait.policy.model import (
 )
 from krait.policy.problems import Problems, quoted, suggestion
 from krait.policy.values import PAIR
-from krait.policy.view import InterfaceAddress
+from krait.policy.view import InterfaceAddress, is_behind
 
 _LINKS: tuple[Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fe80::/64"))
 """What is on the link of every device (RFC 3927; RFC 4291, 2.5.6)."""
@@ -87,7 +87,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
     subnets = tuple(
         route.cidr
         for other in document.nodes
-        if other is not own and (other.public_key or other.via != own.name)
+        if other is not own and not is_behind(other, own)
         for route in other.routes
         if not any(is_within(route.cidr, cidr) for cidr in mesh.cidrs)
     )
@@ -110,7 +110,7 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         routes=(*bare, *subnets),
         unreachable=(*mesh.cidrs, *subnets),
         mesh=mesh.cidrs,
-        behind=tuple(_behind(document, own)),
+        behind=tuple(behind(document, own)),
         multicast=bool(document.multicast) and len(peers) == 1,
     )
 
@@ -131,6 +131,14 @@ def peers_of(document: Document, own: Node) -> Iterator[Node]:
             continue
         if own.via in (None, other.name) and other.via in (None, own.name):
             yield other
+
+
+def behind(document: Document, own: Node) -> Iterator[Network]:
+    """What no tunnel leads to: this node's subnets, and who is in the mesh by it, without a key."""
+    yield from (route.cidr for route in own.routes)
+    for node in document.nodes:
+        if is_behind(node, own):
+            yield from _prefixes(node)
 
 
 def exits(document: Document) -> Iterator[tuple[Mark, str]]:
@@ -260,14 +268,6 @@ def _prefixes(node: Node) -> tuple[Network, ...]:
 def _alone(address: Address) -> Network:
     """The prefix of one address; `ip_network` would write it out and parse it again."""
     return (IPv4Network if address.version == 4 else IPv6Network)(int(address))
-
-
-def _behind(document: Document, own: Node) -> Iterator[Network]:
-    """What no tunnel leads to: this node's subnets, and who is in the mesh by it, without a key."""
-    yield from (route.cidr for route in own.routes)
-    for node in document.nodes:
-        if node.public_key is None and node.via == own.name:
-            yield from _prefixes(node)
 
 
 def _first(*values: int | None) -> int | None:

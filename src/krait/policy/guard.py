@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, ip_network
 
 from krait.common.guard import GuardMark
+from krait.policy.device import behind
 from krait.policy.model import Document, Network, is_within
 from krait.policy.view import HERE, Interface, InterfaceAddress, View, own_node
 
@@ -22,7 +23,7 @@ class Guard:
     mesh: tuple[Network, ...]
     """The ranges: whoever has an address in one on another interface is cut off there."""
     behind: tuple[Network, ...]
-    """The subnets behind this node that are inside a range, and are not."""
+    """What is behind this node and inside of a range: no address of the tunnel's."""
 
 
 def guard_of(document: Document, interface: Interface, view: View) -> Guard | None:
@@ -33,10 +34,8 @@ def guard_of(document: Document, interface: Interface, view: View) -> Guard | No
     node = own_node(document, interface.public_key)
     if not (document.policy.guard if node.guard is None else node.guard):
         return None
-    behind = tuple(
-        route.cidr
-        for route in node.routes
-        if any(is_within(route.cidr, cidr) for cidr in view.mesh)
+    inside = tuple(
+        each for each in behind(document, node) if any(is_within(each, cidr) for cidr in view.mesh)
     )
     own = {
         *(ip_network(each) for each in node.addresses if not each.is_link_local),
@@ -44,11 +43,11 @@ def guard_of(document: Document, interface: Interface, view: View) -> Guard | No
     }
     marks = {
         **dict.fromkeys(view.mesh, GuardMark.MESH),
-        **dict.fromkeys(behind, GuardMark.NOTHING),
-        **dict.fromkeys(_of_others(view, behind), GuardMark.MESH),
+        **dict.fromkeys(inside, GuardMark.NOTHING),
+        **dict.fromkeys(_of_others(view, inside), GuardMark.MESH),
         **dict.fromkeys(own, GuardMark.MESH | GuardMark.OWN),
     }
-    return Guard(marks, view.mesh, behind)
+    return Guard(marks, view.mesh, inside)
 
 
 def _answered(address: InterfaceAddress, view: View) -> Iterator[Network]:
@@ -67,7 +66,7 @@ def _answered(address: InterfaceAddress, view: View) -> Iterator[Network]:
     if isinstance(address, IPv4Interface):
         ends.append(network.broadcast_address)
     for end in map(ip_network, ends):
-        if end not in view.owners:
+        if view.owners.get(end) is None:
             yield end
 
 

@@ -91,6 +91,11 @@ def own_node(document: Document, public_key: bytes) -> Node:
     return mine
 
 
+def is_behind(node: Node, mine: Node) -> bool:
+    """Whether a node is in the mesh by this one, without a key: as a subnet behind it is."""
+    return node.public_key is None and node.via == mine.name
+
+
 def resolve(
     document: Document, interface: Interface, known_peers: tuple[bytes | None, ...] = ()
 ) -> View:
@@ -111,12 +116,11 @@ def resolve(
     own = {ip_network(each.ip): here for each in interface.addresses}
     unvouched: list[_Claim] = []
     for claim in scene.claims(mine):
-        number = scene.allowed_to(claim.cidr)
+        number = HERE if HERE in claim.vouchers else scene.allowed_to(claim.cidr)
         if number in claim.vouchers:
             owners[claim.cidr] = claim.who._replace(peer=number)
         elif claim.cidr not in own:
             unvouched.append(claim)
-    owners |= {r.cidr: _subnet(mine, r.cidr, HERE, route_labels(r)) for r in mine.routes}
     hidden = _worn(unvouched, owners)
     owners |= dict.fromkeys(claim.cidr for claim in hidden)
     warnings += _of_unvouched(unvouched, hidden, mine)
@@ -134,7 +138,9 @@ def withhold(view: View, cidrs: Iterable[Network]) -> View:
 
 
 class _Claim(NamedTuple):
-    """What the document gives to somebody, and the peers whose word is good for it."""
+    """What the document gives to somebody, and the peers whose word is good for it, HERE for none
+    that is needed.
+    """
 
     cidr: Network
     who: Principal
@@ -167,10 +173,10 @@ class _Scene:
         )
 
     def claims(self, mine: Node) -> Iterator[_Claim]:
-        """What the document places at or behind a peer, as far as allowed IPs do not say it.
+        """What the document gives to somebody, as far as allowed IPs do not say it.
 
-        That is addresses, subnets, and who is reached by a hub: its own, or this node's. What is
-        this node's own is a claim that no peer is good for.
+        That is addresses and subnets, of who is reached by a hub, too: its own, or this node's.
+        Which addresses are this node's, the interface alone says.
         """
         numbers = {n.name: self.numbers.get(n.public_key or b"") for n in self.document.nodes}
         for node in self.document.nodes:
@@ -179,11 +185,12 @@ class _Scene:
             number = numbers[node.name]
             ways = (numbers[each] for each in (node.via, mine.via) if each)
             vouchers = tuple(each for each in ways if each) if number is None else (number,)
-            if node is mine:
-                vouchers = ()
+            if node is mine or is_behind(node, mine):
+                vouchers = (HERE,)
             me = Principal(node.name, node_labels(node, self.named), HERE)
-            yield from (_Claim(ip_network(each), me, vouchers) for each in node.addresses)
-            for route in node.routes if node is not mine else ():
+            for address in node.addresses:
+                yield _Claim(ip_network(address), me, () if node is mine else vouchers)
+            for route in node.routes:
                 subnet = _subnet(node, route.cidr, HERE, route_labels(route))
                 yield _Claim(route.cidr, subnet, vouchers)
 

@@ -82,3 +82,22 @@ def test_a_subnet_behind_this_node_is_taken_out_of_the_range_around_it() -> None
     assert "10.31.0.0/24" not in told
     assert told["10.8.0.66/32"] == GuardMark.MESH, "a peer's, though the subnet is around it"
     assert "10.8.0.2/32" not in told
+
+
+def test_who_has_no_key_behind_this_hub_sends_from_its_own_addresses() -> None:
+    hub = ("    tags: [db]\n", "    tags: [db]\n    transit: true\n")
+    nodes = (
+        "nodes:\n  printer: {via: db1, address: 10.8.0.50, routes: [10.8.0.64/27, 10.60.0.0/24]}\n"
+    )
+    found = guard(ON, hub, ("nodes:\n", nodes))
+    assert found
+    assert found.behind == tuple(map(ip_network, ("10.8.0.50/32", "10.8.0.64/27")))
+    told = marks(hub, ("nodes:\n", nodes))
+    assert told["10.8.0.50/32"] == told["10.8.0.64/27"] == GuardMark.NOTHING
+    assert "10.60.0.0/24" not in told
+
+
+def test_the_end_of_a_network_that_nobody_has_here_is_still_answered_for() -> None:
+    behind = ("10.31.0.0/24]", "10.31.0.0/24, {cidr: 10.8.0.128/25, tags: [lan]}]")
+    lost = ("    tags: [app]\n", "    tags: [app]\n    address: 10.8.0.255\n")
+    assert marks(behind, lost)["10.8.0.255/32"] == MINE

@@ -218,6 +218,20 @@ def test_this_nodes_own_addresses_and_subnets_beat_a_peers_allowed_ips() -> None
     assert found["10.50.0.0/24"] == (LAN, HERE)
 
 
+def test_who_has_no_key_is_behind_its_own_hub_as_a_subnet_is() -> None:
+    me = replace(ME, transit=True, routes=(route("10.30.0.0/16", "lan"),))
+    vault = replace(
+        node("vault", "a", addresses="10.8.0.50", routes=(route("10.30.9.0/24", "secret"),)),
+        public_key=None,
+        via="me",
+    )
+    view = resolve(document(me, vault, node("b", "b")), interface(b="10.8.0.50/32 10.8.0.2/32"))
+    assert view.owners[ip_network("10.8.0.50/32")] == Principal("vault", A, HERE)
+    secret = Principal("10.30.9.0/24 behind vault", frozenset({"secret"}), HERE)
+    assert view.owners[ip_network("10.30.9.0/24")] == secret
+    assert not view.warnings
+
+
 def test_peers_keep_their_numbers_when_others_leave_and_come() -> None:
     first = resolve(document(ME), interface(a="10.8.0.2/32", b="10.8.0.3/32"))
     second = resolve(document(ME), interface(b="10.8.0.3/32"), first.peers)
