@@ -18,8 +18,10 @@ from krait.kernel.route import (
     observe_routes,
     remove_routes,
     through,
+    thrown,
     unreachable,
 )
+from krait.kernel.rule import add_rules
 from krait.policy.model import Network
 from tests.requirements import need_tools
 
@@ -178,6 +180,36 @@ def test_a_route_is_ours_in_either_table(ifindex: int) -> None:
     assert ip(f"route show table {int(Table.OWN)}").count("10.8.0.0/24") == 2
     remove_routes(routes[:2])
     assert observe_routes() == frozenset(routes[2:])
+
+
+@pytest.mark.parametrize(
+    ("mesh", "lan", "host"),
+    [("10.8.0.0/24", "10.8.0.64/27", "10.8.0.70"), ("fd7a::/64", "fd7a::40/124", "fd7a::47")],
+)
+def test_what_is_thrown_is_led_by_the_tables_after_ours(
+    ifindex: int, mesh: str, lan: str, host: str
+) -> None:
+    ranges = networks(mesh)
+    routes = [unreachable(ranges[0], "wg0", Table.OWN), thrown(ip_network(lan), "wg0")]
+    ip("link add lan0 type bridge")
+    ip("link set lan0 addrgenmode none up")
+    ip(f"route add {lan} dev lan0")
+    add_rules(ranges)
+    add_routes(routes[:1])
+    with pytest.raises(subprocess.CalledProcessError):
+        ip(f"route get {host}")
+    for _ in range(2):
+        add_routes(routes)
+    assert "dev lan0" in ip(f"route get {host}")
+    assert observe_routes() == frozenset(routes)
+    inside = [
+        through(routes[1].destination, ifindex, Table.OWN),
+        unreachable(routes[1].destination, "wg0", Table.OWN),
+    ]
+    add_routes(inside)
+    assert "dev br7" in ip(f"route get {host}")
+    remove_routes(routes[1:])
+    assert observe_routes() == {routes[0], *inside}
 
 
 def test_an_unreachable_route_outlives_the_device_and_refuses(ifindex: int) -> None:

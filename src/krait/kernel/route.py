@@ -3,6 +3,7 @@
 
 In the main table they are two among all. In a table of Krait's own they are alone, and rules
 (`rule`) have it asked first: no route of anybody else's, however narrow, leads past the tunnel.
+What is not for the tunnel inside of such a range is thrown: the tables after ours are asked of it.
 
 They are known by their protocol, a number that the kernel keeps and gives no meaning to. Taking a
 route away names it, too, so that no route of anybody else's ever goes. An unreachable route has no
@@ -46,13 +47,14 @@ METRIC = 1
 that what belongs into the tunnel does not leave in plaintext."""
 
 _UNREACHABLE_METRIC = 1 << 31
+_THROW_METRIC = 1 << 30
 
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _HEADER = Struct("=BBBBBBBBI")
 # rtmsg: family, prefix length, the source's, TOS, table, protocol, scope, type, flags
 _DST, _OIF, _PRIORITY, _TABLE = 1, 4, 6, 15  # RTA_*
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_ANY = 0, 253, 255  # RT_SCOPE_*, the last one NOWHERE
-_UNICAST, _UNREACHABLE = 1, 7  # RTN_*
+_UNICAST, _UNREACHABLE, _THROW = 1, 7, 9  # RTN_*
 
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _NETWORK_OF: dict[int, type[IPv4Network | IPv6Network]] = {
@@ -75,9 +77,10 @@ class Route:
 
     destination: Network
     ifindex: int | None
-    """The device that it leads through; None: unreachable."""
+    """The device that it leads through; None: unreachable, or thrown."""
     metric: int = METRIC
     table: Table = Table.MAIN
+    is_thrown: bool = False  # the tables after this one are asked
 
 
 def through(destination: Network, ifindex: int, table: Table = Table.MAIN) -> Route:
@@ -92,6 +95,15 @@ def unreachable(destination: Network, interface: str, table: Table = Table.MAIN)
     when there is no device: several meshes of one machine do not take away each other's.
     """
     return Route(destination, None, _UNREACHABLE_METRIC | crc32(interface.encode()), table)
+
+
+def thrown(destination: Network, interface: str) -> Route:
+    """A route of our table that has the others asked; it is known again as an unreachable one is.
+
+    Another metric, because IPv6 tells routes of one metric apart by their device alone.
+    """
+    metric = _THROW_METRIC | crc32(interface.encode()) % _THROW_METRIC
+    return Route(destination, None, metric, Table.OWN, is_thrown=True)
 
 
 def observe_routes() -> frozenset[Route]:
@@ -151,7 +163,7 @@ def _dump(netlink: Netlink, family: int, table: Table) -> list[Route]:
 def decode(body: memoryview, table: Table) -> Route | None:
     """The route of a message, None if it is not ours, or not in this table.
 
-    One of our protocol is not ours if it is of a type that we do not make, such as a blackhole.
+    One of our protocol is not ours if it is of a type that we do not make there, a blackhole say.
     Raises ValueError if it lacks a part.
     """
     family, length, _, _, _, protocol, _, kind, _ = _HEADER.unpack_from(body)
@@ -159,12 +171,13 @@ def decode(body: memoryview, table: Table) -> Route | None:
     is_there = _TABLE in fields and _number(fields[_TABLE]) == table
     if family not in _NETWORK_OF or protocol != PROTOCOL or not is_there:
         return None  # from a kernel that leaves it to us to choose
-    if kind not in (_UNICAST, _UNREACHABLE):
+    if kind not in (_UNICAST, _UNREACHABLE, *([_THROW] if table is Table.OWN else ())):
         return None
     address = bytes(fields.get(_DST, _NOWHERE[family]))
-    ifindex = None if kind == _UNREACHABLE else _number(fields[_OIF])
+    ifindex = _number(fields[_OIF]) if kind == _UNICAST else None
     metric = _number(fields[_PRIORITY]) if _PRIORITY in fields else 0
-    return Route(_NETWORK_OF[family]((address, length)), ifindex, metric, table)
+    cidr = _NETWORK_OF[family]((address, length))
+    return Route(cidr, ifindex, metric, table, is_thrown=kind == _THROW)
 
 
 def _number(payload: memoryview) -> int:
@@ -191,11 +204,10 @@ def _requests(kind: int, routes: Iterable[Route], flags: int) -> Iterator[Reques
 
 def packed(route: Route, scope: int = _SCOPE_ANY) -> bytes:
     """The body of a message that adds a route, or, of any scope, takes it away."""
-    to = route.destination
-    body = _HEADER.pack(
-        *(_FAMILY[to.version], to.prefixlen, 0, 0),
-        *(0, PROTOCOL, scope, _UNREACHABLE if route.ifindex is None else _UNICAST, 0),
-    )
+    to, kind = route.destination, _UNICAST
+    if route.ifindex is None:
+        kind = _THROW if route.is_thrown else _UNREACHABLE
+    body = _HEADER.pack(*(_FAMILY[to.version], to.prefixlen, 0, 0), *(0, PROTOCOL, scope, kind, 0))
     body += attribute(_TABLE, U32.pack(route.table))
     body += attribute(_DST, to.network_address.packed)
     body += attribute(_PRIORITY, U32.pack(route.metric))

@@ -5,7 +5,7 @@ It stands on the document alone. What is the machine's to say (the MTU of the un
 name resolves to, the keys in files) is for who makes the device.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 
@@ -64,7 +64,18 @@ class WantedDevice:
     unreachable: tuple[Network, ...]
     mesh: tuple[Network, ...] = ()  # its ranges, which are nobody else's on this machine, but for
     behind: tuple[Network, ...] = ()  # what is reached by another interface of it
+    inner: tuple[Network, ...] = ()  # and what is not, though it is inside of that in a range
     multicast: bool = False  # whether groups are reached through it
+
+    @property
+    def preferred(self) -> tuple[Network, ...]:
+        """What of all in the ranges no network of the machine's draws past the tunnel."""
+        return (*self.mesh, *self.inner)
+
+    @property
+    def thrown(self) -> tuple[Network, ...]:
+        """What is in a range, and not for the tunnel."""
+        return _inside(self.behind, self.mesh)
 
 
 def wanted(document: Document, node: str, *, interface: str | None = None) -> WantedDevice:
@@ -91,6 +102,8 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         for route in other.routes
         if not any(is_within(route.cidr, cidr) for cidr in mesh.cidrs)
     )
+    here = tuple(behind(document, own))
+    inner = tuple(_of_others(document, own, _inside(here, mesh.cidrs)))
     bare = (cidr for cidr in mesh.cidrs if not any(each in cidr for each in own.addresses))
     return WantedDevice(
         node=own.name,
@@ -107,10 +120,11 @@ def wanted(document: Document, node: str, *, interface: str | None = None) -> Wa
         ),
         mtu=_first(own.mtu, mesh.mtu),
         peers=peers,
-        routes=(*bare, *subnets),
-        unreachable=(*mesh.cidrs, *subnets),
+        routes=(*bare, *subnets, *inner),
+        unreachable=(*mesh.cidrs, *subnets, *inner),
         mesh=mesh.cidrs,
-        behind=tuple(behind(document, own)),
+        behind=here,
+        inner=inner,
         multicast=bool(document.multicast) and len(peers) == 1,
     )
 
@@ -268,6 +282,17 @@ def _prefixes(node: Node) -> tuple[Network, ...]:
 def _alone(address: Address) -> Network:
     """The prefix of one address; `ip_network` would write it out and parse it again."""
     return (IPv4Network if address.version == 4 else IPv6Network)(int(address))
+
+
+def _of_others(document: Document, own: Node, around: tuple[Network, ...]) -> Iterator[Network]:
+    """What the tunnel leads to inside of these."""
+    for node in document.nodes if around else ():
+        if node is not own and not is_behind(node, own):
+            yield from _inside(_prefixes(node), around)
+
+
+def _inside(cidrs: Iterable[Network], around: tuple[Network, ...]) -> tuple[Network, ...]:
+    return tuple(each for each in cidrs if any(is_within(each, cidr) for cidr in around))
 
 
 def _first(*values: int | None) -> int | None:

@@ -8,10 +8,10 @@ import pytest
 
 from krait.kernel import route, rule
 from krait.kernel.netlink import attribute
-from krait.kernel.route import PROTOCOL, Table, through
+from krait.kernel.route import PROTOCOL, Table, through, thrown
 from krait.kernel.rule import PRIORITY
 
-UNICAST, BLACKHOLE, LOCAL, TO_TABLE = 1, 6, 2, 1
+UNICAST, BLACKHOLE, LOCAL, THROW, TO_TABLE = 1, 6, 2, 9, 1
 OWN = attribute(15, pack("=I", Table.OWN))
 OURS = attribute(21, bytes([PROTOCOL]))
 FIRST = attribute(6, pack("=I", PRIORITY))
@@ -44,6 +44,16 @@ def test_a_route_of_a_type_that_we_do_not_make_is_not_ours() -> None:
     assert route.decode(a_route(OWN, TO, METRIC, kind=BLACKHOLE), Table.OWN) is None
     assert route.decode(a_route(OWN, TO, DEVICE, METRIC, kind=BLACKHOLE), Table.OWN) is None
     assert route.decode(a_route(OWN, TO, DEVICE, METRIC, kind=LOCAL), Table.OWN) is None
+
+
+def test_a_thrown_route_is_ours_in_our_table_alone() -> None:
+    """An IPv6 one has lo."""
+    wanted = thrown(ip_network("10.8.0.0/24"), "wg0")
+    metric = attribute(6, pack("=I", wanted.metric))
+    assert route.decode(a_route(OWN, TO, metric, kind=THROW), Table.OWN) == wanted
+    assert route.decode(a_route(OWN, TO, DEVICE, metric, kind=THROW), Table.OWN) == wanted
+    main = attribute(15, pack("=I", Table.MAIN))
+    assert route.decode(a_route(main, TO, metric, kind=THROW), Table.MAIN) is None
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,17 @@ def test_what_is_behind_a_node_itself_is_its_subnets_and_who_has_no_key_there() 
     assert device("b", *nodes).behind == tuple(map(ip_network, behind))
 
 
+def test_inside_of_what_is_behind_a_node_its_peers_are_still_reached_by_the_tunnel() -> None:
+    me = "me: address: 10.8.0.1, transit: true, routes: [10.8.0.64/27, 10.20.0.0/24]"
+    you = "you: address: 10.8.0.66, routes: [10.8.0.80/30, 10.8.0.100/31]"
+    found = device("me", me, you, "printer: via: me, address: 10.8.0.70")
+    inner = tuple(map(ip_network, ("10.8.0.66/32", "10.8.0.80/30")))
+    assert found.thrown == tuple(map(ip_network, ("10.8.0.64/27", "10.8.0.70/32")))
+    assert found.inner == inner
+    assert found.routes[-2:] == found.unreachable[-2:] == found.preferred[-2:] == inner
+    assert not device("you", me, you, "printer: via: me, address: 10.8.0.70").inner
+
+
 def test_without_ipv6_addresses_and_routes_of_it_go_and_it_stays_unreachable() -> None:
     found = device("b", *PAIR, 'c: address: [10.8.0.3, "fd7a::3"], routes: ["fd20::/64"]')
     left = without_ipv6(found)

@@ -49,7 +49,8 @@ class Wish:
         """Those that should be.
 
         What is behind nodes is told apart from the host's own networks by the length of the prefix
-        and the metric, as everywhere; the mesh's own ranges go before whatever the host has.
+        and the metric, as everywhere; the mesh's own ranges go before whatever the host has, but
+        for what is behind this node inside of one.
         """
         device = self.device
         match lead:
@@ -57,11 +58,15 @@ class Wish:
                 return frozenset(device.routes)
             case Lead.REFUSAL:
                 return frozenset(device.unreachable)
-            case Lead.OWN_REFUSAL | Lead.RULE:
+            case Lead.OWN_REFUSAL:
+                return frozenset(device.preferred)
+            case Lead.OWN_THROW:
+                return frozenset(device.thrown)
+            case Lead.RULE:
                 return frozenset(device.mesh)
             case Lead.OWN_THROUGH:
                 own = (each for each in device.mesh if any(a in each for a in device.addresses))
-                return frozenset(device.mesh).intersection(device.routes).union(own)
+                return frozenset(device.preferred).intersection(device.routes).union(own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +198,10 @@ def _shrink(wish: Wish, seen: Seen) -> Iterator[Step]:
 def _fence(wish: Wish, seen: Seen) -> Iterator[Step]:
     """Where the mesh is, nothing leaves by another way, whether there is a device or not."""
     is_up = seen.link is not None and seen.link.up
-    yield from _more_routes(wish, seen, Lead.REFUSAL, Lead.OWN_REFUSAL)
+    yield from _more_routes(wish, seen, Lead.REFUSAL, Lead.OWN_REFUSAL, Lead.OWN_THROW)
     if not is_up:  # else only once our table leads through it: it carries traffic
         yield from _more_routes(wish, seen, Lead.RULE)
-    yield from _less_routes(wish, seen, Lead.RULE, Lead.OWN_REFUSAL, Lead.REFUSAL)
+    yield from _less_routes(wish, seen, Lead.RULE, Lead.OWN_THROW, Lead.OWN_REFUSAL, Lead.REFUSAL)
 
 
 def _more_routes(wish: Wish, seen: Seen, *leads: Lead) -> Iterator[Step]:

@@ -9,6 +9,7 @@ died.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -168,12 +169,21 @@ class Keeper:
         return LOOK_S if again is None else again
 
     def fence(self, source: Source) -> None:
-        """Nothing for a document's mesh leaves in plaintext, whatever becomes of the device."""
+        """Nothing for a document's mesh leaves in plaintext, whatever becomes of the device.
+
+        Only where the document tells all of the device is it known what is behind this node.
+        """
         ranges = frozenset(source.document.mesh.cidrs if source.document.mesh else ())
+        wanted = dict.fromkeys((Lead.REFUSAL, Lead.OWN_REFUSAL), ranges)
+        with suppress(KraitError):
+            device = self._want(source)
+            wanted = dict.fromkeys(wanted, ranges.union(device.inner))
+            wanted[Lead.OWN_THROW] = frozenset(device.thrown)
         link, there = self._maker.link(), self._maker.routes(None)
-        is_up = link is not None and link.up  # then only `reach` adds the rule, after its routes
-        for each in (Lead.REFUSAL, Lead.OWN_REFUSAL, *(() if is_up else (Lead.RULE,))):
-            if missing := ranges - there[each]:
+        if link is None or not link.up:  # else only `reach` adds the rule, after its routes
+            wanted[Lead.RULE] = ranges
+        for each, routes in wanted.items():
+            if missing := routes - there[each]:
                 self._maker.change_routes(None, each, (), tuple(missing))
 
     def lower(self) -> None:

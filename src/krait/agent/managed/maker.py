@@ -18,6 +18,7 @@ from krait.kernel.route import (
     observe_routes,
     remove_routes,
     through,
+    thrown,
     unreachable,
 )
 from krait.kernel.rule import add_rules, observe_rules, remove_rules
@@ -207,6 +208,8 @@ class KernelMaker:
         )
 
     def _route(self, destination: Network, lead: Lead, ifindex: int | None) -> Route:
+        if lead is Lead.OWN_THROW:
+            return thrown(destination, self._interface)
         table = Table.OWN if lead.is_in_own_table else Table.MAIN
         if ifindex is None or not lead.needs_device:
             return unreachable(destination, self._interface, table)

@@ -23,6 +23,8 @@ class Lead(Enum):
     """For when the device is away; behind all others of the main table."""
     OWN_THROUGH = "preferred route"
     OWN_REFUSAL = "preferred unreachable route"
+    OWN_THROW = "throw route"
+    """Out of our table, for what is behind this node inside of the mesh's range."""
     RULE = "rule"
     """That has our table asked first."""
 
@@ -34,7 +36,7 @@ class Lead(Enum):
     @property
     def is_in_own_table(self) -> bool:
         """Not in the main one."""
-        return self is Lead.OWN_THROUGH or self is Lead.OWN_REFUSAL
+        return self in (Lead.OWN_THROUGH, Lead.OWN_REFUSAL, Lead.OWN_THROW)
 
 
 class Maker(Protocol):

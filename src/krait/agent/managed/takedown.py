@@ -44,7 +44,7 @@ def take_down(turn: Turn) -> Removed:
         make.delete()
         left = take_off(real, interface, paths)
         routes = make.routes(None)
-        for each in (Lead.RULE, Lead.OWN_REFUSAL, Lead.REFUSAL):
+        for each in (Lead.RULE, Lead.OWN_THROW, Lead.OWN_REFUSAL, Lead.REFUSAL):
             make.change_routes(None, each, tuple(routes[each]), ())
     turn.clear()
     sweep(paths.key_of(interface))

@@ -18,6 +18,8 @@ KEYS = [bytes([n]) * 32 for n in range(1, 6)]
 OWN, PRIVATE, SHARED = b"o" * 32, b"p" * 32, b"s" * 32
 PREFIXES = [ip_network(f"10.8.0.{n}/32") for n in range(1, 7)]
 SUBNETS = [ip_network(f"10.{n}.0.0/24") for n in (20, 30, 40)]
+NARROW = [ip_network(f"10.{n}.0.0/28") for n in (20, 30, 50)]
+NARROWER = [ip_network(f"10.{n}.0.8/32") for n in (20, 30)]
 ADDRESSES = [ip_interface(f"10.8.0.{n}/24") for n in (101, 102)] + [ip_interface("fd00::1/64")]
 ENDPOINTS = ["192.0.2.1:51820", "[2001:db8::1]:51820"]
 NOW_S = 1000.0
@@ -54,6 +56,8 @@ def wishes(draw: st.DrawFn) -> Wish:
             routes=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
             unreachable=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
             mesh=tuple(draw(st.lists(st.sampled_from(SUBNETS), unique=True))),
+            behind=tuple(draw(st.lists(st.sampled_from(NARROW), unique=True))),
+            inner=tuple(draw(st.lists(st.sampled_from(NARROWER), unique=True))),
             multicast=draw(st.booleans()),
         ),
         private_key=PRIVATE,
@@ -68,7 +72,9 @@ def benches(draw: st.DrawFn) -> Bench:
     """Any wish, and anything that may be there."""
     bench = Bench(
         draw(wishes()),
-        routes={lead: draw(st.sets(st.sampled_from(SUBNETS))) for lead in Lead},
+        routes={
+            lead: draw(st.sets(st.sampled_from([*SUBNETS, *NARROW, *NARROWER]))) for lead in Lead
+        },
     )
     if not draw(st.booleans()):
         for lead in Lead:
@@ -171,6 +177,7 @@ def test_the_mesh_is_fenced_before_anything_else_is_done(bench: Bench) -> None:
     leads = [Lead.REFUSAL, Lead.OWN_REFUSAL]
     if bench.link is None or not bench.link.up:
         leads.append(Lead.RULE)
+    throws = bench.leads()[Lead.OWN_THROW]
     for step in plan(Stage.SHRINK, bench.wish, bench.seen()):
         if not isinstance(step, Routes) or step.lead.needs_device:
             break
@@ -178,6 +185,9 @@ def test_the_mesh_is_fenced_before_anything_else_is_done(bench: Bench) -> None:
         # Nothing old goes before all that is new is there.
         is_fenced = all(bench.wish.routes(each) <= bench.routes[each] for each in leads)
         assert is_fenced or not step.gone
+        # Nothing is thrown before what is for the tunnel inside of it is refused.
+        is_refused = bench.wish.routes(Lead.OWN_REFUSAL) <= bench.routes[Lead.OWN_REFUSAL]
+        assert is_refused or bench.routes[Lead.OWN_THROW] <= throws
     assert all(bench.wish.routes(each) <= bench.routes[each] for each in leads)
 
 
@@ -194,6 +204,27 @@ def test_our_table_is_asked_of_a_device_that_is_up_only_once_it_leads_through_it
             new = bench.routes[Lead.RULE] - before
             led = bench.wish.routes(Lead.OWN_THROUGH)
             assert new & led <= bench.routes[Lead.OWN_THROUGH]
+
+
+def test_what_is_behind_this_node_is_thrown_where_it_is_in_a_range_and_is_no_peers() -> None:
+    device = replace(
+        roaming()[0].device,
+        mesh=(SUBNETS[0],),
+        behind=(*NARROW,),
+        inner=(NARROWER[0],),
+        routes=(NARROWER[0],),
+    )
+    wish = replace(roaming()[0], device=device)
+    assert wish.routes(Lead.OWN_THROW) == {NARROW[0]}
+    assert wish.routes(Lead.OWN_REFUSAL) == {SUBNETS[0], NARROWER[0]}
+    assert wish.routes(Lead.OWN_THROUGH) == {NARROWER[0]}
+    assert wish.routes(Lead.RULE) == {SUBNETS[0]}
+    added = [
+        step.lead
+        for step in plan(Stage.SHRINK, wish, Bench(wish).seen())
+        if isinstance(step, Routes)
+    ]
+    assert added.index(Lead.OWN_THROW) < added.index(Lead.RULE), "its LAN is never cut off"
 
 
 def roaming(*, lost: bool = False, called: bool = False) -> tuple[Wish, Seen]:

@@ -291,6 +291,17 @@ def test_whatever_a_start_fails_of_the_mesh_is_fenced(
     keeper.fence(source)  # what is there already is not made again
 
 
+def test_a_fence_leaves_out_what_is_behind_this_node_where_that_is_known(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    behind = "routes: 10.8.0.0/28, address: [10.8.0.1,"
+    source = read(tmp_path, DOCUMENT.replace("address: [10.8.0.1,", behind))
+    machine.want(source)
+    keeper.fence(source)
+    assert machine.bench.routes[Lead.OWN_THROW] == {ip_network("10.8.0.0/28")}
+    assert ip_network("10.8.0.2/32") in machine.bench.routes[Lead.OWN_REFUSAL]
+
+
 def test_a_fence_takes_no_traffic_off_a_device_that_is_up(
     keeper: Keeper, machine: Machine, tmp_path: Path
 ) -> None:
