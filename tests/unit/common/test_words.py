@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from krait.common.words import plural, printable
+from krait.common.words import changes, plural, printable
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,9 @@ def test_an_irregular_plural_is_given_with_its_noun() -> None:
 
 def test_what_a_terminal_would_obey_is_written_out() -> None:
     assert printable("zü\x1b[m\n\x9b\u2028\u202e\udcff") == r"zü\x1b[m\n\x9b\u2028\u202e\udcff"
+
+
+def test_a_change_names_one_and_counts_several() -> None:
+    assert changes("route", ["10.8.0.0/24"], []) == "remove route 10.8.0.0/24"
+    assert changes("address", [1, 2], [3]) == "remove 2 addresses, add address 3"
+    assert changes("rule", [], range(1200)) == "add 1,200 rules"

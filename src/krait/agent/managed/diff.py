@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from krait.agent.managed.ports import Lead
-from krait.common.words import plural
+from krait.common.words import changes, plural
 from krait.kernel.link import Link
 from krait.kernel.wireguard import NO_KEY, Device, Peer
 from krait.kernel.wireguard.configure import DeviceChange, PeerChange
@@ -115,7 +115,7 @@ class Addresses:
     new: tuple[InterfaceAddress, ...] = ()
 
     def __str__(self) -> str:
-        return _gone_and_new("address", self.gone, self.new)
+        return changes("address", self.gone, self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Routes:
     new: tuple[Network, ...] = ()
 
     def __str__(self) -> str:
-        return _gone_and_new(self.lead.value, self.gone, self.new)
+        return changes(self.lead.value, self.gone, self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,14 +292,3 @@ def _chosen(link: Link) -> tuple[InterfaceAddress, ...]:
 
 def _sorted(networks: set[Network] | frozenset[Network]) -> tuple[Network, ...]:
     return tuple(sorted(networks, key=lambda each: (each.version, each)))
-
-
-def _gone_and_new(what: str, gone: tuple[object, ...], new: tuple[object, ...]) -> str:
-    return ", ".join(
-        f"{verb} {_few(what, each)}" for verb, each in (("remove", gone), ("add", new)) if each
-    )
-
-
-def _few(what: str, some: tuple[object, ...]) -> str:
-    plural = "es" if what.endswith("s") else "s"
-    return f"{what} {some[0]}" if len(some) == 1 else f"{len(some)} {what}{plural}"
