@@ -184,6 +184,7 @@ class Node:
         self.machine.execute(["ip", "link", "delete", "wg0"])
         # As it ends, wireguard-go unlinks the socket by its name, be it already the next one's.
         self.machine.wait_until_fails(["test", "-e", "/run/wireguard/wg0.sock"])
+        self.machine.wait_until_fails(["pgrep", "--full", "^wireguard-go .*wg0$"])
 
     def plug(self) -> None:
         """Make it again as it was before `unplug`, by the public tools."""
