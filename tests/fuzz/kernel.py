@@ -130,26 +130,28 @@ def read_occupants(data: bytes) -> None:
     found = underlay.decode_occupants(memoryview(data), _NAMES)
     with suppress(ValueError):  # it wants more of a route than a range and who has it
         if ours := route.decode(memoryview(data), Table.MAIN):
-            assert _occupant(ours.destination, ours.ifindex, route.PROTOCOL) in found
+            expected = _occupant(ours.destination, ours.ifindex, route.PROTOCOL, ours.metric)
+            assert expected in found
     for each in found:
         assert (each.cidr.version, each.cidr.prefixlen) == (_VERSION[data[0]], data[1])
         assert 0 <= each.ifindex < 1 << 31
         ifindex = each.ifindex if data[7] == _UNICAST else None
-        assert each == _occupant(found[0].cidr, ifindex, data[5])
+        assert each == _occupant(found[0].cidr, ifindex, data[5], found[0].metric)
     hops = b"".join(_NEXT_HOP.pack(_NEXT_HOP.size, 0, 0, each.ifindex) for each in found)
     if found:
         to = netlink.attribute(_RTA_DST, found[0].cidr.network_address.packed)
         to += netlink.attribute(_RTA_TABLE, netlink.U32.pack(Table.MAIN))
+        to += netlink.attribute(_RTA_METRIC, netlink.U32.pack(found[0].metric))
         written = data[:12] + to + netlink.nested(_RTA_MULTIPATH, hops)
         assert underlay.decode_occupants(memoryview(written), _NAMES) == found
 
 
-def _occupant(cidr: Network, ifindex: int | None, protocol: int) -> underlay.Occupant:
+def _occupant(cidr: Network, ifindex: int | None, protocol: int, metric: int) -> underlay.Occupant:
     """None is by no interface: a route that refuses."""
     if ifindex is None:
-        return underlay.Occupant(cidr, "", protocol=protocol)
+        return underlay.Occupant(cidr, "", protocol=protocol, metric=metric)
     name = _NAMES.get(ifindex, f"interface {ifindex}")
-    return underlay.Occupant(cidr, name, ifindex, protocol)
+    return underlay.Occupant(cidr, name, ifindex, protocol, metric=metric)
 
 
 def read_leaving(data: bytes) -> None:

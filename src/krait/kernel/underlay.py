@@ -22,7 +22,7 @@ from krait.kernel.netlink import (
     refused,
     whole,
 )
-from krait.kernel.route import PROTOCOL
+from krait.kernel.route import METRIC, PROTOCOL
 from krait.policy.model import EVERYTHING_BITS, Network, is_within
 
 _GETLINK, _GETROUTE = 18, 26
@@ -31,7 +31,7 @@ _LINK = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, cha
 _XDP, _XDP_PROGRAMS = 43, range(4, 8)  # IFLA_XDP, and IFLA_XDP_*PROG_ID in it: any, by mode
 
 _ROUTE = Struct("=8BI")  # rtmsg: family, lengths of dst and src, tos, table, protocol, scope, type
-_DST, _OIF, _METRICS, _MULTIPATH, _TABLE = 1, 4, 8, 9, 15  # RTA_*
+_DST, _OIF, _PRIORITY, _METRICS, _MULTIPATH, _TABLE = 1, 4, 6, 8, 9, 15  # RTA_*
 _METRIC_MTU = 2  # RTAX_MTU
 _NEXT_HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, ifindex
 _UNICAST, _REFUSALS = 1, (6, 7, 8)  # RTN_*; blackhole, unreachable, prohibit
@@ -66,6 +66,8 @@ class Occupant:
     """Who made the route (RTPROT_*); 0: it is an address."""
     address: IPv4Address | IPv6Address | None = None
     """None: it is a route."""
+    metric: int = 0
+    """Of the route; the least of one prefix counts."""
 
     def __str__(self) -> str:
         if self.address is not None:
@@ -116,6 +118,25 @@ def conflicts(
         return bool(each.interface) or each.cidr.prefixlen >= wanted.prefixlen
 
     return tuple(Conflict(r, each) for r in ranges for each in found if counts(each, r))
+
+
+def leads_past(
+    address: IPv4Address | IPv6Address,
+    tunnel: Network,
+    occupants: Iterable[Occupant],
+    *,
+    ifindex: int,
+) -> bool:
+    """Whether a packet passes by the mesh's interface (`ifindex`, 0 if there is none yet), though
+    `tunnel`, around its address, is routed through that in the main table. Pure.
+    """
+    return any(
+        address in each.cidr and (each.cidr.prefixlen, -each.metric) > (tunnel.prefixlen, -METRIC)
+        for each in occupants
+        if each.address is None
+        and not (each.ifindex and each.ifindex == ifindex)
+        and (each.interface or each.protocol != PROTOCOL)
+    )
 
 
 def occupants() -> tuple[Occupant, ...]:
@@ -227,13 +248,15 @@ def _occupants(body: memoryview, names: dict[int, str]) -> Iterator[Occupant]:
     if len(packed) != _BYTES[family]:
         raise ValueError(f"an address of {len(packed)} bytes")
     cidr = ip_network((packed, length))
+    (metric,) = U32.unpack(fields.get(_PRIORITY, _ZERO))
     if kind in _REFUSALS:
-        yield Occupant(cidr, "", protocol=protocol)
+        yield Occupant(cidr, "", protocol=protocol, metric=metric)
         return
     for ifindex in _leaves_by(fields):
         if not 0 <= ifindex < 1 << 31:
             raise ValueError(f"a route by interface {ifindex}")
-        yield Occupant(cidr, names.get(ifindex, f"interface {ifindex}"), ifindex, protocol)
+        name = names.get(ifindex, f"interface {ifindex}")
+        yield Occupant(cidr, name, ifindex, protocol, metric=metric)
 
 
 def _leaves_by(fields: dict[int, memoryview]) -> Iterator[int]:

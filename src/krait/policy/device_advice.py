@@ -56,6 +56,8 @@ def _loops(document: Document) -> Iterator[tuple[Mark, str]]:
             if address and address in cidr:
                 where = f"the endpoint of {node.name} is in {cidr}"
                 mend = "name an address outside"
+                if cidr not in ranges:
+                    mend += ", or take the route out"
                 yield node.mark, f"{where}, which is reached through the tunnel: {mend}"
 
 

@@ -180,6 +180,29 @@ def test_a_subnet_behind_a_node_that_is_around_this_machine_too_is_told(site: Si
         assert "dev eth0" in site["alice"].succeed("ip route get 10.20.0.9")
 
 
+def test_a_route_that_would_draw_its_own_nodes_endpoint_into_the_tunnel_is_refused(
+    site: Site,
+) -> None:
+    nodes = site.nodes()
+    nodes["bob"] += ", routes: [{cidr: 192.0.2.0/25, tags: [lan]}]"
+    looped, alice = site.document(nodes=nodes), site["alice"]
+    site.write("alice", looped)
+    said = site.refused("alice", 2)
+    assert "the endpoint of bob, 192.0.2.2, is in 192.0.2.0/25" in said
+    assert "take the route out" in said
+
+    site.start(None, "alice", "bob")
+    site.write("alice", looped)
+    site.wait("alice", "krait status wg0 | grep 'the endpoint of bob, 192.0.2.2, is in'")
+    site.ping("alice", "bob")
+
+    nodes["bob"] = nodes["bob"].replace("0/25", "0/24")  # as the cable's, which counts first
+    site.write("alice", site.document(nodes=nodes))
+    site.wait("alice", "ip route | grep '192.0.2.0/24 dev wg0'")
+    assert "dev eth0" in alice.succeed("ip route get 192.0.2.2")
+    site.ping("alice", "bob")
+
+
 def test_a_device_with_our_mark_that_is_of_another_kind_is_not_ours(site: Site) -> None:
     alice = site["alice"]
     with site.altered(

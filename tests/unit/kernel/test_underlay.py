@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is in a mesh's way, and what only looks so."""
 
-from ipaddress import ip_interface, ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
 from struct import pack
 
 import pytest
 
 from krait.kernel.netlink import attribute
 from krait.kernel.route import PROTOCOL
-from krait.kernel.underlay import Occupant, conflicts, decode_occupants
+from krait.kernel.underlay import Occupant, conflicts, decode_occupants, leads_past
 
 MESH = (ip_network("10.8.0.0/16"), ip_network("fd7a:6b72::/64"))
 WG0, ETH0 = 7, 2
@@ -90,6 +91,46 @@ def test_a_route_that_came_with_an_address_is_not_told_again() -> None:
     (found,) = conflicts(MESH, both, ifindex=WG0)
     assert found.occupant is both[0]
     assert len(conflicts(MESH, [both[0], route("10.8.3.0/24")], ifindex=WG0)) == 2
+
+
+HOME = ip_network("192.0.2.0/24")
+"""A subnet that is routed through the tunnel, with an endpoint in it."""
+
+
+def metric(text: str, metric: int, **fields: int) -> Occupant:
+    return replace(route(text, **fields), metric=metric)
+
+
+@pytest.mark.parametrize(
+    ("occupant", "expected"),
+    [
+        (metric("192.0.2.0/24", 0), True),
+        (metric("192.0.2.0/24", 100), False),
+        (metric("192.0.2.0/24", 0, ifindex=WG0), False),
+        (metric("192.0.2.0/25", 100), True),
+        (metric("192.0.2.2/32", 0, ifindex=0), True),
+        (metric("192.0.2.2/32", 0, ifindex=0, protocol=PROTOCOL), False),
+        (metric("192.0.2.128/25", 0), False),
+        (metric("192.0.0.0/16", 0), False),
+        (metric("::/0", 0), False),
+        (address("192.0.2.1/32"), False),
+        (address("192.0.2.2/32"), False),
+    ],
+    ids=str,
+)
+def test_a_narrower_route_or_one_that_counts_more_leads_past_the_tunnel(
+    occupant: Occupant, *, expected: bool
+) -> None:
+    sought = ip_address("192.0.2.2")
+    assert leads_past(sought, HOME, [occupant], ifindex=WG0) is expected
+
+
+def test_the_metric_of_a_route_is_read() -> None:
+    header = pack("=8BI", 2, 24, 0, 0, 254, STATIC, 0, 1, 0)
+    body = header + attribute(1, bytes((192, 0, 2, 0))) + attribute(4, pack("=I", ETH0))
+    (bare,) = decode_occupants(memoryview(body), {ETH0: "eth0"})
+    (found,) = decode_occupants(memoryview(body + attribute(6, pack("=I", 100))), {ETH0: "eth0"})
+    assert (bare, found) == (metric("192.0.2.0/24", 0), metric("192.0.2.0/24", 100))
 
 
 @pytest.mark.parametrize("packed", [bytes(4), bytes(17)], ids=len)

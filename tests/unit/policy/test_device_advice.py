@@ -63,7 +63,7 @@ CASES = {
     "an endpoint in its own subnet": (
         ["a: endpoint: '[fd00::1]:1', routes: ['fd00::/16', '8000::/1']"],
         [
-            (4, f"the endpoint of a is in fd00::/16, {REACHED}"),
+            (4, f"the endpoint of a is in fd00::/16, {REACHED}, or take the route out"),
             (4, "8000::/1 of a: `krait up` makes no exit node"),
         ],
     ),

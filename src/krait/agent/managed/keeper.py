@@ -109,12 +109,14 @@ class Keeper:
         """From here on the device that this document wants is wanted.
 
         Raises KraitError, and nothing changes, if it lacks something, a key that it names is not
-        there, its addresses are somebody else's here, or it would not fit an interface made from
-        it: it is taken whole or not at all.
+        there, its addresses are somebody else's here, an edit leads to an endpoint through the
+        tunnel, or it would not fit an interface made from it: it is taken whole or not at all.
         """
         device = self._want(source)
         preshared_keys(device, self._maker)
         self._maker.require_apart(device)
+        if self._wanted is not None:  # at boot the way past the tunnel may not be there yet
+            self._maker.require_no_loop(device)
         peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
         desire(source, Interface(device.public_key, device.addresses, peers), Numbers())
         self._wanted, self._settled = device, None

@@ -28,6 +28,7 @@ from krait.kernel.wireguard.configure import DeviceChange, configure
 from krait.kernel.wireguard.spawn import claim, spawn
 from krait.policy.device import WantedDevice
 from krait.policy.endpoint import numeric
+from krait.policy.loops import Loop, loops
 from krait.policy.model import Network, is_within
 from krait.policy.view import InterfaceAddress
 
@@ -39,6 +40,17 @@ class Overlap(UsageError):
         super().__init__(
             "\n".join(f"{each.range} of the mesh overlaps: {each.occupant}" for each in conflicts),
             hint="choose another range for the mesh, or take that address or route away",
+        )
+
+
+class Looped(UsageError):
+    """Peers could not be reached: their packets would be for the tunnel again."""
+
+    def __init__(self, found: Sequence[Loop]) -> None:
+        super().__init__(
+            "\n".join(map(str, found)),
+            hint="name an address outside, or take the route out: its peers would send what is for "
+            "the endpoint into the tunnel",
         )
 
 
@@ -107,6 +119,8 @@ class KernelMaker:
         link = self.link()
         if found := self._conflicts(device, link):
             return Overlap(found)
+        if looped := self._loops(device, link):
+            return Looped(looped)
         subnets = tuple(
             each for each in device.routes if not any(is_within(each, cidr) for cidr in device.mesh)
         )
@@ -123,6 +137,14 @@ class KernelMaker:
         self._require_apart(device, link)
         if link is None and device.listen_port:
             udp.require_free(device.listen_port)
+
+    def require_no_loop(self, device: WantedDevice) -> None:
+        link = self.link()
+        there: frozenset[Network] = frozenset()
+        if link is not None and self.is_ours(link):
+            there = self.routes(link.ifindex)[Lead.THROUGH]
+        if found := [each for each in self._loops(device, link) if each.cidr not in there]:
+            raise Looped(found)
 
     def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
         link = self.link()
@@ -205,6 +227,18 @@ class KernelMaker:
             underlay.occupants(),
             ifindex=link.ifindex if link else 0,  # that of another tool is refused as such
             behind=device.behind,
+        )
+
+    def _loops(self, device: WantedDevice, link: Link | None) -> tuple[Loop, ...]:
+        """A table of ours is asked first of what is in the mesh; else the host may have a way."""
+        found = tuple(loops(device))
+        others = underlay.occupants() if found else ()
+        ifindex = link.ifindex if link else 0
+        return tuple(
+            each
+            for each in found
+            if any(each.endpoint in cidr for cidr in device.mesh)
+            or not underlay.leads_past(each.endpoint, each.cidr, others, ifindex=ifindex)
         )
 
     def _route(self, destination: Network, lead: Lead, ifindex: int | None) -> Route:

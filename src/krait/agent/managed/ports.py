@@ -64,7 +64,9 @@ class Maker(Protocol):
         """Whether the device may have IPv6 addresses, or could, if there is none yet."""
 
     def overlap(self, device: WantedDevice) -> KraitError | None:
-        """Who else on this host has addresses or routes inside, or around, the mesh's ranges."""
+        """Who else on this host has addresses or routes inside, or around, the mesh's ranges; or
+        which endpoints are sought through the tunnel that leads to them.
+        """
 
     def require_apart(self, device: WantedDevice) -> None:
         """Raise UsageError for an `overlap`, but for one of a range that is on our device already:
@@ -73,6 +75,11 @@ class Maker(Protocol):
 
     def require_free(self, device: WantedDevice) -> None:
         """As `require_apart`; where there is no device yet, PortInUse if somebody has its port."""
+
+    def require_no_loop(self, device: WantedDevice) -> None:
+        """Raise UsageError if a peer's endpoint would be sought through the tunnel to it, but for
+        one by a route that is there already.
+        """
 
     def underlay_mtus(self, endpoints: Set[str]) -> Mapping[str, int]:
         """In bytes, on the way to each of them; without those that no way is known to."""

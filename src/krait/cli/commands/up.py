@@ -143,6 +143,7 @@ def _examine(options: Namespace, turn: Turn, found: Source) -> _Request:
     if not _is_free_or_ours(make, turn):
         raise NotOurs(interface)
     make.require_free(device)
+    make.require_no_loop(device)
     pid = holder(paths.lock_of(interface))
     if pid is not None and standing.orders is None:
         if options.foreground:

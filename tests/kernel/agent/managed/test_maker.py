@@ -3,17 +3,18 @@
 
 import socket
 import subprocess
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from krait.agent.managed.maker import KernelMaker, Overlap
+from krait.agent.managed.maker import KernelMaker, Looped, Overlap
 from krait.agent.paths import Paths
 from krait.kernel.device import MARK
-from krait.kernel.route import PROTOCOL, add_routes, unreachable
+from krait.kernel.route import PROTOCOL, add_routes, through, unreachable
 from krait.kernel.udp import PortInUse
-from krait.policy.device import WantedDevice
+from krait.policy.device import WantedDevice, WantedPeer
 from tests.requirements import need_tools
 
 need_tools("ip")
@@ -135,6 +136,51 @@ def test_a_subnet_of_the_mesh_that_is_behind_this_machine_is_no_overlap(maker: K
     with pytest.raises(Overlap):
         maker.require_apart(OWN)
     maker.require_apart(device("10.8.0.0/24", "10.8.0.128/25"))
+
+
+LOOPED = replace(
+    OWN,
+    peers=(
+        WantedPeer("hub", b"h" * 32, "10.50.0.2:1", 0, (ip_network("10.50.0.0/16"),), None),
+        WantedPeer("far", b"f" * 32, "10.20.0.2:1", 0, (ip_network("10.20.0.0/24"),), None),
+    ),
+    routes=(ip_network("10.50.0.0/16"), ip_network("10.20.0.0/24")),
+)
+"""The first one's endpoint is on the cable, the second one's only in the tunnel."""
+
+
+def test_an_endpoint_that_only_its_own_tunnel_leads_to_is_refused(maker: KernelMaker) -> None:
+    with pytest.raises(Looped) as told:
+        maker.require_no_loop(LOOPED)
+    assert told.value.message == (
+        "the endpoint of far, 10.20.0.2, is in 10.20.0.0/24, which the tunnel to far leads to"
+    )
+    assert "take the route out" in told.value.hint
+    ip("route add 10.20.0.2/32 via 10.50.0.1")
+    maker.require_no_loop(LOOPED)
+
+
+def test_a_way_that_counts_less_than_the_tunnels_does_not_help(maker: KernelMaker) -> None:
+    ip("route add 10.20.0.0/24 via 10.50.0.1 metric 100")
+    with pytest.raises(Looped):
+        maker.require_no_loop(LOOPED)
+
+
+def test_no_way_of_the_hosts_helps_an_endpoint_in_the_mesh(maker: KernelMaker) -> None:
+    ip("route add 10.8.0.2/32 via 10.50.0.1")
+    peer = WantedPeer("hub", b"h" * 32, "10.8.0.2:1", 0, (ip_network("10.8.0.2/32"),), None)
+    with pytest.raises(Looped):
+        maker.require_no_loop(replace(OWN, peers=(peer,)))
+
+
+def test_a_loop_that_is_in_force_is_told_and_not_refused(maker: KernelMaker) -> None:
+    make()
+    ip("route del 10.20.0.0/24 dev wg0")
+    with pytest.raises(Looped):
+        maker.require_no_loop(LOOPED)
+    add_routes([through(ip_network("10.20.0.0/24"), socket.if_nametoindex("wg0"))])
+    maker.require_no_loop(LOOPED)
+    assert isinstance(maker.overlap(LOOPED), Looped)
 
 
 def test_a_port_is_asked_for_before_there_is_a_device_and_never_after(maker: KernelMaker) -> None:

@@ -25,6 +25,7 @@ from krait.kernel.wireguard import Device
 from krait.kernel.wireguard.configure import DeviceChange
 from krait.policy.device import WantedDevice, wanted
 from krait.policy.document import load
+from krait.policy.loops import loops
 from krait.policy.model import Network
 from krait.policy.view import InterfaceAddress
 from tests.unit.agent.managed.bench import IFINDEX, Bench
@@ -109,6 +110,10 @@ class Machine:
 
     def require_free(self, device: WantedDevice) -> None:
         self.require_apart(device)
+
+    def require_no_loop(self, device: WantedDevice) -> None:
+        if found := tuple(loops(device)):
+            raise UsageError(str(found[0]))
 
     def underlay_mtus(self, endpoints: Set[str]) -> dict[str, int]:
         return dict.fromkeys(endpoints, 1400)

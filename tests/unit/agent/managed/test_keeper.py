@@ -205,6 +205,23 @@ def test_a_document_whose_range_is_somebody_elses_changes_nothing(
     assert ip_network("10.8.0.0/24") in machine.bench.routes[Lead.REFUSAL]
 
 
+def test_an_edit_that_leads_to_an_endpoint_through_its_own_tunnel_changes_nothing(
+    keeper: Keeper, machine: Machine, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path))
+    reach(keeper, machine)
+    with pytest.raises(UsageError, match=r"the endpoint of \w+, 10.8.0.2, is in 10.8.0.2/32"):
+        keeper.adopt(read(tmp_path, called("10.8.0.2:1")))
+    assert not reach(keeper, machine)
+
+
+def test_an_agent_that_begins_takes_a_loop_for_a_network_that_is_not_there_yet(
+    keeper: Keeper, tmp_path: Path
+) -> None:
+    keeper.adopt(read(tmp_path, called("10.8.0.2:1")))
+    assert keeper.node == "me"
+
+
 def test_who_comes_into_the_range_later_is_told_and_stops_nothing(
     keeper: Keeper, machine: Machine, tmp_path: Path
 ) -> None:
