@@ -214,7 +214,7 @@ def _find_missing(document: Document, own: Node, interface: str | None, problems
                 f"node {quoted(node.name)} lacks {' and '.join(lacks)}, which `krait up` needs",
                 f"`krait genkey {interface or 'wg0'}` there prints its public key"
                 if "`public_key`" in lacks
-                else "give it a free one of the mesh",
+                else "give it the one that it has on the interface, or a free one of the mesh",
             )
 
 

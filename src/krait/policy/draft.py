@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from krait.common.errors import UsageError
 from krait.policy import values
 from krait.policy.formatted import written
-from krait.policy.model import Network
+from krait.policy.model import Address, Network
 from krait.policy.reserved import never_passes
 from krait.policy.view import Interface, InterfaceAddress, Peer
 
@@ -23,6 +23,18 @@ MESH, ROUTED, LAN, INTERNET = "mesh", "routed", "lan", "internet"
 
 INTERNET_BITS = 3
 """An exit's prefix is no longer: 0.0.0.0/0, its halves as wg-quick writes them, and 2000::/3."""
+
+_BEFORE_UP = {
+    LAN: (
+        "Before `krait up`, take this out, and the test that names `lan`,",
+        "unless peers shall reach this network through the tunnel.",
+    ),
+    INTERNET: (
+        "`krait up` makes no exit node: before it, take this out, and the test",
+        "that names `internet`.",
+    ),
+}
+"""What a document for an interface that is there has, and one that makes it seldom or never."""
 
 _DEFAULT = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 _NO_KEY = bytes(32)
@@ -53,6 +65,8 @@ class _Entry:
     name: str
     remark: str
     public_key: bytes
+    addresses: tuple[Address, ...]
+    """Inside of the mesh."""
     routes: tuple[tuple[Network, str], ...]
     unlisted: tuple[Network, ...]
     """What no document can have as a route: nothing of it passes."""
@@ -101,9 +115,23 @@ def _own(scene: Scene) -> _Entry:
         own_name(scene.host_name),
         "this machine",
         scene.interface.public_key,
+        tuple(_own_addresses(scene)),
         *_passing(routes.items()),
         transit=bool(scene.forwards),
     )
+
+
+def _own_addresses(scene: Scene) -> Iterator[Address]:
+    """Without those that WireGuard ties to a peer all the same."""
+    of_peers, ranges = _allowed(scene), mesh(scene.interface)
+    for address in dict.fromkeys(each.ip for each in scene.interface.addresses):
+        alone = ip_network(address)
+        if alone not in of_peers and _is_of_mesh(alone, ranges):
+            yield address
+
+
+def _is_of_mesh(alone: Network, ranges: tuple[Network, ...]) -> bool:
+    return not alone.is_link_local and any(_holds(each, alone) for each in ranges)
 
 
 def _behind(scene: Scene) -> Iterator[Network]:
@@ -132,7 +160,8 @@ def _peers(scene: Scene) -> Iterator[_Entry]:
         where = scene.endpoints.get(peer.public_key)
         remark = ", ".join((*(str(each.network_address) for each in own), *_at(where)))
         routes = _passing((cidr, _tag(cidr)) for cidr in routed)
-        yield _Entry(f"peer{number}", remark, peer.public_key, *routes)
+        addresses = tuple(each.network_address for each in own if _is_of_mesh(each, ranges))
+        yield _Entry(f"peer{number}", remark, peer.public_key, addresses, *routes)
 
 
 def _sorted_out(peer: Peer, ranges: tuple[Network, ...]) -> tuple[list[Network], list[Network]]:
@@ -202,6 +231,8 @@ def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
     for entry in entries:
         yield f"  {written(entry.name)}:" + (f"  # {entry.remark}" if entry.remark else "")
         yield f"    public_key: {written(b64encode(entry.public_key).decode())}"
+        if entry.addresses:
+            yield f"    address: [{', '.join(written(str(each)) for each in entry.addresses)}]"
         yield f"    tags: [{MESH}]"
         if entry.transit:
             yield "    # IP forwarding is on, so peers may reach each other through this machine."
@@ -209,7 +240,9 @@ def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
             yield "    transit: true"
         if entry.routes:
             yield "    routes:"
-            yield from (f"      {_route(*each)}" for each in entry.routes)
+            for cidr, tag in entry.routes:
+                yield from (f"      # {each}" for each in _BEFORE_UP.get(tag, ()))
+                yield f"      {_route(cidr, tag)}"
         for cidr in entry.unlisted:
             yield f"    # Not {cidr}: link-local or multicast, it never passes."
 

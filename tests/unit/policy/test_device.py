@@ -314,6 +314,12 @@ def test_everything_that_is_missing_is_told_at_once_with_its_line() -> None:
         (2, 'node "hub" lacks `address`, which `krait up` needs'),
         (3, 'node "a" lacks `address` and `public_key`, which `krait up` needs'),
     ]
+    with pytest.raises(DocumentError) as caught:
+        wanted(load(text.encode(), "krait.yaml"), "a")
+    assert [each.hint for each in caught.value.problems[1:]] == [
+        "give it the one that it has on the interface, or a free one of the mesh",
+        "`krait genkey wg0` there prints its public key",
+    ]
 
 
 def test_an_interface_that_is_asked_for_will_do_unless_the_document_has_another() -> None:

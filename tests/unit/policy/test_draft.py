@@ -13,6 +13,7 @@ from krait.common.abi import PairClass
 from krait.common.errors import UsageError
 from krait.policy import expectations
 from krait.policy.advice import advise
+from krait.policy.device import wanted
 from krait.policy.document import load
 from krait.policy.draft import Scene, draft, own_name
 from krait.policy.evaluate import decide_all
@@ -187,9 +188,34 @@ def test_a_draft_passes_its_own_tests_and_needs_no_advice_but_of_prefixes_that_a
 def test_a_leaf_gets_no_more_than_its_peers_and_its_networks() -> None:
     document = load_draft(a_scene("10.8.0.2/32", "10.20.0.0/24", elsewhere=("192.0.2.7/24",)))
     me, peer = document.nodes
-    assert (me.name, me.transit, me.addresses) == ("alpha", False, ())
+    assert (me.name, me.transit, me.addresses) == ("alpha", False, (ip_address("10.8.0.1"),))
     assert [(str(r.cidr), set(r.tags)) for r in me.routes] == [("192.0.2.0/24", {"lan"})]
     assert [(str(r.cidr), set(r.tags)) for r in peer.routes] == [("10.20.0.0/24", {"routed"})]
+
+
+def test_krait_up_makes_the_interface_that_a_draft_was_made_of() -> None:
+    device = wanted(load_draft(a_scene("10.8.0.2/32", "10.20.0.0/24")), "alpha")
+    assert device.addresses == (ip_interface("10.8.0.1/24"),)
+    (peer,) = device.peers
+    assert {str(each) for each in peer.allowed_ips} == {"10.8.0.2/32", "10.20.0.0/24"}
+
+
+def test_an_address_that_wireguard_ties_to_a_peer_is_the_peers_alone() -> None:
+    me, peer = load_draft(a_scene("10.8.0.1/32", "fe80::2/128")).nodes
+    assert (me.addresses, peer.addresses) == ((), (ip_address("10.8.0.1"),))
+
+
+def test_what_krait_up_should_not_have_of_a_draft_is_said_in_front_of_it() -> None:
+    text = draft(a_scene("10.8.0.2/32", "10.20.0.0/24", elsewhere=("192.0.2.7/24",), forwards=(4,)))
+    assert (
+        "      # Before `krait up`, take this out, and the test that names `lan`,\n"
+        "      # unless peers shall reach this network through the tunnel.\n"
+        "      - {cidr: 192.0.2.0/24, tags: [lan]}\n"
+        "      # `krait up` makes no exit node: before it, take this out, and the test\n"
+        "      # that names `internet`.\n"
+        "      - {cidr: 0.0.0.0/0, tags: [internet]}\n"
+    ) in text
+    assert text.count("Before `krait up`") == text.count("that names `internet`") == 1
 
 
 def test_a_machine_that_forwards_is_a_hub_and_has_the_internet_behind_it() -> None:

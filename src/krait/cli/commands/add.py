@@ -83,8 +83,12 @@ def _print(file: str, added: Added) -> None:
     for each in _advice(added):
         place = f"{file}:{each.line}:{each.column}"
         output.remark("warning", f"{place}: {each.message}", Style.YELLOW)
-    shown = shlex.quote(file)
-    output.line(f"next: copy {shown} to every node, then there: sudo krait up --config {shown}")
+    interface = added.document.interface or "wg0"
+    shown, place = shlex.quote(file), f"/etc/krait/{interface}.yaml"
+    output.line(f"next: copy {shown} to every node, then there:")
+    output.line(
+        f"  sudo install -D -m 600 {shown} {shlex.quote(place)} && sudo krait up {interface}"
+    )
 
 
 def _advice(added: Added) -> tuple[Advice, ...]:

@@ -33,7 +33,8 @@ def test_a_node_is_added_and_the_next_step_told(file: Path, capsys: Capture) -> 
     line = EXAMPLE[: EXAMPLE.index("\npolicy:")].count("\n") + 2
     assert capsys.readouterr().out == (
         f"added: web2, 10.8.0.4, fd7a:6b72::4, in line {line}\n"
-        f"next: copy {file} to every node, then there: sudo krait up --config {file}\n"
+        f"next: copy {file} to every node, then there:\n"
+        f"  sudo install -D -m 600 {file} /etc/krait/wg0.yaml && sudo krait up wg0\n"
     )
     node = load(file.read_bytes(), "krait.yaml").nodes[-1]
     assert (node.name, node.endpoint) == ("web2", "192.0.2.9:51820")
