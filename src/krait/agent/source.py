@@ -33,11 +33,14 @@ _MASK_OF_FILE = Mask.CLOSE_WRITE | Mask.MASK_ADD
 _NO_FILE = (ENOENT, ENOTDIR, ELOOP, EACCES)
 
 
-def find(interface: str, places: Iterable[Path], kept: Path | None = None) -> Path:
+def find(
+    interface: str, places: Iterable[Path], kept: Path | None = None, *, if_missing: str = ""
+) -> Path:
     """The first of `places` that there is.
 
     Where none is, but one was `kept` that was in force, the first: the agent will miss it, say so,
-    and go on with what was kept. Raises UsageError, with how to begin, if there is nothing at all.
+    and go on with what was kept. Raises UsageError, with how to begin, if there is nothing at all:
+    from the interface, or as `if_missing` says.
     """
     places = tuple(places)
     for path in places:
@@ -47,7 +50,8 @@ def find(interface: str, places: Iterable[Path], kept: Path | None = None) -> Pa
         return places[0]
     raise UsageError(
         f"no document for {interface}: looked for {', '.join(map(str, places))}",
-        hint=f"begin with one that changes nothing: {_how_to_begin(interface, places[0])}",
+        hint=if_missing
+        or f"begin with one that changes nothing: {_how_to_begin(interface, places[0])}",
     )
 
 

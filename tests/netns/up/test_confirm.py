@@ -3,7 +3,7 @@
 
 import time
 
-from tests.netns.up.conftest import CONFIG, PATIENCE_S, RULES, Site
+from tests.netns.up.conftest import CONFIG, PATIENCE_S, RULES, USERSPACE, Site
 
 OTHER, THIRD = "/run/site/other.yaml", "/run/site/third.yaml"
 TRIAL_S = 5
@@ -36,6 +36,28 @@ def test_what_is_confirmed_stays(site: Site) -> None:
     site.wait("alice", "! pgrep -f '[k]rait rollback'")
     assert site.status("alice")["enforced"]
     assert site["alice"].run(["krait", "confirm", "wg0"]).code == 1
+
+
+def test_up_without_a_document_stays_with_the_one_that_was_confirmed(site: Site) -> None:
+    alice, default = site["alice"], "/etc/krait/wg0.yaml"
+    site.write("alice", site.document(), default)
+    assert site.up("alice", config=default).code == 0
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
+    begin(site, OTHER, length="10m")
+    alice.succeed(["krait", "confirm", "wg0"])
+
+    again = alice.run(["krait", "up", "wg0"], timeout_s=PATIENCE_S)
+    assert again.code == 0, again.stderr
+    assert f"{OTHER}, as last time" in again.stdout
+    assert site.status("alice")["policy"]["document"] == OTHER
+
+    alice.succeed(["mv", OTHER, THIRD])
+    gone = alice.run(["krait", "up", "wg0"], timeout_s=PATIENCE_S)
+    assert gone.code == 2
+    assert f"cannot read {OTHER}" in gone.stderr
+    assert "krait up wg0 --config FILE" in gone.stderr
+    site.wait("alice", f"krait up wg0 --config {default} {' '.join(USERSPACE)}")
+    assert "as last time" not in alice.succeed(["krait", "up", "wg0"])
 
 
 def test_an_unconfirmed_change_gives_way_to_the_document_of_before_though_the_agent_died(

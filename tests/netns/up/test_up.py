@@ -277,3 +277,16 @@ def test_no_config_is_needed_where_the_default_place_has_one(site: Site) -> None
     assert outcome.code == 2
     assert "/etc/krait/wg0.yaml" in outcome.stderr
     assert CONFIG not in outcome.stderr
+
+
+def test_without_a_document_it_is_told_how_to_begin_by_whether_there_is_an_interface(
+    site: Site,
+) -> None:
+    alice = site["alice"]
+    for command in ("krait up wg0", f"krait up wg0 --config {CONFIG}"):
+        said = alice.run(command)
+        assert said.code == 2
+        assert "krait example --minimal >FILE" in said.stderr
+        assert "krait init" not in said.stderr
+        with site.altered("alice", "ip link add wg0 type bridge", "ip link delete wg0"):
+            assert "krait init wg0 >FILE" in alice.run(command).stderr

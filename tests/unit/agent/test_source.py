@@ -40,6 +40,9 @@ def test_without_a_document_the_error_says_how_to_begin(tmp_path: Path) -> None:
         find("wg0", (tmp_path / "wg0.yaml",))
     install = f"krait init wg0 >FILE && install -D -m 600 FILE {tmp_path / 'wg0.yaml'}"
     assert install in told.value.hint
+    with pytest.raises(UsageError) as told:
+        find("wg0", (tmp_path / "wg0.yaml",), if_missing="make one")
+    assert told.value.hint == "make one"
 
 
 def test_where_one_was_in_force_before_its_place_is_looked_at_though_it_is_gone(

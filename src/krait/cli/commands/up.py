@@ -20,7 +20,7 @@ from krait.agent.managed.ports import Maker
 from krait.agent.managed.turn import Turn
 from krait.agent.paths import Paths
 from krait.agent.state import Live, read_live
-from krait.cli import attaching, output, service
+from krait.cli import attaching, ordered, output, service
 from krait.cli.asked import config_option
 from krait.cli.doctor.finding import Level
 from krait.cli.doctor.forwarding import forwarding
@@ -82,7 +82,7 @@ def run(options: Namespace) -> int:
     capability.require(*capability.NEEDED)
     paths.require()
     with progress(f"reading {options.config or 'the document'}"):
-        found = _document(options, paths)
+        found = ordered.document(options.config, options.interface, paths)
     interface = options.interface or found.document.interface
     if interface is None:
         raise UsageError(
@@ -106,21 +106,6 @@ def run(options: Namespace) -> int:
             live = service.require_in_force(interface, paths, request.orders.config)
         _tell(options, turn, request, live, was_up=is_up)
     return ExitCode.OK
-
-
-def _document(options: Namespace, paths: Paths) -> Source:
-    """The one that is named, or that of the interface, or that of this machine."""
-    if options.config is not None:
-        return source.read(options.config.absolute(), options.interface)
-    if options.interface is not None:
-        places = paths.configs_of(options.interface)
-        return source.read(source.find(options.interface, places), options.interface)
-    if paths.any_config.exists():
-        return source.read(paths.any_config, None)
-    raise UsageError(
-        f"which interface, or which document? There is no {paths.any_config}",
-        hint="krait up --config FILE, or krait up IFACE with /etc/krait/IFACE.yaml",
-    )
 
 
 def _examine(options: Namespace, turn: Turn, found: Source) -> _Request:
@@ -242,10 +227,13 @@ def _tell(options: Namespace, turn: Turn, request: _Request, live: Live, *, was_
         )
         return
     output.line(f"{interface} {'was up already' if was_up else 'is up'}")
+    by_default = options.config is None
+    is_remembered = by_default and not ordered.is_usual(request.orders.config, interface, paths)
+    suffix = ", as last time" if is_remembered else ""
     rows = [
         ("node", f"{device.node}: {', '.join(addresses)}"),
         ("peers", f"{len(device.peers):,}"),
-        ("document", request.orders.config),
+        ("document", request.orders.config + suffix),
         ("log", service.where_it_logs(interface, paths)),
         *([("at boot", at_boot)] if at_boot else []),
     ]
