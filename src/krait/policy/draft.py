@@ -26,12 +26,12 @@ INTERNET_BITS = 3
 
 _BEFORE_UP = {
     LAN: (
-        "Before `krait up`, take this out, and the test that names `lan`,",
+        "Before `krait up`, take each `lan` out, and the test that names it,",
         "unless peers shall reach this network through the tunnel.",
     ),
     INTERNET: (
-        "`krait up` makes no exit node: before it, take this out, and the test",
-        "that names `internet`.",
+        "`krait up` makes no exit node: before it, take each `internet` out,",
+        "and the test that names it.",
     ),
 }
 """What a document for an interface that is there has, and one that makes it seldom or never."""
@@ -240,8 +240,9 @@ def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
             yield "    transit: true"
         if entry.routes:
             yield "    routes:"
+            remarks = dict(_BEFORE_UP)
             for cidr, tag in entry.routes:
-                yield from (f"      # {each}" for each in _BEFORE_UP.get(tag, ()))
+                yield from (f"      # {each}" for each in remarks.pop(tag, ()))
                 yield f"      {_route(cidr, tag)}"
         for cidr in entry.unlisted:
             yield f"    # Not {cidr}: link-local or multicast, it never passes."

@@ -206,16 +206,18 @@ def test_an_address_that_wireguard_ties_to_a_peer_is_the_peers_alone() -> None:
 
 
 def test_what_krait_up_should_not_have_of_a_draft_is_said_in_front_of_it() -> None:
-    text = draft(a_scene("10.8.0.2/32", "10.20.0.0/24", elsewhere=("192.0.2.7/24",), forwards=(4,)))
+    elsewhere = ("192.0.2.7/24", "198.51.100.7/24")
+    text = draft(a_scene("10.8.0.2/32", "10.20.0.0/24", elsewhere=elsewhere, forwards=(4,)))
     assert (
-        "      # Before `krait up`, take this out, and the test that names `lan`,\n"
+        "      # Before `krait up`, take each `lan` out, and the test that names it,\n"
         "      # unless peers shall reach this network through the tunnel.\n"
         "      - {cidr: 192.0.2.0/24, tags: [lan]}\n"
-        "      # `krait up` makes no exit node: before it, take this out, and the test\n"
-        "      # that names `internet`.\n"
+        "      - {cidr: 198.51.100.0/24, tags: [lan]}\n"
+        "      # `krait up` makes no exit node: before it, take each `internet` out,\n"
+        "      # and the test that names it.\n"
         "      - {cidr: 0.0.0.0/0, tags: [internet]}\n"
     ) in text
-    assert text.count("Before `krait up`") == text.count("that names `internet`") == 1
+    assert text.count("Before `krait up`") == text.count("no exit node") == 1
 
 
 def test_a_machine_that_forwards_is_a_hub_and_has_the_internet_behind_it() -> None:
