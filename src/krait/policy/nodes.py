@@ -22,6 +22,7 @@ from krait.policy.ranges import mesh_range, overlap, subnet
 from krait.policy.reader import Reader
 from krait.policy.selectors import Names
 from krait.policy.yaml_source import Mapping, Scalar, Tree
+from krait.policy.yaml_source import Sequence as Listed
 
 T = TypeVar("T")
 
@@ -90,7 +91,9 @@ def read_nodes(
         reader.problems.add(
             tree,
             "nodes: expected a mapping of names to nodes, with at least one",
-            "`krait add` puts one in",
+            "write `NAME: {public_key: …}` in the place of `- name: NAME`"
+            if isinstance(tree, Listed)
+            else "`krait add` puts one in",
         )
         return (), Names(frozenset(), frozenset())
     section = _Section(reader, mesh)

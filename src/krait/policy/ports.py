@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from krait.common.errors import UsageError
+from krait.policy.meant import EVERYTHING, meant
 from krait.policy.model import ECHO_REQUEST, ICMP4, ICMP6, LAST_PORT, SCTP, TCP, UDP, PortSpan
 from krait.policy.problems import quoted, suggestion
 
@@ -70,6 +71,13 @@ def parse(text: str) -> tuple[PortSpan, ...]:
 
     Raises UsageError, whose hint says what is expected.
     """
+    try:
+        return _parsed(text)
+    except UsageError as error:
+        raise UsageError(error.message, hint=_mend(text) or error.hint) from None
+
+
+def _parsed(text: str) -> tuple[PortSpan, ...]:
     word, slash, ports = text.partition("/")
     if word == BY_NUMBER:
         return (whole(_protocol(text, ports)),)
@@ -106,9 +114,11 @@ def _messages(text: str, word: str, kinds: str) -> tuple[PortSpan, ...]:
     if kinds == ECHO:
         return tuple(PortSpan(n, ECHO_REQUEST[n], ECHO_REQUEST[n]) for n in numbers)
     if len(numbers) > 1:
+        single = [f"`{each}`" for n in numbers if _is_right(each := f"{_WORDS[n]}/{kinds}")]
+        others = f", or {' or '.join(single)}" if single else ""
         raise UsageError(
             f"{quoted(text)}: IPv4 and IPv6 have different types of ICMP",
-            hint=f"write `icmp/{ECHO}`, or `icmp4/{kinds}` or `icmp6/{kinds}`",
+            hint=f"write `icmp/{ECHO}`{others}",
         )
     (protocol,) = numbers
     low, high = _range(text, kinds, "type", LAST_PORT[protocol])
@@ -129,6 +139,25 @@ def _protocol(text: str, number: str) -> int:
             hint=f"write `{BY_NUMBER}/47`, from 0 to {OTHER_PROTOCOL - 1}",
         )
     return int(number)
+
+
+def _mend(text: str) -> str:
+    """How what people of other tools write is written here, as a hint; nothing for all else."""
+    if text.lower() in EVERYTHING:
+        return "leave the ports out, which means every protocol"
+    found = meant(text)
+    if not found or not all(map(_is_right, found)):
+        return ""
+    if len(found) > 1:
+        return f"write each by itself: `[{', '.join(found)}]`"
+    return f"write `{found[0]}`"
+
+
+def _is_right(text: str) -> bool:
+    try:
+        return bool(_parsed(text))
+    except UsageError:
+        return False
 
 
 def _unknown(text: str, word: str) -> UsageError:

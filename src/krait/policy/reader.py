@@ -6,6 +6,8 @@ out, and the document is refused once everything was read.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping as Words
+from types import MappingProxyType
 from typing import TypeVar
 
 from krait.common.errors import UsageError
@@ -15,6 +17,7 @@ from krait.policy.yaml_source import Mapping, Scalar, Sequence, Tree
 T = TypeVar("T")
 Word = TypeVar("Word", bound=str)
 
+NO_SLIPS: Words[str, str] = MappingProxyType({})
 _NOTHING = frozenset({"", "~", "null"})
 
 
@@ -30,17 +33,26 @@ class Reader:
         what: str,
         known: frozenset[str],
         required: tuple[str, ...] = (),
+        *,
+        slips: Words[str, str] = NO_SLIPS,
     ) -> dict[str, Tree] | None:
-        """The values of a mapping by key: those it may have are `known`."""
+        """The values of a mapping by key: those it may have are `known`.
+
+        `slips` are keys of other tools, and what each is called here.
+        """
         if not isinstance(tree, Mapping):
             self._expected("a mapping", what, tree)
             return None
         if not tree.keys.keys() <= known:
             for key in tree.keys.values():
                 if key.text not in known:
-                    near = suggestion(key.text, known) or f"known are {', '.join(sorted(known))}"
+                    meant = slips.get(key.text)
+                    near = f"did you mean {quoted(meant)}?" if meant else ""
+                    near = near or suggestion(key.text, known)
+                    near = near or f"known are {', '.join(sorted(known))}"
                     self.problems.add(key, f"unknown key {quoted(key.text)} in {what}", near)
-        if missing := [f"`{name}`" for name in required if name not in tree.keys]:
+        written = {slips.get(key, key) for key in tree.keys}
+        if missing := [f"`{name}`" for name in required if name not in written]:
             self.problems.add(tree, f"{what} lacks {' and '.join(missing)}")
         return tree.values
 

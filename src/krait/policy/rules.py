@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The section `policy`: rules, and the tests that a document makes of itself."""
 
+from types import MappingProxyType
+
 from krait.policy import values
 from krait.policy.groups import Groups, read_groups
 from krait.policy.limits import read_limits
@@ -15,6 +17,8 @@ POLICY_KEYS = frozenset(
 )
 RULE_KEYS = frozenset({"name", "from", "to", "ports", "action", "audit", "until"})
 TEST_KEYS = frozenset({"from", "to", "port", "expect"})
+SIDES = MappingProxyType({"src": "from", "source": "from", "dst": "to", "destination": "to"})
+"""What other tools call the two sides of a rule."""
 
 DEFAULTS = (Action.DENY, Action.REJECT, Action.ALLOW)
 ACTIONS = (Action.ALLOW, Action.DENY, Action.REJECT)
@@ -73,7 +77,7 @@ class _Section:
         return tuple(test for tree in trees if (test := self._test(tree)))
 
     def _rule(self, number: int, tree: Tree) -> Rule | None:
-        fields = self._reader.mapping(tree, "a rule", RULE_KEYS, ("from", "to"))
+        fields = self._reader.mapping(tree, "a rule", RULE_KEYS, ("from", "to"), slips=SIDES)
         if fields is None:
             return None
         name = self._name(fields.get("name"), number, tree)
@@ -98,12 +102,19 @@ class _Section:
         )
 
     def _test(self, tree: Tree) -> PolicyTest | None:
-        fields = self._reader.mapping(tree, "a test", TEST_KEYS, ("from", "to", "expect"))
+        required = ("from", "to", "expect")
+        fields = self._reader.mapping(tree, "a test", TEST_KEYS, required, slips=SIDES)
         if fields is None:
             return None
         sources = self._selectors.read(fields.get("from"), "from")
         destinations = self._selectors.read(fields.get("to"), "to")
         port = fields.get("port")
+        if isinstance(port, Sequence):
+            self._reader.problems.add(
+                port,
+                "port: expected one value, found a list",
+                "write one test for each, or a group of ports",
+            )
         spans = self._reader.value(port, "port", self._groups.parse) or ()
         expect = self._reader.choice(fields.get("expect"), "expect", EXPECTED)
         if sources is None or destinations is None:

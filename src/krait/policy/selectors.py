@@ -12,6 +12,9 @@ from krait.policy.yaml_source import Mapping, Scalar, Sequence, Tree
 
 EVERYONE = "*"
 
+ANY = "any"
+"""No key: a list means that."""
+
 SELECTOR_KEYS = frozenset({"all"})
 _EMPTY = "expected at least one tag or node, found none"
 
@@ -71,6 +74,13 @@ class Selectors:
             name = self._reader.value(tree, what, str)
             known = name is not None and self._check(tree, what, name)
             return frozenset({name}) if known and name is not None else None
+        if ANY in tree.keys:
+            self._reader.problems.add(
+                tree.keys[ANY],
+                f"unknown key {quoted(ANY)} in {what}",
+                "a list means any of them: [web, db]",
+            )
+            return None
         values = self._reader.mapping(tree, what, SELECTOR_KEYS, ("all",))
         members = values.get("all") if values else None
         if members is None:

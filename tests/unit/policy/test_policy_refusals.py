@@ -4,7 +4,7 @@
 import pytest
 
 from tests.documents import policy, ports, rule
-from tests.unit.policy.refusal import HERE, assert_refused_there
+from tests.unit.policy.refusal import HERE, assert_refused_there, problems
 
 BAD = {
     # rules
@@ -28,6 +28,7 @@ BAD = {
     "an empty all": (rule(f"from: {{all: {HERE}[]}}, to: db"), "expected at least one tag"),
     "everyone in all": (rule(f"from: {{all: [{HERE}'*', db]}}, to: db"), '"*" inside `all`'),
     "any of": (rule(f"from: {{all: db, {HERE}any: db}}, to: db"), 'unknown key "any" in from'),
+    "any of, alone": (rule(f"from: {{{HERE}any: [db]}}, to: db"), 'unknown key "any" in from'),
     "a reserved selector": (rule(f"from: {HERE}any, to: db"), '"any" is a reserved word'),
     "a group of ports as a selector": (
         rule(f"from: {HERE}'@web', to: db"),
@@ -138,3 +139,37 @@ BAD = {
 @pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD.keys())
 def test_a_bad_policy_is_refused_at_its_line_and_column(text: str, message: str) -> None:
     assert_refused_there(text, message)
+
+
+HINTS = {
+    "nodes in a list": (
+        "nodes: [{name: db1}]\npolicy: {}\n",
+        "write `NAME: {public_key: …}` in the place of `- name: NAME`",
+    ),
+    "a source": (rule("src: web, to: db"), 'did you mean "from"?'),
+    "a destination": (rule("from: web, destination: db"), 'did you mean "to"?'),
+    "any of": (rule("from: {any: [web]}, to: db"), "a list means any of them: [web, db]"),
+    "the destination of a test": (
+        policy("{tests: [{from: web, dst: db, expect: deny}]}"),
+        'did you mean "to"?',
+    ),
+    "two ports of a test": (
+        policy("{tests: [{from: web, to: db, port: [tcp/1, tcp/2], expect: deny}]}"),
+        "write one test for each, or a group of ports",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), HINTS.values(), ids=HINTS.keys())
+def test_what_other_tools_call_it_is_told_once_and_as_it_is_called_here(
+    text: str, hint: str
+) -> None:
+    assert [problem.hint for problem in problems(text)] == [hint]
+
+
+def test_a_side_that_is_called_otherwise_does_not_hide_one_that_is_missing() -> None:
+    found = problems(rule("src: web"))
+    assert [problem.message for problem in found] == [
+        "a rule lacks `to`",
+        'unknown key "src" in a rule',
+    ]

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import re
+
 import pytest
 
 from krait.common.errors import UsageError
@@ -36,7 +38,9 @@ def test_icmp_is_both_families() -> None:
         ("tcp22", "write `tcp/22`"),
         ("UDP:8000-8100", "write `udp/8000-8100`"),
         ("tpc", 'did you mean "tcp"?'),
-        ("icmp/13", "write `icmp/echo`, or `icmp4/13` or `icmp6/13`"),
+        ("icmp/13", "write `icmp/echo`, or `icmp4/13`"),
+        ("icmp/150", "write `icmp/echo`, or `icmp4/150` or `icmp6/150`"),
+        ("icmp/pong", "write `icmp/echo`"),
     ],
 )
 def test_a_port_that_lacks_its_slash_is_written_as_it_should_be(text: str, hint: str) -> None:
@@ -48,3 +52,48 @@ def test_a_port_that_lacks_its_slash_is_written_as_it_should_be(text: str, hint:
 def test_an_echo_is_one_type_of_each_kind_of_icmp() -> None:
     assert parse("icmp/echo") == (PortSpan(1, 8, 8), PortSpan(58, 128, 128))
     assert parse("icmp4/8") == parse("icmp4/echo")
+
+
+EVERYTHING = "leave the ports out, which means every protocol"
+MEANT = {
+    "80/tcp": "write `tcp/80`",
+    "8000-8100/UDP": "write `udp/8000-8100`",
+    "http": "write `tcp/80`",
+    "HTTPS": "write `tcp/443`",
+    "ssh": "write `tcp/22`",
+    "dns": "write each by itself: `[tcp/53, udp/53]`",
+    "tcp/ssh": "write `tcp/22`",
+    "udp/dns": "write `udp/53`",
+    "ping": "write `icmp/echo`",
+    "icmp/ping": "write `icmp/echo`",
+    "icmp/8": "write `icmp/echo`",
+    "icmp4/ping": "write `icmp4/echo`",
+    "any": EVERYTHING,
+    "all": EVERYTHING,
+    "*": EVERYTHING,
+    "tcp/any": "write `tcp`",
+    "udp/*": "write `udp`",
+    "icmp/all": "write `icmp`",
+    "tcp/80:90": "write `tcp/80-90`",
+    "tcp/80,443": "write each by itself: `[tcp/80, tcp/443]`",
+    "udp/53, 8000-8100": "write each by itself: `[udp/53, udp/8000-8100]`",
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), MEANT.items())
+def test_what_other_tools_write_is_told_as_it_is_written_here(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["70000/tcp", "90-80/tcp", "tcp/90:80", "tcp/80,70000", "gre/ssh", "icmp/4", "22/ping", *MEANT],
+)
+def test_no_hint_names_ports_that_are_refused_too(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    for written in re.findall("`([^`]+)`", caught.value.hint.partition("such as")[0]):
+        for each in written.strip("[]").split(", "):
+            assert each == "ports" or parse(each)
