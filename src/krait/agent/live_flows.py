@@ -25,7 +25,7 @@ Owner = Callable[[Address], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Which flows are asked for: each a node's name or an address; None is anybody."""
+    """Which flows are asked for: each a node's name, an address or a subnet; None is anybody."""
 
     opener: str | None = None
     other: str | None = None
@@ -121,14 +121,16 @@ def asked_for(document: Document, sought: Sought) -> Callable[[Seen], bool]:
 def _end(document: Document, text: str | None) -> Callable[[Address, str | None], bool]:
     """Whether an address, or its owner's name, is what `text` asks for.
 
-    A node is meant with the subnets behind it.
+    A node is meant with the subnets behind it, a subnet alone.
     """
     if text is None:
         return lambda _, __: True
     try:
         wanted = ip_address(text)
     except ValueError:
-        node = find(document, text).node
-        behind = f" behind {node}"
+        owner = find(document, text)
+        if owner.name != owner.node:
+            return lambda _, name: name == owner.name
+        node, behind = owner.name, f" behind {owner.name}"
         return lambda _, name: name is not None and (name == node or name.endswith(behind))
     return lambda address, _: address == wanted

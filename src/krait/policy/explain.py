@@ -60,9 +60,8 @@ def explain(
 ) -> Explanation:
     """Answer whether FROM may open PORT at TO; without a port, what it may open at all.
 
-    FROM and TO are names of nodes, or addresses that the document gives to someone; TO may be a
-    multicast group. Raises
-    UsageError for what the document does not know.
+    FROM and TO are names of nodes, addresses that the document gives to someone, or subnets as it
+    has them; TO may be a multicast group. Raises UsageError for what the document does not know.
     """
     source, destination = find(document, from_text), find(document, to_text)
     if not source.sends:

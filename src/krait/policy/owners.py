@@ -9,8 +9,9 @@ from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from krait.common.errors import UsageError
+from krait.policy import values
 from krait.policy.identities import named_nodes, node_labels, route_labels
-from krait.policy.model import Address, Document, Labels, MulticastGroup, Node, Route
+from krait.policy.model import Address, Document, Labels, MulticastGroup, Network, Node, Route
 from krait.policy.problems import quoted, suggestion
 
 
@@ -22,6 +23,11 @@ class Owner(NamedTuple):
     names: Labels  # what a selector may call it
     identity: Labels | None  # None: identity 0, a subnet without tags
     sends: bool = True  # what a group never does
+
+    @property
+    def asked(self) -> str:
+        """What `find` knows it by: its name, or of a subnet the prefix."""
+        return self.name.removesuffix(_behind(self.node))
 
 
 def principals(document: Document) -> tuple[Owner, ...]:
@@ -37,9 +43,9 @@ def senders(owners: Iterable[Owner]) -> tuple[Owner, ...]:
 
 
 def find(document: Document, text: str) -> Owner:
-    """The node or group of that name, or the owner of that address.
+    """The node or group of that name, the subnet of that prefix, or the owner of that address.
 
-    Raises UsageError where the document knows neither.
+    Raises UsageError where the document knows none.
     """
     node = next((node for node in document.nodes if node.name == text), None)
     if node is not None:
@@ -47,6 +53,8 @@ def find(document: Document, text: str) -> Owner:
     group = next((group for group in document.multicast if group.name == text), None)
     if group is not None:
         return _group(group, named_nodes(document))
+    if "/" in text:
+        return _of_prefix(document, values.network(text))
     try:
         address = ip_address(text)
     except ValueError:
@@ -70,8 +78,24 @@ def _node(node: Node, named: Labels) -> Owner:
 
 
 def _subnet(node: Node, route: Route) -> Owner:
-    name = f"{route.cidr} behind {node.name}"
+    name = f"{route.cidr}{_behind(node.name)}"
     return Owner(name, node.name, route.tags, route_labels(route))
+
+
+def _behind(node: str) -> str:
+    return f" behind {node}"
+
+
+def _of_prefix(document: Document, cidr: Network) -> Owner:
+    """The subnet, with tags or without, that the document gives just so."""
+    for node in document.nodes:
+        for route in node.routes:
+            if route.cidr == cidr:
+                return _subnet(node, route)
+    raise UsageError(
+        f"{document.source} has no subnet {cidr}",
+        hint="write one as `routes` of its node has it, or ask about an address",
+    )
 
 
 def _group(group: MulticastGroup, named: Labels) -> Owner:
@@ -114,7 +138,7 @@ def _of_reserved(document: Document, address: Address) -> Owner | None:
 
 
 def _unknown(document: Document, text: str) -> UsageError:
-    members = [owner.name for owner in principals(document) if text in owner.names]
+    members = [owner.asked for owner in principals(document) if text in owner.names]
     if members:
         return UsageError(
             f"{quoted(text)} is a tag, not a node", hint=f"name one that has it: {members[0]}"
@@ -122,5 +146,5 @@ def _unknown(document: Document, text: str) -> UsageError:
     nodes = {each.name for each in document.named}
     return UsageError(
         f"{document.source} has no node {quoted(text)}",
-        hint=suggestion(text, nodes) or "give the name of a node, or an address",
+        hint=suggestion(text, nodes) or "give the name of a node, an address or a subnet",
     )

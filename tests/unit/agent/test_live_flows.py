@@ -64,6 +64,7 @@ def test_a_rules_number_has_a_name_in_its_own_revision_alone(
         (Sought(other="web1"), "dbweb"),
         (Sought(either="web1"), "webdb dbweb branchdb"),
         (Sought(either=WEB), "webdb dbweb"),
+        (Sought(opener="10.20.0.0/24"), "branchdb"),
         (Sought(opener="web1", other=WEB), ""),
         (Sought(opener=NOBODY), "nobody"),
         (Sought(opener="db1", either="web1"), "dbweb"),

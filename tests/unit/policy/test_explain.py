@@ -34,6 +34,9 @@ ANSWERS = {
     ("10.20.0.77", "web2", "tcp/80"): [
         (("tcp/80",), True, 'rule "office-to-web" in line 38 allows'),
     ],
+    ("10.20.0.0/24", "web2", "tcp/80"): [
+        (("tcp/80",), True, 'rule "office-to-web" in line 38 allows'),
+    ],
     ("db1", "web1", "icmp"): [(("icmp",), False, DEFAULT)],
 }
 
@@ -108,6 +111,12 @@ policy: {default: allow}
 UNKNOWN = {
     ("web3", "db1"): ('small.yaml has no node "web3"', 'did you mean "web2"?'),
     ("web", "db1"): ('"web" is a tag, not a node', "name one that has it: web1"),
+    ("office", "db1"): ('"office" is a tag, not a node', "name one that has it: 10.20.0.0/24"),
+    ("10.20.0.0/25", "db1"): (
+        "small.yaml has no subnet 10.20.0.0/25",
+        "write one as `routes` of its node has it, or ask about an address",
+    ),
+    ("10.20.0.1/24", "db1"): ('"10.20.0.1/24" has host bits set', "write `10.20.0.0/24`"),
     ("10.8.0.99", "db1"): (
         "small.yaml gives 10.8.0.99 to nobody",
         "name a node instead, if only the interface knows its addresses",

@@ -25,8 +25,12 @@ _PORTS_COLUMNS = 32
 def configure(parser: ArgumentParser) -> None:
     """Without a port, the answer is for all of them."""
     parser.add_argument("file", metavar="FILE", help="the policy document; - is standard input")
-    parser.add_argument("source", metavar="FROM", help="a node's name or an address: who opens")
-    parser.add_argument("destination", metavar="TO", help="a node's name or an address: to whom")
+    parser.add_argument(
+        "source", metavar="FROM", help="a node's name, an address or a subnet: who opens"
+    )
+    parser.add_argument(
+        "destination", metavar="TO", help="a node's name, an address or a subnet: to whom"
+    )
     parser.add_argument(
         "port", metavar="PORT", nargs="?", help="such as tcp/5432, icmp or @web; all, if left out"
     )

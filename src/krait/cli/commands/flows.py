@@ -16,7 +16,7 @@ from krait.kernel.capability import NEEDED, require
 def configure(parser: ArgumentParser) -> None:
     """All flows, or those of somebody."""
     interface_option(parser)
-    who = "a node's name, or an address"
+    who = "a node's name, an address, or a subnet of the document"
     parser.add_argument("--from", dest="opener", metavar="WHO", help=f"who opened: {who}")
     parser.add_argument("--to", dest="other", metavar="WHO", help=f"to whom: {who}")
     parser.add_argument("--peer", dest="either", metavar="WHO", help=f"one of the two: {who}")
