@@ -15,8 +15,9 @@ import yaml
 
 from krait.common.errors import UsageError
 from krait.policy.document import load
+from krait.policy.formatted import WIDTH
 from krait.policy.model import Address, Document, Network, Node
-from krait.policy.newcomer import Newcomer, block, flow
+from krait.policy.newcomer import Newcomer, as_fmt_has_it, block, flow
 from krait.policy.places import unplaced_node, unplaced_policy
 from krait.policy.problems import DocumentError, Problems, quoted
 from krait.policy.reader import is_nothing
@@ -149,7 +150,7 @@ def _begun(text: str, newcomer: Newcomer) -> str:
         column, head, newline, tail = root.start_mark.column, text.rstrip("\r\n"), "\n", ""
         head += f"{between}{' ' * column}nodes:"
     indent = " " * (column + _INDENT)
-    lines = [f"{indent}{line}" for line in block(newcomer, _INDENT)]
+    lines = [f"{indent}{line}" for line in as_fmt_has_it(newcomer, len(indent), _INDENT)]
     return f"{start}{between.join((head, *lines))}{between if newline else ''}{tail}"
 
 
@@ -177,11 +178,13 @@ def _inserted(text: str, newcomer: Newcomer) -> str:
         apart = nodes.start_mark.line != key.start_mark.line
         between = f",\n{' ' * column}" if apart else ", "
         return f"{start}{text[:end]}{between}{flow(newcomer)}{text[end:]}"
-    if last.flow_style:
-        lines = [f"{' ' * column}{flow(newcomer)}"]
+    step = _INDENT if last.flow_style else last.start_mark.column - column
+    written = text[key.start_mark.index : end]
+    if step == _INDENT and _is_as_fmt_has_it(written, column, in_line=last.flow_style):
+        own = as_fmt_has_it(newcomer, column, step)
     else:
-        step = last.start_mark.column - column
-        lines = [f"{' ' * column}{line}" for line in block(newcomer, step)]
+        own = iter([flow(newcomer)]) if last.flow_style else block(newcomer, step)
+    lines = [f"{' ' * column}{line}" for line in own]
     if len(nodes.value) > 1:
         gap = text[_end(text, nodes.value[-2][1]) : key.start_mark.index]
         if any(not line.strip() for line in gap.splitlines()[1:-1]):
@@ -190,6 +193,14 @@ def _inserted(text: str, newcomer: Newcomer) -> str:
     head, is_dos = head.removesuffix("\r"), head.endswith("\r")
     between = "\r\n" if is_dos else "\n"
     return f"{start}{text[:end]}{between.join((head, *lines))}{between if newline else ''}{tail}"
+
+
+def _is_as_fmt_has_it(node: str, column: int, *, in_line: bool) -> bool:
+    """Whether a node stands in one line because it has room there, or in several because not."""
+    first, *more = (line.strip() for line in node.splitlines())
+    if in_line:
+        return not more and column + len(first) <= WIDTH
+    return "#" in node or column + len(f"{first} {{{', '.join(more)}}}") > WIDTH
 
 
 def _bare(text: str) -> tuple[str, str]:

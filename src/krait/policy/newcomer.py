@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from krait.policy.formatted import written
+from krait.policy.formatted import WIDTH, written
 from krait.policy.model import Address
 
 
@@ -23,21 +23,34 @@ class Newcomer:
 def block(newcomer: Newcomer, step: int) -> Iterator[str]:
     """A line for each field, `step` spaces deeper than the name."""
     yield f"{written(newcomer.name)}:"
-    yield from (f"{' ' * step}{key}: {value}" for key, value in _fields(newcomer))
+    for key, value in _fields(newcomer, in_line=False):
+        yield f"{' ' * step}{key}: {value}"
 
 
 def flow(newcomer: Newcomer) -> str:
     """All of it in one line."""
-    fields = ", ".join(f"{key}: {value}" for key, value in _fields(newcomer))
+    fields = ", ".join(f"{key}: {value}" for key, value in _fields(newcomer, in_line=True))
     return f"{written(newcomer.name)}: {{{fields}}}"
 
 
-def _fields(newcomer: Newcomer) -> Iterator[tuple[str, str]]:
-    yield "public_key", written(b64encode(newcomer.public_key).decode())
+def as_fmt_has_it(newcomer: Newcomer, column: int, step: int) -> Iterator[str]:
+    """In one line, or where that is too long, in one for each field; all without `column`."""
+    line = flow(newcomer)
+    if column + len(line) <= WIDTH:
+        yield line
+    else:
+        yield from block(newcomer, step)
+
+
+def _fields(newcomer: Newcomer, *, in_line: bool) -> Iterator[tuple[str, str]]:
+    """`in_line`: all in braces, where more has to be in quotes."""
+    yield "public_key", written(b64encode(newcomer.public_key).decode(), in_line=in_line)
     if newcomer.tags:
         yield "tags", f"[{', '.join(map(written, newcomer.tags))}]"
-    addresses = [written(str(each)) for each in newcomer.addresses]
-    if addresses:
-        yield "address", addresses[0] if len(addresses) == 1 else f"[{', '.join(addresses)}]"
+    addresses = [str(each) for each in newcomer.addresses]
+    if len(addresses) == 1:
+        yield "address", written(addresses[0], in_line=in_line)
+    elif addresses:
+        yield "address", f"[{', '.join(map(written, addresses))}]"
     if newcomer.endpoint:
-        yield "endpoint", written(newcomer.endpoint)
+        yield "endpoint", written(newcomer.endpoint, in_line=in_line)

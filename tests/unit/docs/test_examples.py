@@ -8,6 +8,7 @@ import pytest
 
 from krait.cli.main import main
 from krait.policy.document import load
+from krait.policy.formatted import formatted
 
 FOLDER = Path(__file__).parents[3] / "examples"
 INDEX = (FOLDER / "README.md").read_text()
@@ -34,6 +35,11 @@ def test_every_example_says_what_must_pass_and_what_must_not(file: Path) -> None
     tests = load(file.read_bytes(), file.name).policy.tests
     assert len(tests) >= LEAST_TESTS
     assert {test.allows for test in tests} == {True, False}
+
+
+@each
+def test_every_example_has_the_form_of_fmt(file: Path) -> None:
+    assert formatted(file.read_bytes(), file.name) == file.read_bytes()
 
 
 @each_of_the_field

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import re
 from ipaddress import ip_address, ip_network
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from krait.common.errors import UsageError
 from krait.policy.addition import add, next_free
 from krait.policy.document import load
+from krait.policy.example import MINIMAL
 from krait.policy.formatted import formatted
 from krait.policy.newcomer import Newcomer
 from tests.documents import key, mesh, nodes, policy
@@ -124,35 +126,25 @@ FIRST = {
 mesh: {cidr: 10.8.0.0/24}
 policy: {}
 »nodes:
-  new:
-    public_key: B
-    tags: [web]
-    address: 10.8.0.1
+  new: {public_key: B, tags: [web], address: 10.8.0.1}
 «""",
     "nobody": """
 mesh: {cidr: 10.8.0.0/24}
 nodes:  # to come»
-  new:
-    public_key: B
-    tags: [web]
-    address: 10.8.0.1«
+  new: {public_key: B, tags: [web], address: 10.8.0.1}«
 
 # the rules
 policy: {}
 """,
     "an empty mapping": """
   nodes:< {}>   # to come»
-    new:
-      public_key: B
-      tags: [web]«
+    new: {public_key: B, tags: [web]}«
   policy: {}
 """,
     "the end of the file": """
 policy: {}
 nodes:< ~>»
-  new:
-    public_key: B
-    tags: [web]«""",
+  new: {public_key: B, tags: [web]}«""",
 }
 FIRST["lines of DOS"] = FIRST["nobody"].replace("\n", "\r\n")
 
@@ -232,6 +224,18 @@ def test_what_is_added_has_quotes_where_fmt_has_them(public_key: bytes, name: st
     data = formatted(EXAMPLE.read_bytes(), "small.yaml")
     added = add(data, "small.yaml", newcomer).data
     assert formatted(added, "small.yaml") == added
+
+
+ENDPOINTS = (None, "192.0.2.1:51820", "[2001:db8::1]:51820", "a-long-name.example.org:51820")
+
+
+@pytest.mark.parametrize("order", list(permutations(ENDPOINTS)), ids=str)
+def test_a_document_that_add_filled_is_in_the_form_of_fmt(order: tuple[str | None, ...]) -> None:
+    data = MINIMAL.encode()
+    for number, endpoint in enumerate(order, start=1):
+        newcomer = Newcomer(f"n{number}", bytes([number]) * 32, ("web",), (), endpoint)
+        data = add(data, "krait.yaml", newcomer).data
+        assert formatted(data, "krait.yaml") == data
 
 
 def test_an_address_that_is_given_stands_for_its_range_alone() -> None:

@@ -10,6 +10,7 @@ from krait.policy import expectations
 from krait.policy.advice import advise
 from krait.policy.device import wanted
 from krait.policy.document import DOCUMENT_KEYS, load
+from krait.policy.formatted import formatted
 from krait.policy.lint import lint
 from krait.policy.nodes import MESH_KEYS, NODE_KEYS, ROUTE_KEYS
 from krait.policy.rules import POLICY_KEYS, RULE_KEYS, TEST_KEYS
@@ -53,6 +54,10 @@ def test_the_example_is_good_to_read(example: str) -> None:
     lines = example.splitlines()
     assert len(lines) < 100
     assert max(map(len, lines)) <= 100
+
+
+def test_the_example_has_the_form_of_fmt(example: str) -> None:
+    assert formatted(example.encode(), "example.yaml") == example.encode()
 
 
 def test_json_holds_the_same_text(example: str, capsys: Capture) -> None:
