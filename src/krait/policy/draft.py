@@ -13,7 +13,7 @@ from ipaddress import ip_network
 
 from krait.common.errors import UsageError
 from krait.policy import values
-from krait.policy.formatted import written
+from krait.policy.formatted import formatted, written
 from krait.policy.model import Address, Network
 from krait.policy.reserved import never_passes
 from krait.policy.view import Interface, InterfaceAddress, Peer
@@ -74,7 +74,7 @@ class _Entry:
 
 
 def draft(scene: Scene) -> str:
-    """The text of the document, with comments that teach the next step.
+    """The text of the document in the form of `krait fmt`, with comments that teach the next step.
 
     Raises UsageError for an interface that a document cannot name or that has no key yet.
     """
@@ -84,7 +84,11 @@ def draft(scene: Scene) -> str:
             f"{scene.name} has no private key yet", hint="configure it, then run this again"
         )
     entries = (_own(scene), *_peers(scene))
-    return "\n".join((*_opening(scene, entries), *_nodes(entries), *_policy(entries), ""))
+    text = "\n".join((*_opening(scene, entries), *_nodes(entries), *_policy(entries), ""))
+    try:
+        return formatted(text.encode(), "the draft").decode()
+    except UsageError:  # an interface that no document can be right about: `check` tells why
+        return text
 
 
 def mesh(interface: Interface) -> tuple[Network, ...]:
