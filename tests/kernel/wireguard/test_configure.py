@@ -199,3 +199,4 @@ def test_what_is_no_wireguard_interface_is_not_configured(tmp_path: Path) -> Non
     with pytest.raises(NotWireguard, match="tun7 is not a WireGuard interface") as told:
         configure(look("tun7"), DeviceChange(SECRET), sockets=tmp_path)
     assert f"nobody answers at {tmp_path}/tun7.sock" in told.value.hint
+    assert "or ask where its socket is (docs/up.md)" in told.value.hint

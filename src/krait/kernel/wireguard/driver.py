@@ -68,7 +68,8 @@ def answering(link: Link, path: Path) -> Iterator[None]:
         raise NotWireguard(
             link.name,
             link.kind,
-            hint=f"If a userspace WireGuard made it, start that again: nobody answers at {path}.",
+            hint=f"If a userspace WireGuard made it, start that again, or ask where its socket "
+            f"is (docs/up.md): nobody answers at {path}.",
         ) from error
     except OSError as error:
         raise SystemRefused(
