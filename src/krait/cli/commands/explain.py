@@ -20,6 +20,8 @@ _STYLES = {
     Verdict.MIXED: Style.YELLOW,
 }
 _PORTS_COLUMNS = 32
+_INDENT = "  "
+_BELOW = "      "
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -49,26 +51,52 @@ def run(options: Namespace) -> int:
 
 
 def _print(answer: Explanation, port: str | None) -> None:
-    verdict = paint(answer.verdict, _STYLES[answer.verdict], Style.BOLD)
+    verdict = answer.verdict
     asked = f", {port}" if port else ""
-    output.line(f"{answer.source.name} to {answer.destination.name}{asked}: {verdict}")
-    output.table([cells for row in answer.rows for cells in _cells(answer, row)], indent="  ")
+    text = f"{answer.source.name} to {answer.destination.name}{asked}: {verdict}"
+    *lines, last = output.pieces(text, output.WIDTH, indent=_INDENT)
+    painted = paint(verdict, _STYLES[verdict], Style.BOLD)
+    for each in (*lines, f"{last.removesuffix(verdict)}{painted}"):
+        output.line(each)
+    _print_rows(answer)
     _list("also matches", [rule for row in answer.rows for rule in row.decision.others])
     _list("audit only", [rule for row in answer.rows for rule in row.decision.audit])
 
 
-def _cells(answer: Explanation, row: Row) -> Iterator[tuple[str, str, str]]:
+def _print_rows(answer: Explanation) -> None:
+    """A table, or where a rule's name has no room in it, each reason below its row."""
+    rows = [list(_cells(row)) for row in answer.rows]
+    ports = max(len(each) for cells in rows for _, each in cells)
+    room = output.WIDTH - len(f"{_INDENT}{Verdict.ALLOWED}{_INDENT}{_INDENT}") - ports
+    reasons = [answer.reason(row.decision) for row in answer.rows]
+    if all(len(word) <= room for reason in reasons for word in reason.split()):
+        table = [
+            (*cells, reason if place == 0 else "")
+            for each, reason in zip(rows, reasons, strict=True)
+            for place, cells in enumerate(each)
+        ]
+        output.table(table, indent=_INDENT)
+        return
+    for cells, reason in zip(rows, reasons, strict=True):
+        output.table(cells, indent=_INDENT)
+        for each in output.pieces(f"{_BELOW}{reason}", output.WIDTH, indent=_BELOW):
+            output.line(each)
+
+
+def _cells(row: Row) -> Iterator[tuple[str, str]]:
     """A long list of ports goes on below, so that the reason keeps its room."""
     verdict = _verdict(row)
     first, *more = output.pieces(", ".join(row.what), _PORTS_COLUMNS)
-    yield paint(verdict, _STYLES[verdict]), first, answer.reason(row.decision)
-    yield from (("", each, "") for each in more)
+    yield paint(verdict, _STYLES[verdict]), first
+    yield from (("", each) for each in more)
 
 
 def _list(title: str, rules: list[Rule]) -> None:
     for rule in dict.fromkeys(rules):
         action = rule.action
-        output.line(f'{title}: rule "{rule.name}" in line {rule.mark.line} ({action})')
+        text = f'{title}: rule "{rule.name}" in line {rule.mark.line} ({action})'
+        for each in output.pieces(text, output.WIDTH, indent=_INDENT):
+            output.line(each)
 
 
 def _verdict(row: Row) -> Verdict:

@@ -74,3 +74,29 @@ def test_many_ports_go_on_below_and_leave_the_reason_its_room(
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert [word.strip(",") for word in shown.split() if word.startswith("tcp/")] == ports
+
+
+def test_the_longest_names_are_folded(tmp_path: Path, capsys: Capture) -> None:
+    a, b, *names = (letter * 63 for letter in "abxyz")
+    rules = [f"{{name: {name}, from: {a}, to: {b}, ports: tcp/1}}" for name in names]
+    rules[-1] = rules[-1].replace("}", ", audit: true}")
+    text = policy(f"{{rules: [{', '.join(rules)}]}}")
+    file = tmp_path / "krait.yaml"
+    file.write_text(text.replace("db1:", f"{a}:").replace("web1:", f"{b}:"))
+    assert main(["explain", str(file), a, b]) == 1
+    shown = capsys.readouterr().out
+    assert shown == (
+        f"{a} to\n"
+        f"  {b}: mixed\n"
+        "  allowed  tcp/1\n"
+        f'      rule "{names[0]}" in\n'
+        "      line 4 allows\n"
+        "  denied  everything else\n"
+        "      no rule matches, and the default denies\n"
+        "also matches: rule\n"
+        f'  "{names[1]}" in line 4\n'
+        "  (allow)\n"
+        "audit only: rule\n"
+        f'  "{names[2]}" in line 4\n'
+        "  (allow)\n"
+    )
