@@ -233,7 +233,9 @@ def _nodes(entries: tuple[_Entry, ...]) -> Iterator[str]:
     yield ""
     yield "nodes:"
     for entry in entries:
-        yield f"  {written(entry.name)}:" + (f"  # {entry.remark}" if entry.remark else "")
+        yield f"  {written(entry.name)}:"
+        if entry.remark:  # inside, so that a node has a line for each key, to be edited
+            yield f"    # {entry.remark}"
         yield f"    public_key: {written(b64encode(entry.public_key).decode())}"
         if entry.addresses:
             yield f"    address: [{', '.join(written(str(each)) for each in entry.addresses)}]"

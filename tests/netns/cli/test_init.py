@@ -10,6 +10,7 @@ from krait.lab.mesh import Lab, MeshPeer, full_mesh, hub_and_spokes
 from krait.lab.namespace import NamespaceMachine
 from krait.lab.traffic import Protocol, Target, ask
 from krait.policy.document import load
+from krait.policy.formatted import WIDTH
 from krait.policy.model import Document
 
 
@@ -34,7 +35,7 @@ def test_a_live_interface_becomes_a_document_that_passes_check() -> None:
         assert not me.transit
         text = init(lab["x"], "wg0").stdout
         assert "# 10.8.0.2, fd7a:6b72::2, at 192.0.2.2:51820" in text
-        assert max(map(len, text.splitlines())) <= 80
+        assert max(map(len, text.splitlines())) <= WIDTH
         assert json.loads(lab["x"].succeed("krait init wg0 --json")) == {"document": text}
 
 
