@@ -162,8 +162,9 @@ class NamespaceProcess(Process):
         # The parent itself is reaped last, so that the group's number cannot be another's.
         if self.is_running():
             self.kill()
-            os.waitid(os.P_PID, self._parent.pid, os.WEXITED | os.WNOWAIT)
-            os.killpg(self._parent.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):  # of its own accord, and reaped as that was seen
+                os.waitid(os.P_PID, self._parent.pid, os.WEXITED | os.WNOWAIT)
+                os.killpg(self._parent.pid, signal.SIGKILL)
             self._parent.wait()
 
 

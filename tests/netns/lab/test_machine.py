@@ -41,6 +41,15 @@ def test_a_command_that_hangs_is_killed_with_its_children(machine: NamespaceMach
     machine.wait_until_fails("grep -hs sleep /proc/[0-9]*/comm")
 
 
+def test_a_command_that_ends_by_itself_as_it_is_killed_is_as_good_as_killed(
+    machine: NamespaceMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = machine.spawn("sleep 0.2")
+    monkeypatch.setattr(type(process), "kill", lambda it: it.wait())
+    process.kill_all()
+    assert not process.is_running()
+
+
 def test_waiting_ends_when_the_command_changes_its_mind(machine: NamespaceMachine) -> None:
     machine.spawn(
         "sleep 0.2; touch /run/there; until rm /run/seen; do sleep 0.1; done; rm /run/there"
