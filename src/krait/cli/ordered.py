@@ -38,8 +38,10 @@ def is_usual(config: str, interface: str, paths: Paths) -> bool:
 
 
 def _of_interface(interface: str, paths: Paths, default: Source | None = None) -> Source:
-    """What is confirmed is not undone by an `up` that says nothing of a document."""
-    orders = read_standing(interface, paths).orders
+    """What is confirmed is not undone by an `up` that says nothing of a document; nor does what is
+    on trial become permanent, whose way back may be walked this very moment.
+    """
+    orders = read_standing(interface, paths).confirmed
     if orders is not None:
         mend = f"put it back, or name another: krait up {interface} --config FILE"
         return source.read(Path(orders.config), interface, default, if_missing=mend)

@@ -38,6 +38,18 @@ def test_what_is_confirmed_stays(site: Site) -> None:
     assert site["alice"].run(["krait", "confirm", "wg0"]).code == 1
 
 
+def test_up_without_a_document_makes_nothing_permanent_that_is_on_trial(site: Site) -> None:
+    alice, default = site["alice"], "/etc/krait/wg0.yaml"
+    site.write("alice", site.document(), default)
+    assert site.up("alice", config=default).code == 0
+    site.write("alice", site.document(RULES.replace("tcp/80", "tcp/81")), OTHER)
+    begin(site, OTHER, length="10m")
+    again = alice.run(["krait", "up", "wg0"], timeout_s=PATIENCE_S)
+    assert again.code == 0, again.stderr
+    assert site.status("alice")["policy"]["document"] == default
+    assert alice.run(["krait", "confirm", "wg0"]).code == 1
+
+
 def test_up_without_a_document_stays_with_the_one_that_was_confirmed(site: Site) -> None:
     alice, default = site["alice"], "/etc/krait/wg0.yaml"
     site.write("alice", site.document(), default)
