@@ -19,6 +19,10 @@ def test_succeed_raises_with_both_outputs_of_a_command_that_fails(
     assert "why" in str(caught.value)
 
 
+def test_a_command_is_a_program_and_none_of_a_shells_own(machine: NamespaceMachine) -> None:
+    machine.fail(["type", "kill"])  # a shell outside would end the host's process of that number
+
+
 def test_fail_raises_when_the_command_succeeds(machine: NamespaceMachine) -> None:
     machine.fail("false")
     with pytest.raises(CommandFailed, match="should have failed"):
