@@ -17,6 +17,7 @@ from krait.agent.apply import Enforcement
 from krait.agent.desired import Source
 from krait.agent.guarding import Guarding
 from krait.agent.loop import Agent
+from krait.agent.managed.adopted import Adopted
 from krait.agent.managed.endpoints import Endpoints
 from krait.agent.managed.keeper import Keeper
 from krait.agent.managed.maker import KernelMaker
@@ -42,6 +43,7 @@ from krait.kernel.seat import AttachKind
 from krait.policy import device
 from krait.policy.device import WantedDevice
 from krait.policy.own import own_node
+from krait.policy.retagged import wants_alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +206,13 @@ def maker(interface: str, paths: Paths, userspace: str | None = None) -> Maker:
     return KernelMaker(interface, paths, userspace)
 
 
-def wanted(found: Source, interface: str, orders: Orders, paths: Paths) -> WantedDevice:
-    """What the device of this machine should be. Raises UsageError if the document lacks some."""
+def wanted(
+    found: Source, known: Adopted | None = None, *, interface: str, orders: Orders, paths: Paths
+) -> WantedDevice:
+    """What the device of this machine should be. Raises UsageError if the document lacks some.
+
+    What is `known` of another document for it saves time where the device is the same.
+    """
     own = key.require(paths.key_of(interface), interface)
     node = own_node(
         found.document,
@@ -213,6 +220,8 @@ def wanted(found: Source, interface: str, orders: Orders, paths: Paths) -> Wante
         public_key=own.public,
         hostname=os.uname().nodename,
     )
+    if known and known.device.node == node and wants_alike(known.document, found.document):
+        return known.device
     return device.wanted(found.document, node, interface=interface)
 
 

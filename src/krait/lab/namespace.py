@@ -69,8 +69,8 @@ _UNSHARE += ["--fork", "--kill-child", "--mount-proc"]
 # The programs of this environment first (`krait`), then the system's, /usr/sbin included.
 PATH = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The parent of a command, outside the machine's PID namespace, ends as the command ends. nsenter's
-# own would stop itself with a command that is stopped, and then never reap it. `exec`, as the shell's
-# own `kill` would be out there, too.
+# own would stop itself with a command that is stopped, and then never reap it. It runs none of its
+# own commands (`exec`): its `kill` would be out there, too.
 _PARENT = '(exec "$@"); code=$?; [ $code -le 128 ] || kill -$((code - 128)) $$; exit $code'
 
 _PACKAGES = {

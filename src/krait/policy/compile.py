@@ -84,7 +84,7 @@ def compile_policy(
     none is given; without `rehearse` there is none at all. Raises PolicyTooLarge.
     """
     known = known or Numbers()
-    columns = _columns(known.identities, identities(document))
+    columns = _columns(known.identities, identities(document), is_hub=view.transit)
     principals, spans = _placed(view)
     concern = Concern(document.policy, columns)
     rows = _all_rows(columns) if view.transit else _rows_here(columns, principals)
@@ -169,13 +169,18 @@ def _rows(
     }
 
 
-def _columns(known: Sequence[Labels | None], wanted: Sequence[Labels]) -> tuple[Labels | None, ...]:
+def _columns(
+    known: Sequence[Labels | None], wanted: Sequence[Labels], *, is_hub: bool
+) -> tuple[Labels | None, ...]:
     """Identities keep their places while not too many of those are empty.
 
     Nothing but the two tables of one slot goes by an identity's number, so they may all move.
     """
     places = renumber(known, wanted)
-    return places if len(places) <= 2 * max(len(wanted), 16) else tuple(wanted)
+    most = 2 * max(len(wanted), 16)
+    if is_hub:
+        most = min(most, MAX_TRIANGLE_IDENTITIES)
+    return places if len(places) <= most else tuple(wanted)
 
 
 def _all_rows(columns: Sequence[Labels | None]) -> Sequence[int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A view that follows its document's tags, in less time than it takes to work it out anew."""
+"""What follows a document's tags, or not, in less time than it takes to work it out anew."""
 
 from dataclasses import replace
 
@@ -40,3 +40,14 @@ def _without_tags(node: Node) -> tuple[object, ...]:
     """What else of a node its view depends on."""
     routes = tuple((route.cidr, route.tags) for route in node.routes)
     return node.name, node.public_key, node.addresses, routes, node.transit, node.via
+
+
+def wants_alike(known: Document, document: Document) -> bool:
+    """Whether a node's device is the same by both: they differ in policy and tags alone."""
+    others = replace(known, source=document.source, nodes=document.nodes, policy=document.policy)
+    if others != document:
+        return False
+    return len(known.nodes) == len(document.nodes) and all(
+        now is before or now == replace(before, tags=now.tags, mark=now.mark)
+        for before, now in zip(known.nodes, document.nodes, strict=True)
+    )

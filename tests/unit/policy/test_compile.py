@@ -110,6 +110,14 @@ def test_a_hub_of_more_identities_than_its_triangle_holds_is_refused() -> None:
     assert len(compile_policy(leaf, resolve(leaf, interface("n0"))).rows) == 1
 
 
+def test_a_leaf_that_becomes_a_hub_is_not_refused_for_those_who_left() -> None:
+    nodes = tuple(node(f"n{i}", frozenset({f"t{i}"})) for i in range(2049))
+    leaf = document((), nodes)
+    known = compile_policy(leaf, resolve(leaf, interface("n0"))).numbers
+    hub = document((), (replace(nodes[0], transit=True), *nodes[1:-1]))
+    assert len(compile_policy(hub, resolve(hub, interface("n0")), known).rows) == 2048
+
+
 @given(worlds())
 def test_a_leaf_has_a_row_for_what_it_stands_for_and_a_hub_for_all(world: World) -> None:
     compiled = compile_policy(world.document, world.view)

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krait.common.errors import UsageError
+from krait.policy.device import WantedDevice, wanted
 from krait.policy.model import Document, Node
-from krait.policy.retagged import retagged
+from krait.policy.retagged import retagged, wants_alike
 from krait.policy.view import Interface, View, resolve
 from tests.strategies.documents import mostly, rarely, rules, tags
 from tests.strategies.worlds import World, worlds
@@ -73,3 +74,30 @@ def test_it_is_as_if_worked_out_anew(data: st.DataObject, world: World) -> None:
 def test_tags_alone_are_followed(data: st.DataObject, world: World) -> None:
     nodes = tuple(replace(each, tags=data.draw(tags)) for each in world.document.nodes)
     assert retagged(world.view, world.document, replace(world.document, nodes=nodes))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), worlds())
+def test_documents_that_want_alike_want_the_same_device(data: st.DataObject, world: World) -> None:
+    document = data.draw(edited(world.document))
+    if wants_alike(world.document, document):
+        assert devices(document) == devices(world.document)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data(), worlds())
+def test_tags_alone_change_no_device(data: st.DataObject, world: World) -> None:
+    nodes = tuple(replace(each, tags=data.draw(tags)) for each in world.document.nodes)
+    assert wants_alike(world.document, replace(world.document, nodes=nodes))
+
+
+def devices(document: Document) -> dict[str, WantedDevice | str]:
+    """Of each node, or why there is none."""
+    return {node.name: device(document, node) for node in document.nodes}
+
+
+def device(document: Document, node: Node) -> WantedDevice | str:
+    try:
+        return wanted(document, node.name, interface="wg0")
+    except UsageError as error:
+        return str(error)

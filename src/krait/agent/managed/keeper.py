@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from krait.agent.desired import Source, desire
+from krait.agent.desired import Source
 from krait.agent.lookout import Sight
+from krait.agent.managed.adopted import Adopted, Want, fitted
 from krait.agent.managed.apply import apply
 from krait.agent.managed.calls import Calls
 from krait.agent.managed.diff import (
@@ -37,8 +38,6 @@ from krait.common.errors import KraitError, UsageError
 from krait.kernel.link import Link
 from krait.kernel.udp import PortInUse
 from krait.policy.device import WantedDevice, without_ipv6
-from krait.policy.numbering import Numbers
-from krait.policy.view import Interface, Peer
 
 LOOK_S = 30.0
 
@@ -85,12 +84,11 @@ class Keeper:
     def __init__(
         self,
         maker: Maker,
-        want: Callable[[Source], WantedDevice],
+        want: Want,
         endpoints: Endpoints,
         sessions: Sessions,
         clocks: Clocks | None = None,
     ) -> None:
-        """`want` reads what the device should be from a document; it raises UsageError."""
         self._maker = maker
         self._want = want
         self._endpoints = endpoints
@@ -98,7 +96,7 @@ class Keeper:
         self._clocks = clocks or Clocks()
         self._calls = Calls()
         self._mtu = Mtu()
-        self._wanted: WantedDevice | None = None
+        self._adopted: Adopted | None = None
         self._scene: tuple[Wish, Seen] | None = None
         self._settled: object = None
         self._again_s = float("-inf")
@@ -112,21 +110,19 @@ class Keeper:
         there, its addresses are somebody else's here, an edit leads to an endpoint through the
         tunnel, or it would not fit an interface made from it: it is taken whole or not at all.
         """
-        device = self._want(source)
+        device = self._want(source, self._adopted)
         preshared_keys(device, self._maker)
         self._maker.require_apart(device)
-        if self._wanted is not None:  # at boot the way past the tunnel may not be there yet
+        if self._adopted is not None:  # at boot the way past the tunnel may not be there yet
             self._maker.require_no_loop(device)
-        peers = tuple(Peer(each.public_key, each.allowed_ips) for each in device.peers)
-        desire(source, Interface(device.public_key, device.addresses, peers), Numbers())
-        self._wanted, self._settled = device, None
+        self._adopted, self._settled = fitted(source, device, self._adopted), None
         endpoints = (each.endpoint for each in device.peers if each.endpoint)
         self._endpoints.keep(endpoints, device.mesh)
 
     @property
     def node(self) -> str:
         """Which one of the document this machine is; empty until there is one."""
-        return self._wanted.node if self._wanted else ""
+        return self._adopted.device.node if self._adopted else ""
 
     @property
     def faults(self) -> Mapping[Subject, KraitError | None]:
@@ -138,28 +134,29 @@ class Keeper:
 
         Raises NotOurs, or what refused; what was done by then is right by itself.
         """
-        if self._wanted is None:
+        if self._adopted is None:
             return False
+        wanted = self._adopted.device
         if stage is Stage.SHRINK and self._endpoints.collect(now_s):
             self._settled = None
         state = sight.link, sight.interface
         if state == self._settled and now_s < self._again_s:
             return False
         if stage is Stage.SHRINK or self._scene is None:  # else nothing was done since it was seen
-            self._scene = self._look(self._wanted, sight, now_s)
+            self._scene = self._look(wanted, sight, now_s)
         wish, seen = self._scene
         steps = plan(stage, wish, seen)
         if steps or stage is Stage.RAISE:
             self._scene = None  # it holds keys
         if any(isinstance(each, Make) for each in steps):
-            self._maker.require_free(self._wanted)
+            self._maker.require_free(wanted)
         if stage is Stage.RAISE:
             self._faults[Subject.PORT] = None
         done = self._do(steps, sight.link)
         if stage is Stage.GROW:
             self._calls.made(wish.device.peers, wish.endpoints)
         if stage is Stage.RAISE:
-            self._faults[Subject.RANGE] = self._maker.overlap(self._wanted)
+            self._faults[Subject.RANGE] = self._maker.overlap(wanted)
         if stage is Stage.RAISE and not done:
             self._settled = state
             self._again_s = now_s + (_PORT_S if self._faults[Subject.PORT] else LOOK_S)

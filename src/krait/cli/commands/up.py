@@ -122,7 +122,7 @@ def _examine(options: Namespace, turn: Turn, found: Source) -> _Request:
     new, is_new = key.make(paths.key_of(interface))
     if is_new:
         output.note(f"this machine has a key now; its node has `public_key: {_text(new.public)}`")
-    device = wiring.wanted(found, interface, orders, paths)
+    device = wiring.wanted(found, interface=interface, orders=orders, paths=paths)
     make = wiring.maker(interface, paths, orders.userspace)
     preshared_keys(device, make)
     if not _is_free_or_ours(make, turn):

@@ -6,6 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field, replace
 
 from krait.agent.desired import Source
+from krait.agent.managed.adopted import Adopted
 from krait.agent.managed.diff import (
     Addresses,
     Configure,
@@ -55,7 +56,8 @@ class Machine:
     deleted: int = 0
     bench: Bench = field(init=False)
 
-    def want(self, found: Source) -> WantedDevice:
+    def want(self, found: Source, known: Adopted | None = None) -> WantedDevice:
+        del known
         device = wanted(found.document, "me")
         if not hasattr(self, "bench"):
             self.bench = Bench(Wish(device, PRIVATE, {}, {}))
