@@ -38,6 +38,7 @@ BESIDE_POLICY = {
     "agent.desired": NOTHING,
     "agent.diff": NOTHING,
     "agent.guard": NOTHING,
+    "agent.managed.adopted": NOTHING,
     "agent.managed.calls": NOTHING,
     "agent.managed.diff": VALUES_OF_THE_KERNEL,
     "agent.managed.mtu": VALUES_OF_THE_KERNEL,
