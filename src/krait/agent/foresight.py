@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from heapq import nlargest
 
 from krait.agent import in_force
+from krait.agent.adapters import adapters
 from krait.agent.diff import choose
 from krait.agent.inspect import Inspection
 from krait.agent.paths import Paths
 from krait.agent.ports import Tables
-from krait.agent.wiring import adapters
 from krait.kernel.flows import LiveFlow
 from krait.policy import device, lifetime
 from krait.policy.model import Document, Labels

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the guard is and what it dropped, asked of the kernel: for `krait status` and `doctor`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from krait.agent.guarding import guarded_devices
+from krait.agent.adapters import Adapters, unjudged
 from krait.agent.paths import Paths
 from krait.agent.state import Live
 from krait.agent.subject import Subject
-from krait.agent.wiring import Adapters, unjudged
 from krait.common.guard import GuardReason
 from krait.kernel.generation import Count
+from krait.kernel.link import Link
+from krait.kernel.surroundings import LOOPBACK
+
+_LOCAL = "vrf"  # what a host says to itself inside a VRF goes by that device, as else by lo
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,12 @@ def shortfall(guard: Guarded | None, alive: Live | None, *, is_wanted: bool) -> 
     if fault is not None:
         return fault.message.removeprefix("degraded: ")
     return "the document wants a guard, and there is none" if is_wanted and guard is None else ""
+
+
+def guarded_devices(links: Iterable[Link], interface: str) -> dict[int, str]:
+    """Those by which what belongs into the tunnel `interface` could come in, by ifindex."""
+    return {
+        link.ifindex: link.name
+        for link in links
+        if link.ifindex != LOOPBACK and link.name != interface and link.kind != _LOCAL
+    }

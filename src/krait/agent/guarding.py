@@ -11,18 +11,17 @@ from typing import assert_never
 import structlog
 
 from krait.agent.guard import Discard, Load, Observed, Post, Relieve, SetMarks, Step, plan
+from krait.agent.guarded import guarded_devices
 from krait.agent.ports import Guards
 from krait.common.errors import KraitError
 from krait.kernel.link import Link
 from krait.kernel.seat import AttachKind
-from krait.kernel.surroundings import LOOPBACK
 from krait.policy.guard import Guard
 from krait.policy.model import is_within
 
 _PLANS = 3  # the first may only load
 _AT_ONCE = 16
 """Changes in a round: a TCX link takes 20 ms, and a change of the policy must not wait for many."""
-_LOCAL = "vrf"  # what a host says to itself inside a VRF goes by that device, as else by lo
 
 _log = structlog.get_logger()
 
@@ -133,15 +132,6 @@ class Guarding:
                 assert_never(step)
         _log.info(str(step))
         return True
-
-
-def guarded_devices(links: Iterable[Link], interface: str) -> dict[int, str]:
-    """Those by which what belongs into the tunnel `interface` could come in, by ifindex."""
-    return {
-        link.ifindex: link.name
-        for link in links
-        if link.ifindex != LOOPBACK and link.name != interface and link.kind != _LOCAL
-    }
 
 
 def cut_off(guard: Guard, links: Iterable[Link], devices: Mapping[int, str]) -> Iterator[str]:

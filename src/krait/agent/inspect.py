@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from errno import ENOENT
 
+from krait.agent.adapters import Adapters, adapters
 from krait.agent.desired import Named
 from krait.agent.diff import choose
 from krait.agent.guarded import Guarded, look, shortfall
@@ -18,7 +19,6 @@ from krait.agent.managed.orders import Standing, read_standing
 from krait.agent.paths import Instance, Paths
 from krait.agent.ports import Loads
 from krait.agent.state import Live, Record, read_live, read_records
-from krait.agent.wiring import Adapters, adapters
 from krait.common.abi import FIRST_IDENTITY, Rehearsal, RejectionOutcome
 from krait.common.errors import SystemRefused
 from krait.common.reason import Reason

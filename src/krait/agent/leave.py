@@ -3,8 +3,9 @@
 
 from dataclasses import dataclass
 
+from krait.agent.adapters import Adapters, adapters
 from krait.agent.paths import Paths
-from krait.agent.wiring import Adapters, adapters, holding
+from krait.agent.wiring import holding
 from krait.kernel import capability
 from krait.kernel.hook import Hook
 from krait.kernel.seat import AttachKind

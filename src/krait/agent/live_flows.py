@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from krait.agent import in_force
+from krait.agent.adapters import adapters
 from krait.agent.diff import choose
 from krait.agent.in_force import Governed
 from krait.agent.paths import Paths
-from krait.agent.wiring import adapters
 from krait.common.errors import SystemRefused
 from krait.kernel.flows import LiveFlow
 from krait.policy.model import Address, Document

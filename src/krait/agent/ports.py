@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent asks of the system. `wiring` alone chooses who answers."""
+"""What the agent asks of the system. `adapters` alone chooses who answers."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass

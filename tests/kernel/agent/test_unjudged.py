@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from krait.agent.adapters import unjudged
 from krait.agent.paths import Paths
-from krait.agent.wiring import unjudged
 from krait.kernel.claim import claim
 from krait.kernel.filter import InterfaceFilter
 from krait.kernel.hook import Hook

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import structlog
 
+from krait.agent.adapters import adapters
 from krait.agent.apply import Enforcement
 from krait.agent.desired import Desired, Source, desire
 from krait.agent.diff import plan
 from krait.agent.paths import Paths
 from krait.agent.steps import Commit
-from krait.agent.wiring import adapters
 from krait.kernel import wireguard
 from krait.kernel.datapath import Datapath
 from krait.kernel.link import observe_own

@@ -3,10 +3,11 @@
 
 from dataclasses import dataclass
 
+from krait.agent.adapters import Adapters, adapters
 from krait.agent.leave import take_off
 from krait.agent.managed.ports import Lead
 from krait.agent.managed.turn import Turn
-from krait.agent.wiring import Adapters, adapters, holding, maker
+from krait.agent.wiring import holding, maker
 from krait.common.errors import UsageError
 from krait.kernel import capability
 from krait.kernel.files import sweep
