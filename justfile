@@ -5,6 +5,8 @@ set positional-arguments
 set shell := ["bash", "-euc"]
 
 export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+# Tests start a Python some thousand times, also where nothing can be written: each would compile all.
+export PYTHONDONTWRITEBYTECODE := ""
 objects := "src/krait/kernel/bpf"
 
 [private]
@@ -30,10 +32,11 @@ objects := "src/krait/kernel/bpf"
 @vm *args: build-all
     python -m krait.lab.virtual "$@"
 
-# compile the eBPF programs into the package
+# compile the eBPF programs into the package, and its modules
 [group('build')]
 @build-all:
     for each in krait guard; do ebpf/build {{ objects }}/$each.bpf.o; done
+    python -m compileall -q src
 
 # what an operator installs, into dist/: wheel, single file, Debian package, checksums
 [group('build')]
