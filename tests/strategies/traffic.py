@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from krait.policy.model import ICMP4, ICMP6, SCTP, TCP, UDP, Address
+from krait.policy.model import ICMP4, ICMP6, SCTP, TCP, UDP, Address, Labels, PortSpan
 from krait.policy.view import HERE, Principal, View
 from tests.strategies.documents import GRE, SPANS, bans
 from tests.strategies.fragments import trains
@@ -32,7 +32,15 @@ from tests.strategies.packets import (
     udp,
 )
 from tests.strategies.scenario import Commit, Scenario, Send, Side, Step, Wait
-from tests.strategies.worlds import ODD_ADDRESSES, World, denying, landmarks, later, worlds
+from tests.strategies.worlds import (
+    ODD_ADDRESSES,
+    World,
+    denying,
+    landmarks,
+    later,
+    opening,
+    worlds,
+)
 
 T = TypeVar("T")
 
@@ -59,10 +67,12 @@ SAID = {TCP: (SYN, ACK), ICMP4: (8, 0), ICMP6: (128, 129)}
 ERRORS = {4: (3, 11, 12, 4, 3, 5), 6: (1, 2, 3, 4, 0, 127, 137)}
 KINDS_OF_STEPS = (
     "nothing", *("packet",) * 14, *("error",) * 3, "episode", *("train",) * 2, "flood",
-    "wait", *("commit",) * 2,
+    "wait", *("commit",) * 2, "revocation",
 )  # fmt: skip
 CUT = 3
 """The world of a scenario in which one direction of a conversation is denied."""
+BOTH, ONE = 4, 5
+"""Those in which both sides of the first conversation may open, and in which one of them may."""
 WAITS = (5, 20, 29, 31, 40, 179, 181, 7199, 7201)
 
 _SHORT_WAITS = (Wait(5), Wait(20))
@@ -163,15 +173,30 @@ def scenarios(draw: st.DrawFn, most_steps: int = STEPS) -> Scenario:
     talks = [draw(_conversations(cast)) for _ in range(draw(st.integers(1, 4)))]
     cut = draw(_cut(first, draw(st.sampled_from(talks))))
     steps = draw(st.lists(_steps(talks, cast), min_size=most_steps // 2, max_size=most_steps))
-    return Scenario((*known, cut), tuple(chain.from_iterable(steps)))
+    return Scenario((*known, cut, *draw(_ways(first, talks[0]))), tuple(chain.from_iterable(steps)))
 
 
 @st.composite
 def _cut(draw: st.DrawFn, world: World, talk: Conversation) -> World:
     """The same world, but for one direction of a conversation, which is denied now."""
-    owners = [_owner(world.view, address) for address in talk.ends(leaves=draw(st.booleans()))]
-    labels = [(who and who.labels) or frozenset[str]() for who in owners]
+    labels = [_labels(world.view, each) for each in talk.ends(leaves=draw(st.booleans()))]
     return denying(world, draw(bans(world.document)), *labels)
+
+
+@st.composite
+def _ways(draw: st.DrawFn, world: World, talk: Conversation) -> tuple[World, World]:
+    """The same world where both ends of a conversation may open it, by port; and where one may."""
+    here, there = (_labels(world.view, each) for each in talk.ends(leaves=True))
+    has_ports = talk.protocol in (TCP, UDP, SCTP)
+    spans = (PortSpan(talk.protocol, 0, 0xFFFF),) if has_ports else ()
+    ways = draw(st.permutations([(here, there), (there, here)]))
+    return opening(world, spans, *ways), opening(world, spans, ways[0])
+
+
+def _labels(view: View, address: Address) -> Labels:
+    """Those of whoever has it; none of nobody."""
+    who = _owner(view, address)
+    return (who and who.labels) or frozenset()
 
 
 @dataclass(frozen=True)
@@ -243,6 +268,8 @@ def _steps(draw: st.DrawFn, talks: Sequence[Conversation], cast: _Cast) -> Seque
             return draw(trains(talk.ends(leaves=leaves), talk.protocol, body, leaves=leaves))
         case "flood":
             return draw(_floods(talks))
+        case "revocation":
+            return draw(_revocations(talks[0]))
         case _:
             _, frame, leaves = draw(_packets(talks))
             return (draw(_sent(frame, leaves=leaves)),)
@@ -301,6 +328,21 @@ def _episodes(draw: st.DrawFn, talk: Conversation, cast: _Cast) -> Sequence[Step
         else:
             steps.append(draw(_sent(frame, leaves=turn)))
     return steps
+
+
+@st.composite
+def _revocations(draw: st.DrawFn, talk: Conversation) -> Sequence[Step]:
+    """One side may open no more, of whom a flow is there or not, and both speak on."""
+    opening, going_on = SAID.get(talk.protocol, (0, 0))
+    kinds = [going_on] * draw(st.integers(2, 4))
+    said = [(kind, draw(st.booleans())) for kind in (opening, *kinds)]
+    steps: list[Step] = []
+    for kind, leaves in said:
+        frame = talk.packet(kind, leaves=leaves, lies={})
+        steps.append(Send(frame, ethertype(frame), "egress" if leaves else "ingress", True))
+    if draw(st.booleans()):
+        return (Commit(BOTH), steps[0], Commit(ONE), *steps[1:])
+    return (Commit(ONE), *steps[1:])
 
 
 @st.composite

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from hypothesis import strategies as st
 
 from krait.policy.model import (
+    Action,
     Address,
     Document,
     Labels,
@@ -17,6 +18,7 @@ from krait.policy.model import (
     Network,
     Node,
     Policy,
+    PortSpan,
     Rule,
     Selector,
 )
@@ -24,6 +26,7 @@ from krait.policy.view import Interface, Peer, View, resolve
 from tests.strategies.documents import (
     GROUPS,
     MESHES,
+    NOWHERE,
     SPARE,
     SUBNETS,
     actions,
@@ -202,6 +205,25 @@ def denying(world: World, ban: Rule, source: Labels, destination: Labels) -> Wor
     rule = replace(ban, sources=_selector(source), destinations=_selector(destination))
     policy = world.document.policy
     policy = replace(policy, rules=(*policy.rules, rule))
+    return replace(world, document=replace(world.document, policy=policy))
+
+
+def opening(world: World, spans: tuple[PortSpan, ...], *ways: tuple[Labels, Labels]) -> World:
+    """The same mesh, where no more may be opened than these ports, from the first to the second."""
+    rules = tuple(
+        Rule(
+            number,
+            f"way-{number}",
+            _selector(source),
+            _selector(destination),
+            spans,
+            Action.ALLOW,
+            audit=False,
+            mark=NOWHERE,
+        )
+        for number, (source, destination) in enumerate(ways, start=1)
+    )
+    policy = replace(world.document.policy, default=Action.DENY, strict=False, rules=rules)
     return replace(world, document=replace(world.document, policy=policy))
 
 
