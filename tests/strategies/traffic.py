@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from krait.policy.model import ICMP4, ICMP6, SCTP, TCP, UDP, Address, Labels, PortSpan
 from krait.policy.view import HERE, Principal, View
-from tests.strategies.documents import GRE, SPANS, bans
+from tests.strategies.documents import ENDS, GRE, SPANS, bans
 from tests.strategies.fragments import trains
 from tests.strategies.packets import (
     ACK,
@@ -72,7 +72,7 @@ KINDS_OF_STEPS = (
 CUT = 3
 """The world of a scenario in which one direction of a conversation is denied."""
 BOTH, ONE = 4, 5
-"""Those in which both sides of the first conversation may open, and in which one of them may."""
+"""Those in which both sides of the first conversation may open it, for a while perhaps, or one."""
 WAITS = (5, 20, 29, 31, 40, 179, 181, 7199, 7201)
 
 _SHORT_WAITS = (Wait(5), Wait(20))
@@ -187,10 +187,15 @@ def _cut(draw: st.DrawFn, world: World, talk: Conversation) -> World:
 def _ways(draw: st.DrawFn, world: World, talk: Conversation) -> tuple[World, World]:
     """The same world where both ends of a conversation may open it, by port; and where one may."""
     here, there = (_labels(world.view, each) for each in talk.ends(leaves=True))
-    has_ports = talk.protocol in (TCP, UDP, SCTP)
-    spans = (PortSpan(talk.protocol, 0, 0xFFFF),) if has_ports else ()
+    spans: tuple[PortSpan, ...] = ()
+    if talk.protocol in (TCP, UDP, SCTP):
+        spans = (PortSpan(talk.protocol, 0, 0xFFFF),)
+    elif talk.protocol in SAID:
+        request, _ = SAID[talk.protocol]
+        spans = (PortSpan(talk.protocol, request, request),)
     ways = draw(st.permutations([(here, there), (there, here)]))
-    return opening(world, spans, *ways), opening(world, spans, ways[0])
+    until = draw(st.sampled_from((None, None, *ENDS)))
+    return opening(world, spans, *ways, until=until), opening(world, spans, ways[0], until=until)
 
 
 def _labels(view: View, address: Address) -> Labels:
@@ -208,6 +213,7 @@ class _Cast:
     groups: Sequence[Address]
     known: Sequence[Address]
     all: Sequence[Address]
+    is_hub: bool
 
     @classmethod
     def of(cls, known: Sequence[World]) -> "_Cast":
@@ -221,13 +227,16 @@ class _Cast:
         ]
         here = [address for address, peer in able if peer == HERE]
         there = [address for address, peer in able if peer != HERE]
-        return cls(here or found, there or found, groups or found, found, (*found, *ODD_ADDRESSES))
+        everybody = (*found, *ODD_ADDRESSES)
+        is_hub = known[0].view.transit
+        return cls(here or found, there or found, groups or found, found, everybody, is_hub)
 
 
 @st.composite
 def _conversations(draw: st.DrawFn, cast: _Cast) -> Conversation:
     there = draw(st.sampled_from(draw(_usually(cast.there, cast.groups, cast.known, cast.all))))
-    ours = draw(_usually(cast.here, cast.groups, cast.known, cast.all))
+    usual = draw(st.sampled_from((cast.here, cast.there))) if cast.is_hub else cast.here
+    ours = draw(_usually(usual, cast.groups, cast.known, cast.all))
     family = [address for address in ours if address.version == there.version]
     here = draw(st.sampled_from(family or [there]))
     icmp_number = ICMP4 if there.version == 4 else ICMP6
@@ -332,7 +341,7 @@ def _episodes(draw: st.DrawFn, talk: Conversation, cast: _Cast) -> Sequence[Step
 
 @st.composite
 def _revocations(draw: st.DrawFn, talk: Conversation) -> Sequence[Step]:
-    """One side may open no more, of whom a flow is there or not, and both speak on."""
+    """A side may open no more, or both after a while, and they speak on, with a flow or without."""
     opening, going_on = SAID.get(talk.protocol, (0, 0))
     kinds = [going_on] * draw(st.integers(2, 4))
     said = [(kind, draw(st.booleans())) for kind in (opening, *kinds)]
@@ -340,8 +349,10 @@ def _revocations(draw: st.DrawFn, talk: Conversation) -> Sequence[Step]:
     for kind, leaves in said:
         frame = talk.packet(kind, leaves=leaves, lies={})
         steps.append(Send(frame, ethertype(frame), "egress" if leaves else "ingress", True))
+    changes: tuple[Step, ...] = (Commit(ONE), Commit(ONE), *_SHORT_WAITS)
+    change = draw(st.sampled_from(changes))
     if draw(st.booleans()):
-        return (Commit(BOTH), steps[0], Commit(ONE), *steps[1:])
+        return (Commit(BOTH), steps[0], change, *steps[1:])
     return (Commit(ONE), *steps[1:])
 
 

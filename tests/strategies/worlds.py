@@ -208,22 +208,25 @@ def denying(world: World, ban: Rule, source: Labels, destination: Labels) -> Wor
     return replace(world, document=replace(world.document, policy=policy))
 
 
-def opening(world: World, spans: tuple[PortSpan, ...], *ways: tuple[Labels, Labels]) -> World:
-    """The same mesh, where no more may be opened than these ports, from the first to the second."""
-    rules = tuple(
-        Rule(
-            number,
-            f"way-{number}",
-            _selector(source),
-            _selector(destination),
-            spans,
-            Action.ALLOW,
-            audit=False,
-            mark=NOWHERE,
-        )
-        for number, (source, destination) in enumerate(ways, start=1)
+def opening(
+    world: World, spans: tuple[PortSpan, ...], *ways: tuple[Labels, Labels], until: int | None
+) -> World:
+    """The same mesh, where no more may be opened than these ports, from the first to the second.
+
+    An audit rule would deny the first of it.
+    """
+    selected = [(_selector(source), _selector(destination)) for source, destination in ways]
+    allows = [
+        Rule(i, f"way-{i}", *ends, spans, Action.ALLOW, audit=False, mark=NOWHERE, until=until)
+        for i, ends in enumerate(selected, start=1)
+    ]
+    audit = replace(allows[0], number=len(allows) + 1, name="audit", action=Action.DENY, audit=True)
+    policy = replace(
+        world.document.policy,
+        default=Action.DENY,
+        strict=False,
+        rules=(*allows, replace(audit, until=None)),
     )
-    policy = replace(world.document.policy, default=Action.DENY, strict=False, rules=rules)
     return replace(world, document=replace(world.document, policy=policy))
 
 
