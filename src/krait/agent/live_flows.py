@@ -129,7 +129,7 @@ def _end(document: Document, text: str | None) -> Callable[[Address, str | None]
         wanted = ip_address(text)
     except ValueError:
         owner = find(document, text)
-        if owner.name != owner.node:
+        if owner.name != text:  # a subnet
             return lambda _, name: name == owner.name
         node, behind = owner.name, f" behind {owner.name}"
         return lambda _, name: name is not None and (name == node or name.endswith(behind))

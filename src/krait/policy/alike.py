@@ -24,7 +24,7 @@ class Group:
     before: Labels | None  # their identity; None: they had none, or were not there
     now: Labels | None
     members: tuple[str, ...]  # their names, in the order of the new document, then of the old
-    node: str | None  # the one that all are, or are behind; None: they are on several
+    node: str | None  # the one by whose tunnel all are in the mesh; None: they are on several
     sends: bool = True  # not so of multicast groups
 
     @property
@@ -60,16 +60,16 @@ class Alike(NamedTuple):
 def groups(before: Document, now: Document) -> tuple[Group, ...]:
     """Everybody of two documents; a node, or a subnet behind one, is itself while its name is."""
     were, are = ({owner.name: owner for owner in principals(each)} for each in (before, now))
-    found: dict[tuple[tuple[Labels | None, Labels | None], bool], list[Owner]] = {}
+    found: dict[tuple[tuple[Labels | None, Labels | None], bool], list[str]] = {}
     for name in are | were:
         was, it_is = were.get(name), are.get(name)
         owner = it_is or was
         if owner is not None:
             ends = was and was.identity, it_is and it_is.identity
-            found.setdefault((ends, owner.sends), []).append(owner)
+            found.setdefault((ends, owner.sends), []).append(name)
     return tuple(
-        Group(*ends, tuple(each.name for each in owners), _only_node(owners), sends)
-        for (ends, sends), owners in found.items()
+        Group(*ends, tuple(names), _only_node(names, (were, are)), sends)
+        for (ends, sends), names in found.items()
     )
 
 
@@ -102,6 +102,9 @@ class Columns:
         return None if identity is None else self._of[identity]
 
 
-def _only_node(owners: Sequence[Owner]) -> str | None:
-    first = owners[0].node
-    return first if all(owner.node == first for owner in owners) else None
+def _only_node(names: Sequence[str], known: Sequence[Mapping[str, Owner]]) -> str | None:
+    """Of who moves, to another hub or because it gets a key: where it was, and where it is."""
+    moves = {
+        " ".join(dict.fromkeys(each[name].node for each in known if name in each)) for name in names
+    }
+    return moves.pop() if len(moves) == 1 else None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests that a document makes of itself. A document that fails one is refused."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,7 +11,7 @@ from krait.policy.evaluate import Decision, Segment, decide_all
 from krait.policy.explain import describe, every_open, why
 from krait.policy.intervals import direction, touching
 from krait.policy.model import Action, Document, Labels, PolicyTest, PortSpan, Rule
-from krait.policy.owners import Owner, principals, senders
+from krait.policy.owners import Owner, by_tunnel, principals, senders
 from krait.policy.pairing import Concern
 
 _PAIR = 2
@@ -38,7 +38,8 @@ def run(document: Document) -> tuple[Failure, ...]:
 
     A test holds if each ordered pair of principals that it matches is judged as expected, for each
     port it names; without a port, `allow` means every protocol and `deny` means none. Two on one
-    node, or behind it, are no pair: what they say to each other never passes the tunnel.
+    node, or behind it, are no pair: what they say to each other never passes the tunnel. Behind it
+    is also who has no key and is `via` that node.
     """
     if not document.policy.tests:
         return ()
@@ -69,7 +70,8 @@ def _run(test: PolicyTest, document: Document, court: "_Court") -> Failure | Non
     place = f"{document.source}:{test.mark.line}:{test.mark.column}"
     if not court.meetings(test):
         pair = f"from {test.sources.text} to {test.destinations.text}"
-        return Failure(test, None, None, None, f"{place}: no pair of principals is {pair}")
+        message = f"{place}: no pair of principals is {pair}{court.why_none(test)}"
+        return Failure(test, None, None, None, message)
     for source, destination in court.wrong_pairs(test):
         wrong = court.disagreement(test, source, destination)
         asked = test.port_text or describe(wrong)
@@ -131,6 +133,15 @@ class _Court:
     def meetings(self, test: PolicyTest) -> Mapping[int, _Identities]:
         """Every set of rules that concerns a pair of the test, and such a pair."""
         return self._between(test.sources.terms, test.destinations.terms)
+
+    def why_none(self, test: PolicyTest) -> str:
+        """Of a test that means no pair, why not, where it means two that are on one node."""
+        sides = self._sides(test.sources.terms, test.destinations.terms)
+        meant = {owner for side in sides for group in side for owner in group.members}
+        if not all(sides) or len(meant) == 1:
+            return ""
+        where = f"all are on {meant.pop().node} or behind it"
+        return f"; {where}, so nothing they say passes the tunnel: take the test out"
 
     def chosen(self, rules: int) -> Sequence[Rule]:
         """The rules of such a set, in the order of the file."""
@@ -231,19 +242,20 @@ class _Court:
 def _representatives(document: Document) -> tuple[Owner, ...]:
     """Those of whom a test may name the first pair, in the order of the file.
 
-    Nodes with the same tags that nobody calls by name are alike: the first two will do.
+    Nodes with the same tags that nobody calls by name are alike: the first will do, and the first
+    that is not on its side of the tunnel.
     """
     policy = document.policy
     sides = [(rule.sources, rule.destinations) for rule in policy.rules]
     sides += [(test.sources, test.destinations) for test in policy.tests]
     called = {name for pair in sides for each in pair for term in each.terms for name in term}
-    alike: Counter[Labels] = Counter()
+    alike: dict[Labels, set[str]] = defaultdict(set)
     nodes = []
     for node in document.nodes:
         if node.routes or node.name in called:
             nodes.append(node)
-        elif alike[node.tags] < _PAIR:
-            alike[node.tags] += 1
+        elif len(alike[node.tags]) < _PAIR and by_tunnel(node) not in alike[node.tags]:
+            alike[node.tags].add(by_tunnel(node))
             nodes.append(node)
     return principals(replace(document, nodes=tuple(nodes)))
 

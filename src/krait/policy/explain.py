@@ -70,9 +70,11 @@ def explain(
             hint="ask who may send to it, or name a node that is in it",
         )
     if source.node == destination.node:
+        keyless = next((each for each in (source, destination) if each.lacks_key), None)
+        why = f"{keyless.name} has no key and is behind {keyless.node}; " if keyless else ""
         raise UsageError(
             f"{source.name} and {destination.name} are on the same side of the tunnel",
-            hint="what stays on one node, or behind it, never passes a filter of Krait",
+            hint=f"{why}what stays on one node, or behind it, never passes a filter of Krait",
         )
     groups = Groups(document.policy.groups)
     spans = groups.parse(port_text) if port_text is not None else every_open(document.policy)

@@ -14,12 +14,18 @@ from krait.policy.identities import named_nodes, node_labels, route_labels
 from krait.policy.model import Address, Document, Labels, MulticastGroup, Network, Node, Route
 from krait.policy.problems import quoted, suggestion
 
+_BEHIND = " behind "
+
 
 class Owner(NamedTuple):
     """A node, a subnet behind one, or a multicast group. A tuple: a mesh has many."""
 
     name: str
-    node: str  # itself, or the one that the subnet is behind; of a group, its own name
+    node: str
+    """The node by whose tunnel it is in the mesh: itself, or the one that it is behind, as subnets
+    are and nodes without a key. What has the same one never meets in a tunnel. Of a group, its own
+    name.
+    """
     names: Labels  # what a selector may call it
     identity: Labels | None  # None: identity 0, a subnet without tags
     sends: bool = True  # what a group never does
@@ -27,7 +33,12 @@ class Owner(NamedTuple):
     @property
     def asked(self) -> str:
         """What `find` knows it by: its name, or of a subnet the prefix."""
-        return self.name.removesuffix(_behind(self.node))
+        return self.name.partition(_BEHIND)[0]
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether it is a node without a key, or a subnet of one, behind a hub."""
+        return self.name.split(_BEHIND)[-1] != self.node
 
 
 def principals(document: Document) -> tuple[Owner, ...]:
@@ -74,16 +85,17 @@ def _of_node(node: Node, named: Labels) -> Iterator[Owner]:
 
 
 def _node(node: Node, named: Labels) -> Owner:
-    return Owner(node.name, node.name, node.tags | {node.name}, node_labels(node, named))
+    return Owner(node.name, by_tunnel(node), node.tags | {node.name}, node_labels(node, named))
 
 
 def _subnet(node: Node, route: Route) -> Owner:
-    name = f"{route.cidr}{_behind(node.name)}"
-    return Owner(name, node.name, route.tags, route_labels(route))
+    name = f"{route.cidr}{_BEHIND}{node.name}"
+    return Owner(name, by_tunnel(node), route.tags, route_labels(route))
 
 
-def _behind(node: str) -> str:
-    return f" behind {node}"
+def by_tunnel(node: Node) -> str:
+    """The node by whose tunnel another is in the mesh, as `view.is_behind` has it."""
+    return (node.via if node.public_key is None else None) or node.name
 
 
 def _of_prefix(document: Document, cidr: Network) -> Owner:

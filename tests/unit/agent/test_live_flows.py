@@ -88,6 +88,14 @@ def test_a_name_that_ends_alike_is_another_nodes() -> None:
     assert not is_asked_for(replace(seen(), opener="old-web1"))
 
 
+def test_a_node_without_a_key_is_meant_with_what_is_behind_it() -> None:
+    known = document()
+    printer = replace(known.nodes[0], name="printer", public_key=None, via="web1", routes=())
+    known = replace(known, nodes=(*known.nodes, printer))
+    is_asked_for = asked_for(known, Sought(opener="printer"))
+    assert is_asked_for(replace(seen(), opener="10.7.0.0/24 behind printer"))
+
+
 def test_a_name_that_nobody_has_is_no_empty_answer() -> None:
     with pytest.raises(UsageError, match='no node "web9"'):
         asked_for(document(), Sought(either="web9"))

@@ -145,6 +145,20 @@ def test_ports_side_by_side_are_one_span_whatever_rules_they_had() -> None:
     assert [getattr(each, "name", each) for each in row.before] == ["peers", "more"]
 
 
+def test_between_a_hub_and_who_has_no_key_there_nothing_opens() -> None:
+    def with_rule(rule: str) -> Document:
+        hub = f'hub: {{public_key: "{key(1)}", transit: true}}'
+        spoke = f'spoke: {{public_key: "{key(2)}", via: hub}}'
+        nodes = f"nodes:\n  {hub}\n  {spoke}\n  printer: {{via: hub}}\n  camera: {{via: hub}}\n"
+        return load(f"{nodes}policy: {{rules: [{rule}]}}\n".encode(), "krait.yaml")
+
+    before = with_rule("{name: own, from: spoke, to: [hub, printer, camera]}")
+    now = with_rule("{name: own, from: [spoke, camera], to: [hub, printer, camera]}")
+    found = compare(before, now)
+    assert not [row for row in found.rows if _names(row.sources) != ("spoke",)]
+    assert (found.opening, found.closing) == (0, 0)
+
+
 def test_names_order_audit_and_tests_of_rules_change_nothing() -> None:
     web_in, app_in = (
         "    - {name: app-in, from: app, to: db}\n",
@@ -241,8 +255,9 @@ def _told(found: Comparison) -> Iterator[tuple[str, str, bool, int, int]]:
 def _asked(before: Document, now: Document) -> Iterator[tuple[str, str, tuple[bool, int, int]]]:
     were, are = ({owner.name: owner for owner in principals(each)} for each in (before, now))
     everyone = were | are
+    same_node = _same_node(before, now)
     for a, b in product(everyone.values(), repeat=2):
-        if a.node != b.node and a.sends:
+        if frozenset((a.name, b.name)) not in same_node and a.sends:
             for protocol, port in OPENS:
                 was, it_is = (
                     decide(
@@ -263,8 +278,10 @@ def _identity(known: dict[str, Owner], who: Owner) -> Labels | None:
 
 
 def _same_node(before: Document, now: Document) -> set[frozenset[str]]:
-    everyone = {owner.name: owner.node for each in (before, now) for owner in principals(each)}
-    return {frozenset((a, b)) for a, b in product(everyone, repeat=2) if everyone[a] == everyone[b]}
+    """Those that are on one node all the while, and each with itself."""
+    were, are = ({owner.name: owner.node for owner in principals(each)} for each in (before, now))
+    moves = {name: {**are, **were}[name] + {**were, **are}[name] for name in were | are}
+    return {frozenset((a, b)) for a, b in product(moves, repeat=2) if moves[a] == moves[b]}
 
 
 def _names(groups: tuple[Group, ...]) -> tuple[str, ...]:

@@ -144,6 +144,57 @@ def test_where_no_port_matters_none_is_looked_at(monkeypatch: pytest.MonkeyPatch
         run_one("{from: web, to: db, expect: deny}")
 
 
+def run_at_hub(test: str) -> tuple[Failure, ...]:
+    text = f"""nodes:
+  hub: {{public_key: "{key(1)}", tags: [server], transit: true}}
+  tablet: {{tags: [thing], via: hub}}
+  tv: {{tags: [thing], via: hub}}
+  spoke: {{public_key: "{key(2)}", tags: [thing], via: hub}}
+  printer: {{via: hub}}
+policy:
+  rules:
+    - {{name: things, from: thing, to: server, ports: tcp/80}}
+    - {{name: print, from: printer, to: server}}
+  tests:
+    - {test}
+"""
+    return run(load(text.encode(), "krait.yaml"))
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "{from: printer, to: hub, expect: allow}",
+        "{from: hub, to: printer, expect: deny}",
+        "{from: tablet, to: tv, expect: deny}",
+        "{from: [tablet, tv], to: [hub, printer], port: tcp/80, expect: allow}",
+    ],
+)
+def test_a_test_of_a_hub_and_who_has_no_key_there_fails_with_a_mend(test: str) -> None:
+    (failure,) = run_at_hub(test)
+    assert failure.source is None
+    assert "no pair of principals is from" in failure.message
+    assert failure.message.endswith(
+        "; all are on hub or behind it, so nothing they say passes the tunnel: take the test out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("test", "pair"),
+    [
+        ("{from: thing, to: server, port: tcp/80, expect: deny}", ("spoke", "hub")),
+        ("{from: thing, to: thing, port: tcp/80, expect: allow}", ("tablet", "spoke")),
+    ],
+)
+def test_a_test_of_tags_is_judged_by_those_whom_the_tunnel_leads_to(
+    test: str, pair: tuple[str, str]
+) -> None:
+    (failure,) = run_at_hub(test)
+    assert (failure.source, failure.destination) == pair
+    wrong, right = ("deny", "allow") if "deny" in test else ("allow", "deny")
+    assert run_at_hub(test.replace(wrong, right)) == ()
+
+
 def plainly(document: Document) -> list[tuple[str | None, str | None]]:
     """The first pair that breaks each test, by asking the reference about every pair."""
     everyone = principals(document)

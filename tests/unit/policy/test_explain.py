@@ -139,6 +139,41 @@ def test_who_is_unknown_is_said_with_a_suggestion(question: tuple[str, str]) -> 
     assert (caught.value.message, caught.value.hint) == UNKNOWN[question]
 
 
+LAN_OF_A_HUB = f"""
+nodes:
+  hub: {{public_key: "{key(1)}", transit: true, routes: [{{cidr: 10.1.0.0/24, tags: [lan]}}]}}
+  spoke: {{public_key: "{key(2)}", via: hub}}
+  printer: {{via: hub, address: 10.8.0.7, routes: [{{cidr: 10.7.0.0/24, tags: [lan]}}]}}
+  camera: {{via: hub}}
+policy: {{default: allow}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "keyless"),
+    [
+        (("hub", "printer"), "printer"),
+        (("10.8.0.7", "hub"), "printer"),
+        (("printer", "camera"), "printer"),
+        (("camera", "10.1.0.0/24"), "camera"),
+        (("hub", "10.7.0.0/24"), "10.7.0.0/24 behind printer"),
+        (("printer", "10.7.0.0/24"), "printer"),
+    ],
+    ids=str,
+)
+def test_who_has_no_key_is_on_the_side_of_its_hub(question: tuple[str, str], keyless: str) -> None:
+    with pytest.raises(UsageError, match="are on the same side of the tunnel") as caught:
+        explain(load(LAN_OF_A_HUB.encode(), "krait.yaml"), *question)
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(f"{keyless} has no key and is behind hub; what stays on")
+
+
+@pytest.mark.parametrize("question", [("spoke", "hub"), ("spoke", "printer"), ("camera", "spoke")])
+def test_who_has_a_key_is_reached_by_the_tunnel_of_its_hub(question: tuple[str, str]) -> None:
+    answer = explain(load(LAN_OF_A_HUB.encode(), "krait.yaml"), *question)
+    assert answer.verdict is Verdict.ALLOWED
+
+
 def test_an_unknown_protocol_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown protocol"):
         explain(EXAMPLE, "web1", "db1", "http")

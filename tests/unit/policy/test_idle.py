@@ -119,6 +119,18 @@ def test_a_subnet_and_its_own_node_are_on_one_side_of_the_tunnel() -> None:
     assert (idle.rule.name, idle.why) == ("own", Why.NOBODY)
 
 
+def test_a_hub_and_who_has_no_key_there_are_on_one_side_of_the_tunnel() -> None:
+    text = policy(f"{{rules: [{WEB_TO_DB}, {{name: own, from: printer, to: web}}]}}")
+    text = text.replace("[web, prod]", "[web, prod], transit: true")
+    text = text.replace("policy:", "  printer: {via: web1}\npolicy:")
+    document = load(text.encode(), "krait.yaml")
+    (idle,) = idle_rules(document)
+    assert (idle.rule.name, idle.why) == ("own", Why.NOBODY)
+    assert [each.message for each in advise(document) if each.id == "matches-nobody"] == [
+        'rule "own" matches no two nodes or tagged subnets'
+    ]
+
+
 @pytest.mark.parametrize(
     ("ports", "decided"),
     [
