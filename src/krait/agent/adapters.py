@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What answers for the running kernel, to an agent and to who only looks. Nobody else chooses."""
+"""What answers for the running kernel, to an agent and to who only looks. Nobody else chooses.
+
+Who makes a device is for `wiring`: nobody who looks needs it.
+"""
 
 from dataclasses import dataclass
 from functools import partial

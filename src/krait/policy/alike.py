@@ -24,7 +24,10 @@ class Group:
     before: Labels | None  # their identity; None: they had none, or were not there
     now: Labels | None
     members: tuple[str, ...]  # their names, in the order of the new document, then of the old
-    node: str | None  # the one by whose tunnel all are in the mesh; None: they are on several
+    home: tuple[str, ...] | None
+    """The node by whose tunnel all are in the mesh; two where it was another one before, as of who
+    gets a key or moves to another hub. None: they are on several.
+    """
     sends: bool = True  # not so of multicast groups
 
     @property
@@ -51,9 +54,9 @@ class Alike(NamedTuple):
         if not (self.sends or other.sends):
             return 0
         here, there = (
-            Counter(group.node for group in each.groups if group.node) for each in (self, other)
+            Counter(group.home for group in each.groups if group.home) for each in (self, other)
         )
-        at_home = sum(count * there[node] for node, count in here.items())
+        at_home = sum(count * there[home] for home, count in here.items())
         return len(self.groups) * len(other.groups) - at_home
 
 
@@ -68,7 +71,7 @@ def groups(before: Document, now: Document) -> tuple[Group, ...]:
             ends = was and was.identity, it_is and it_is.identity
             found.setdefault((ends, owner.sends), []).append(name)
     return tuple(
-        Group(*ends, tuple(names), _only_node(names, (were, are)), sends)
+        Group(*ends, tuple(names), _only_home(names, (were, are)), sends)
         for (ends, sends), names in found.items()
     )
 
@@ -102,9 +105,10 @@ class Columns:
         return None if identity is None else self._of[identity]
 
 
-def _only_node(names: Sequence[str], known: Sequence[Mapping[str, Owner]]) -> str | None:
-    """Of who moves, to another hub or because it gets a key: where it was, and where it is."""
-    moves = {
-        " ".join(dict.fromkeys(each[name].node for each in known if name in each)) for name in names
+def _only_home(
+    names: Sequence[str], known: Sequence[Mapping[str, Owner]]
+) -> tuple[str, ...] | None:
+    homes = {
+        tuple(dict.fromkeys(each[name].node for each in known if name in each)) for name in names
     }
-    return moves.pop() if len(moves) == 1 else None
+    return homes.pop() if len(homes) == 1 else None

@@ -58,7 +58,7 @@ def test_who_changed_its_tags_or_came_goes_by_name() -> None:
 
 def test_many_alike_are_counted() -> None:
     group = Group(None, frozenset({"a"}), tuple(f"n{i}" for i in range(1003)), None)
-    other = Group(frozenset({"a"}), frozenset({"a"}), ("x",), "x")
+    other = Group(frozenset({"a"}), frozenset({"a"}), ("x",), ("x",))
     assert Parties((group, other)).names((group,)) == ("n0", "n1", "n2", "1,000 like n0")
 
 
