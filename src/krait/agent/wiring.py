@@ -159,7 +159,7 @@ def wanted(
 ) -> WantedDevice:
     """What the device of this machine should be. Raises UsageError if the document lacks some.
 
-    What is `known` of another document for it saves time where the device is the same.
+    Where that is the same as by another document, it is the `known` one itself.
     """
     own = key.require(paths.key_of(interface), interface)
     node = own_node(

@@ -8,7 +8,7 @@ import pytest
 
 from krait.agent import key
 from krait.agent.desired import Source
-from krait.agent.managed.adopted import Adopted, fitted
+from krait.agent.managed.adopted import Adopted
 from krait.agent.managed.orders import Orders
 from krait.agent.paths import Paths
 from krait.agent.wiring import wanted
@@ -45,7 +45,7 @@ policy: {{}}
 
     def adopted(self) -> Adopted:
         found = self.read()
-        return fitted(found, self.wanted(found), None)
+        return Adopted(found.document, self.wanted(found))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import structlog
 
 from krait.agent.desired import Source
 from krait.agent.lookout import Sight
-from krait.agent.managed.adopted import Adopted, Want, fitted
+from krait.agent.managed.adopted import Adopted, Want, adopt
 from krait.agent.managed.apply import apply
 from krait.agent.managed.calls import Calls
 from krait.agent.managed.diff import (
@@ -115,7 +115,7 @@ class Keeper:
         self._maker.require_apart(device)
         if self._adopted is not None:  # at boot the way past the tunnel may not be there yet
             self._maker.require_no_loop(device)
-        self._adopted, self._settled = fitted(source, device, self._adopted), None
+        self._adopted, self._settled = adopt(source, device, self._adopted), None
         endpoints = (each.endpoint for each in device.peers if each.endpoint)
         self._endpoints.keep(endpoints, device.mesh)
 
